@@ -1,0 +1,3 @@
+//! Load generator and floor server.
+
+fn main() {}

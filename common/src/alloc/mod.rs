@@ -1,0 +1,1 @@
+//! The counting allocator: what the process really holds, read without asking jemalloc.

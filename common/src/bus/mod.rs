@@ -1,0 +1,1 @@
+//! The cluster bus: Redis's binary gossip format.

@@ -1,0 +1,1 @@
+//! The command table: what every command is, as data.

@@ -1,0 +1,1 @@
+//! Listeners, the admin port, metrics.

@@ -1,0 +1,1 @@
+//! Redirections: MOVED, ASK, TRYAGAIN, CLUSTERDOWN; parsed and printed.

@@ -1,0 +1,1 @@
+//! CLUSTER SLOTS, SHARDS and NODES replies, both ways.

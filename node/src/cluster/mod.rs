@@ -1,0 +1,1 @@
+//! The cluster: who is in it, who owns which slot.

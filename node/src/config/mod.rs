@@ -1,0 +1,1 @@
+//! The node's directives, from files and arguments.

@@ -1,0 +1,7 @@
+//! A storage node.
+
+pub mod cluster;
+pub mod commands;
+pub mod config;
+pub mod server;
+pub mod store;

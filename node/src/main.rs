@@ -1,0 +1,3 @@
+//! Starts a storage node.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The keyspace: 16384 slots, each with its own lock and tables.

@@ -1,0 +1,1 @@
+//! A whole local cluster behind one proxy, in one command.

@@ -1,0 +1,3 @@
+//! Starts the proxy.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Which node owns which slot, and how the proxy learns it.

@@ -1,0 +1,1 @@
+//! Tools that the end-to-end tests share.
