@@ -1,1 +1,3 @@
 //! The cluster: who is in it, who owns which slot.
+
+pub mod routing;
