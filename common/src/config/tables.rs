@@ -1,0 +1,183 @@
+//! TOML documents as settings with line numbers.
+//!
+//! A key at the top is the setting's name. A table's keys carry its name before theirs: `enabled`
+//! under `[cluster]` is `cluster-enabled`. A boolean is `yes` or `no`, a number its digits, an
+//! array its elements as words (arrays in it likewise: `[[900, 1], [300, 10]]`).
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{ConfigError, Entry, Origin};
+
+/// Reads the settings of a TOML document, in the document's order, and all its faults.
+pub fn tables(text: &str, origin: impl Fn(usize) -> Origin) -> (Vec<Entry>, Vec<ConfigError>) {
+    let (document, faults) = DeTable::parse_recoverable(text);
+    let line_of = |offset: usize| line_number(text, offset);
+    let mut errors: Vec<ConfigError> = faults
+        .iter()
+        .map(|fault| {
+            let line = fault.span().map_or(1, |span| line_of(span.start));
+            ConfigError {
+                origin: origin(line),
+                key: String::new(),
+                shown: line_text(text, line).to_owned(),
+                problem: format!("not valid TOML: {}", fault.message()),
+                remedy: String::new(),
+            }
+        })
+        .collect();
+    let mut found = Vec::new();
+    if errors.is_empty() {
+        flatten("", document.get_ref(), &mut |key, offset, value| {
+            let line = line_of(offset);
+            let shown = line_text(text, line).to_owned();
+            let mut entry = Entry {
+                origin: origin(line),
+                key,
+                words: Vec::new(),
+                shown,
+            };
+            match push_words(value, &mut entry.words) {
+                Ok(()) => found.push((offset, entry)),
+                Err(problem) => errors.push(entry.error(problem, "write it as a string")),
+            }
+        });
+    }
+    found.sort_by_key(|(offset, _)| *offset);
+    (found.into_iter().map(|(_, entry)| entry).collect(), errors)
+}
+
+type Visit<'v> = dyn FnMut(String, usize, &DeValue<'_>) + 'v;
+
+fn flatten(prefix: &str, table: &DeTable<'_>, visit: &mut Visit<'_>) {
+    for (key, value) in table.iter() {
+        let name = format!("{prefix}{}", key.get_ref());
+        match value.get_ref() {
+            DeValue::Table(inner) => flatten(&format!("{name}-"), inner, visit),
+            leaf => visit(name, key.span().start, leaf),
+        }
+    }
+}
+
+fn push_words(value: &DeValue<'_>, words: &mut Vec<Vec<u8>>) -> Result<(), String> {
+    match value {
+        DeValue::String(text) => words.push(text.as_bytes().to_vec()),
+        DeValue::Integer(number) => {
+            // Any radix, within 64 bits and a sign.
+            let digits: String = number.as_str().chars().filter(|c| *c != '_').collect();
+            let number = i128::from_str_radix(&digits, number.radix())
+                .map_err(|_| "the number is too large".to_owned())?;
+            words.push(number.to_string().into_bytes());
+        }
+        DeValue::Float(number) => words.push(number.as_str().as_bytes().to_vec()),
+        DeValue::Boolean(yes) => words.push(if *yes {
+            b"yes".to_vec()
+        } else {
+            b"no".to_vec()
+        }),
+        DeValue::Array(elements) => {
+            for element in elements.iter().map(Spanned::get_ref) {
+                push_words(element, words)?;
+            }
+        }
+        DeValue::Datetime(_) => return Err("no key takes a date".to_owned()),
+        DeValue::Table(_) => return Err("no key takes a table in an array".to_owned()),
+    }
+    Ok(())
+}
+
+fn line_number(text: &str, offset: usize) -> usize {
+    let before = text.as_bytes().get(..offset).unwrap_or(text.as_bytes());
+    before.iter().filter(|byte| **byte == b'\n').count() + 1
+}
+
+fn line_text(text: &str, line: usize) -> &str {
+    text.lines()
+        .nth(line.saturating_sub(1))
+        .unwrap_or_default()
+        .trim()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (Vec<(usize, String, String)>, Vec<String>) {
+        let (entries, errors) = tables(text, |line| Origin::Stdin { line });
+        let entries = entries.into_iter().map(|e| {
+            let Origin::Stdin { line } = e.origin else {
+                panic!("our own origin")
+            };
+            let words: Vec<_> = e.words.iter().map(|w| String::from_utf8_lossy(w)).collect();
+            (line, e.key, words.join("|"))
+        });
+        (
+            entries.collect(),
+            errors.iter().map(ToString::to_string).collect(),
+        )
+    }
+
+    #[test]
+    fn keys_keep_their_lines_and_values_become_words() {
+        let text = "# c\nport = 7_000\nbind = [\"127.0.0.1\", \"-::1\"]\ndaemonize = false\n\
+                    save = [[900, 1],\n  [300, 10]]\nx = 0x10\n\n[cluster]\nenabled = true\nratio = 1.5\n";
+        let (entries, errors) = read(text);
+        assert!(errors.is_empty(), "{errors:?}");
+        let expected = [
+            (2, "port", "7000"),
+            (3, "bind", "127.0.0.1|-::1"),
+            (4, "daemonize", "no"),
+            (5, "save", "900|1|300|10"),
+            (7, "x", "16"),
+            (10, "cluster-enabled", "yes"),
+            (11, "cluster-ratio", "1.5"),
+        ];
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(l, k, v)| (*l, (*k).to_owned(), (*v).to_owned()))
+            .collect();
+        assert_eq!(entries, expected);
+    }
+
+    #[test]
+    fn faults_name_their_line() {
+        let (_, errors) = read("port = 1\nport = 2\n");
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(
+            errors[0].starts_with("standard input:2: not valid TOML"),
+            "{errors:?}"
+        );
+        let (_, errors) = read("a = 1979-05-27\n\nb = [{x = 1}]\n");
+        assert!(
+            errors
+                .iter()
+                .any(|e| e.starts_with("standard input:1: a: ")),
+            "{errors:?}"
+        );
+        assert!(
+            errors
+                .iter()
+                .any(|e| e.starts_with("standard input:3: b: ")),
+            "{errors:?}"
+        );
+        let (_, errors) = read("a = 99999999999999999999999999999999999999999999\n");
+        assert_eq!(errors.len(), 1, "{errors:?}");
+    }
+
+    #[test]
+    fn rubbish_is_an_error_and_no_panic() {
+        for text in [
+            "=",
+            "[",
+            "a = \"\n",
+            "\u{0}",
+            "a = [[[[[",
+            "é = 1\n= =",
+            "a.b.c = {d = 1",
+        ] {
+            let _ = read(text);
+        }
+        let deep = format!("a = {}1{}", "[".repeat(10_000), "]".repeat(10_000));
+        assert!(!read(&deep).1.is_empty());
+    }
+}
