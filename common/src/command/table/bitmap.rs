@@ -5,8 +5,7 @@ use super::prelude::*;
 pub(super) const ROWS: &[Row] = &[
     // name, arity, flags, ACL categories, fan-out, docs, keys
     row("bitcount",    -2, READONLY,        BITMAP, Slot, &BITCOUNT_DOCS,    &[key(1, RO | ACCESS)]),
-    row("bitfield",    -2, WRITE | DENYOOM, BITMAP, Slot, &BITFIELD_DOCS,    &[key(1, RW | ACCESS | UPDATE | VARIABLE_FLAGS).note("Reads or writes, as its subcommands say.")])
-        .found_by(Finder::Bitfield),
+    row("bitfield",    -2, WRITE | DENYOOM, BITMAP, Slot, &BITFIELD_DOCS,    &[key(1, RW | ACCESS | UPDATE | VARIABLE_FLAGS).note(BITFIELD_NOTE)]).found_by(Finder::Bitfield),
     row("bitfield_ro", -2, READONLY | FAST, BITMAP, Slot, &BITFIELD_RO_DOCS, &[key(1, RO | ACCESS)]),
     row("bitop",       -4, WRITE | DENYOOM, BITMAP, Slot, &BITOP_DOCS,       &[key(2, OW | UPDATE), range(3, -1, 1, RO | ACCESS)]),
     row("bitpos",      -3, READONLY,        BITMAP, Slot, &BITPOS_DOCS,      &[key(1, RO | ACCESS)]),
@@ -14,12 +13,14 @@ pub(super) const ROWS: &[Row] = &[
     row("setbit",       4, WRITE | DENYOOM, BITMAP, Slot, &SETBIT_DOCS,      &[key(1, RW | ACCESS | UPDATE)]),
 ];
 
+const BITFIELD_NOTE: &str = "Reads or writes, as its subcommands say.";
+
 const BITCOUNT_DOCS: Docs = Docs {
     since: "2.6.0",
-    summary: "",
-    complexity: "O(N)",
+    summary: "Counts the bits that are 1",
+    complexity: "O(N), N being the bytes looked at",
     history: &[
-        ("7.0.0", ""),
+        ("7.0.0", "Takes `BYTE` or `BIT`."),
     ],
     arguments: &[
         key_at("key", 0),
@@ -33,8 +34,8 @@ const BITCOUNT_DOCS: Docs = Docs {
 
 const BITFIELD_DOCS: Docs = Docs {
     since: "3.2.0",
-    summary: "",
-    complexity: "",
+    summary: "Reads, sets and adds to integers of any width inside a string",
+    complexity: "O(1) for each integer",
     arguments: &[
         key_at("key", 0),
         one_of("operation", &[
@@ -53,8 +54,8 @@ const BITFIELD_DOCS: Docs = Docs {
 
 const BITFIELD_RO_DOCS: Docs = Docs {
     since: "6.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Reads integers of any width inside a string",
+    complexity: "O(1) for each integer",
     arguments: &[
         key_at("key", 0),
         block("encoding_offset", &[string("encoding"), integer("offset")]).after("GET").optional().multiple().multiple_token(),
@@ -64,18 +65,18 @@ const BITFIELD_RO_DOCS: Docs = Docs {
 
 const BITOP_DOCS: Docs = Docs {
     since: "2.6.0",
-    summary: "",
-    complexity: "O(N)",
+    summary: "Combines strings bit by bit with AND, OR, XOR or NOT and stores the outcome",
+    complexity: "O(N), N being the bytes of the longest string",
     arguments: &[string("operation"), key_at("destkey", 0), key_at("key", 1).multiple()],
     ..Docs::EMPTY
 };
 
 const BITPOS_DOCS: Docs = Docs {
     since: "2.8.7",
-    summary: "",
-    complexity: "O(N)",
+    summary: "Finds the first bit that is 0, or 1",
+    complexity: "O(N), N being the bytes looked at",
     history: &[
-        ("7.0.0", ""),
+        ("7.0.0", "Takes `BYTE` or `BIT`."),
     ],
     arguments: &[
         key_at("key", 0), integer("bit"),
@@ -92,7 +93,7 @@ const BITPOS_DOCS: Docs = Docs {
 
 const GETBIT_DOCS: Docs = Docs {
     since: "2.2.0",
-    summary: "",
+    summary: "Tells the bit at an offset",
     complexity: "O(1)",
     arguments: &[key_at("key", 0), integer("offset")],
     ..Docs::EMPTY
@@ -100,7 +101,7 @@ const GETBIT_DOCS: Docs = Docs {
 
 const SETBIT_DOCS: Docs = Docs {
     since: "2.2.0",
-    summary: "",
+    summary: "Sets the bit at an offset to 0 or 1 and tells what it was",
     complexity: "O(1)",
     arguments: &[key_at("key", 0), integer("offset"), integer("value")],
     ..Docs::EMPTY

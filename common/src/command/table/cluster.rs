@@ -42,30 +42,30 @@ const CLUSTER_SUBCOMMANDS: &[Row] = &[
 
 const ASKING_DOCS: Docs = Docs {
     since: "3.0.0",
-    summary: "",
+    summary: "Lets the next command into a slot that this node is importing",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const CLUSTER_DOCS: Docs = Docs {
     since: "3.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Commands about the cluster and its slots",
+    complexity: "Each subcommand has its own",
     ..Docs::EMPTY
 };
 
 const CLUSTER_ADDSLOTS_DOCS: Docs = Docs {
     since: "3.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Makes this node the owner of slots that nobody owns",
+    complexity: "O(N), N being the slots named",
     arguments: &[integer("slot").multiple()],
     ..Docs::EMPTY
 };
 
 const CLUSTER_ADDSLOTSRANGE_DOCS: Docs = Docs {
     since: "7.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Makes this node the owner of ranges of slots that nobody owns",
+    complexity: "O(N), N being the slots in the ranges",
     arguments: &[
         block("start-slot_end-slot", &[integer("start-slot"), integer("end-slot")]).multiple(),
     ],
@@ -74,22 +74,22 @@ const CLUSTER_ADDSLOTSRANGE_DOCS: Docs = Docs {
 
 const CLUSTER_BUMPEPOCH_DOCS: Docs = Docs {
     since: "3.0.0",
-    summary: "",
+    summary: "Gives this node the newest config epoch",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const CLUSTER_COUNT_FAILURE_REPORTS_DOCS: Docs = Docs {
     since: "3.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Counts the nodes that hold another node to be down",
+    complexity: "O(N), N being the reports",
     arguments: &[string("node-id")],
     ..Docs::EMPTY
 };
 
 const CLUSTER_COUNTKEYSINSLOT_DOCS: Docs = Docs {
     since: "3.0.0",
-    summary: "",
+    summary: "Counts this node's keys in a slot",
     complexity: "O(1)",
     arguments: &[integer("slot")],
     ..Docs::EMPTY
@@ -97,16 +97,16 @@ const CLUSTER_COUNTKEYSINSLOT_DOCS: Docs = Docs {
 
 const CLUSTER_DELSLOTS_DOCS: Docs = Docs {
     since: "3.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Makes this node forget who owns some slots",
+    complexity: "O(N), N being the slots named",
     arguments: &[integer("slot").multiple()],
     ..Docs::EMPTY
 };
 
 const CLUSTER_DELSLOTSRANGE_DOCS: Docs = Docs {
     since: "7.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Makes this node forget who owns ranges of slots",
+    complexity: "O(N), N being the slots in the ranges",
     arguments: &[
         block("start-slot_end-slot", &[integer("start-slot"), integer("end-slot")]).multiple(),
     ],
@@ -115,7 +115,7 @@ const CLUSTER_DELSLOTSRANGE_DOCS: Docs = Docs {
 
 const CLUSTER_FAILOVER_DOCS: Docs = Docs {
     since: "3.0.0",
-    summary: "",
+    summary: "Puts this replica in its primary's place",
     complexity: "O(1)",
     arguments: &[
         one_of("options", &[token("force", "FORCE"), token("takeover", "TAKEOVER")]).optional(),
@@ -125,14 +125,14 @@ const CLUSTER_FAILOVER_DOCS: Docs = Docs {
 
 const CLUSTER_FLUSHSLOTS_DOCS: Docs = Docs {
     since: "3.0.0",
-    summary: "",
+    summary: "Gives up all of this node's slots",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const CLUSTER_FORGET_DOCS: Docs = Docs {
     since: "3.0.0",
-    summary: "",
+    summary: "Drops a node from this node's table, and keeps it out for a minute",
     complexity: "O(1)",
     arguments: &[string("node-id")],
     ..Docs::EMPTY
@@ -140,47 +140,47 @@ const CLUSTER_FORGET_DOCS: Docs = Docs {
 
 const CLUSTER_GETKEYSINSLOT_DOCS: Docs = Docs {
     since: "3.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Names some of this node's keys in a slot",
+    complexity: "O(N), N being the keys asked for",
     arguments: &[integer("slot"), integer("count")],
     ..Docs::EMPTY
 };
 
 const CLUSTER_HELP_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
+    summary: "Lists the subcommands",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const CLUSTER_INFO_DOCS: Docs = Docs {
     since: "3.0.0",
-    summary: "",
+    summary: "Tells how the cluster fares, as this node sees it",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const CLUSTER_KEYSLOT_DOCS: Docs = Docs {
     since: "3.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Tells the slot of a key",
+    complexity: "O(N), N being the bytes of the key",
     arguments: &[string("key")],
     ..Docs::EMPTY
 };
 
 const CLUSTER_LINKS_DOCS: Docs = Docs {
     since: "7.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Lists the bus connections to and from other nodes",
+    complexity: "O(N), N being the nodes",
     ..Docs::EMPTY
 };
 
 const CLUSTER_MEET_DOCS: Docs = Docs {
     since: "3.0.0",
-    summary: "",
+    summary: "Introduces this node to another, and so to its cluster",
     complexity: "O(1)",
     history: &[
-        ("4.0.0", ""),
+        ("4.0.0", "Takes the bus port."),
     ],
     arguments: &[
         string("ip"), integer("port"), integer("cluster_bus_port").optional().since("4.0.0"),
@@ -190,21 +190,21 @@ const CLUSTER_MEET_DOCS: Docs = Docs {
 
 const CLUSTER_MYID_DOCS: Docs = Docs {
     since: "3.0.0",
-    summary: "",
+    summary: "Tells this node's name",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const CLUSTER_NODES_DOCS: Docs = Docs {
     since: "3.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Lists the nodes as nodes.conf does",
+    complexity: "O(N), N being the nodes",
     ..Docs::EMPTY
 };
 
 const CLUSTER_REPLICAS_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
+    summary: "Lists a primary's replicas",
     complexity: "O(1)",
     arguments: &[string("node-id")],
     ..Docs::EMPTY
@@ -212,7 +212,7 @@ const CLUSTER_REPLICAS_DOCS: Docs = Docs {
 
 const CLUSTER_REPLICATE_DOCS: Docs = Docs {
     since: "3.0.0",
-    summary: "",
+    summary: "Makes this node a replica of a primary",
     complexity: "O(1)",
     arguments: &[string("node-id")],
     ..Docs::EMPTY
@@ -220,22 +220,22 @@ const CLUSTER_REPLICATE_DOCS: Docs = Docs {
 
 const CLUSTER_RESET_DOCS: Docs = Docs {
     since: "3.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Makes this node forget its cluster",
+    complexity: "O(N), N being the nodes known; a replica's keys go, too",
     arguments: &[one_of("hard_soft", &[token("hard", "HARD"), token("soft", "SOFT")]).optional()],
     ..Docs::EMPTY
 };
 
 const CLUSTER_SAVECONFIG_DOCS: Docs = Docs {
     since: "3.0.0",
-    summary: "",
+    summary: "Writes nodes.conf now",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const CLUSTER_SET_CONFIG_EPOCH_DOCS: Docs = Docs {
     since: "3.0.0",
-    summary: "",
+    summary: "Sets a fresh node's config epoch",
     complexity: "O(1)",
     arguments: &[integer("config-epoch")],
     ..Docs::EMPTY
@@ -243,7 +243,7 @@ const CLUSTER_SET_CONFIG_EPOCH_DOCS: Docs = Docs {
 
 const CLUSTER_SETSLOT_DOCS: Docs = Docs {
     since: "3.0.0",
-    summary: "",
+    summary: "Says who owns a slot, or that it is on its way from one node to another",
     complexity: "O(1)",
     arguments: &[
         integer("slot"),
@@ -257,42 +257,42 @@ const CLUSTER_SETSLOT_DOCS: Docs = Docs {
 
 const CLUSTER_SHARDS_DOCS: Docs = Docs {
     since: "7.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Lists shards: their slots and their nodes",
+    complexity: "O(N), N being the nodes",
     ..Docs::EMPTY
 };
 
 const CLUSTER_SLAVES_DOCS: Docs = Docs {
     since: "3.0.0",
-    summary: "",
+    summary: "Lists a primary's replicas",
     complexity: "O(1)",
-    deprecated: Some(Deprecated { since: "5.0.0", replaced_by: "" }),
+    deprecated: Some(Deprecated { since: "5.0.0", replaced_by: "`CLUSTER REPLICAS`" }),
     arguments: &[string("node-id")],
     ..Docs::EMPTY
 };
 
 const CLUSTER_SLOTS_DOCS: Docs = Docs {
     since: "3.0.0",
-    summary: "",
-    complexity: "",
-    deprecated: Some(Deprecated { since: "7.0.0", replaced_by: "" }),
+    summary: "Lists ranges of slots and the nodes that serve them",
+    complexity: "O(N), N being the nodes",
+    deprecated: Some(Deprecated { since: "7.0.0", replaced_by: "`CLUSTER SHARDS`" }),
     history: &[
-        ("4.0.0", ""),
-        ("7.0.0", ""),
+        ("4.0.0", "Shows node IDs."),
+        ("7.0.0", "Shows further ways to reach a node."),
     ],
     ..Docs::EMPTY
 };
 
 const READONLY_DOCS: Docs = Docs {
     since: "3.0.0",
-    summary: "",
+    summary: "Lets this connection read from a replica",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const READWRITE_DOCS: Docs = Docs {
     since: "3.0.0",
-    summary: "",
+    summary: "Ends what READONLY began",
     complexity: "O(1)",
     ..Docs::EMPTY
 };

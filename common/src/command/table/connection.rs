@@ -5,13 +5,14 @@ use super::prelude::*;
 pub(super) const ROWS: &[Row] = &[
     // name, arity, flags, ACL categories, fan-out, docs, keys
     row("auth",   -2, NOSCRIPT | LOADING | STALE | FAST | NO_AUTH | ALLOW_BUSY, CONNECTION, Local, &AUTH_DOCS,   &[]),
-    row("client", -2, 0,                                   0,          Local, &CLIENT_DOCS, &[]).with(CLIENT_SUBCOMMANDS),
-    row("echo",    2, LOADING | STALE | FAST,              CONNECTION, Local, &ECHO_DOCS,   &[]),
+    row("client", -2, 0,                                                        0,          Local, &CLIENT_DOCS, &[]).with(CLIENT_SUBCOMMANDS),
+    row("echo",    2, LOADING | STALE | FAST,                                   CONNECTION, Local, &ECHO_DOCS,   &[]),
     row("hello",  -1, NOSCRIPT | LOADING | STALE | FAST | NO_AUTH | ALLOW_BUSY, CONNECTION, Local, &HELLO_DOCS,  &[]),
-    row("ping",   -1, FAST,                                CONNECTION, Local, &PING_DOCS,   &[]).tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
+    row("ping",   -1, FAST,                                                     CONNECTION, Local, &PING_DOCS,   &[])
+        .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
     row("quit",   -1, NOSCRIPT | LOADING | STALE | FAST | NO_AUTH | ALLOW_BUSY, CONNECTION, Local, &QUIT_DOCS,   &[]),
     row("reset",   1, NOSCRIPT | LOADING | STALE | FAST | NO_AUTH | ALLOW_BUSY, CONNECTION, Local, &RESET_DOCS,  &[]),
-    row("select",  2, LOADING | STALE | FAST,              CONNECTION, Local, &SELECT_DOCS, &[]),
+    row("select",  2, LOADING | STALE | FAST,                                   CONNECTION, Local, &SELECT_DOCS, &[]),
 ];
 
 const CLIENT_SUBCOMMANDS: &[Row] = &[
@@ -35,10 +36,10 @@ const CLIENT_SUBCOMMANDS: &[Row] = &[
 
 const AUTH_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Proves who the client is",
+    complexity: "O(N), N being the user's passwords",
     history: &[
-        ("6.0.0", ""),
+        ("6.0.0", "Takes a user name."),
     ],
     arguments: &[string("username").optional().since("6.0.0"), string("password")],
     ..Docs::EMPTY
@@ -46,14 +47,14 @@ const AUTH_DOCS: Docs = Docs {
 
 const CLIENT_DOCS: Docs = Docs {
     since: "2.4.0",
-    summary: "",
-    complexity: "",
+    summary: "Commands about client connections",
+    complexity: "Each subcommand has its own",
     ..Docs::EMPTY
 };
 
 const CLIENT_CACHING_DOCS: Docs = Docs {
     since: "6.0.0",
-    summary: "",
+    summary: "Says whether the keys of the next command are tracked",
     complexity: "O(1)",
     arguments: &[one_of("mode", &[token("yes", "YES"), token("no", "NO")])],
     ..Docs::EMPTY
@@ -61,49 +62,49 @@ const CLIENT_CACHING_DOCS: Docs = Docs {
 
 const CLIENT_GETNAME_DOCS: Docs = Docs {
     since: "2.6.9",
-    summary: "",
+    summary: "Tells this connection's name",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const CLIENT_GETREDIR_DOCS: Docs = Docs {
     since: "6.0.0",
-    summary: "",
+    summary: "Tells which client gets this connection's invalidations",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const CLIENT_HELP_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
+    summary: "Lists the subcommands",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const CLIENT_ID_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
+    summary: "Tells this connection's number",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const CLIENT_INFO_DOCS: Docs = Docs {
     since: "6.2.0",
-    summary: "",
+    summary: "Describes this connection",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const CLIENT_KILL_DOCS: Docs = Docs {
     since: "2.4.0",
-    summary: "",
-    complexity: "",
+    summary: "Closes the connections that match a filter",
+    complexity: "O(N), N being the connections",
     history: &[
-        ("2.8.12", ""),
-        ("2.8.12", ""),
-        ("3.2.0", ""),
-        ("5.0.0", ""),
-        ("6.2.0", ""),
+        ("2.8.12", "Takes filters."),
+        ("2.8.12", "Takes `ID`."),
+        ("3.2.0", "Takes `TYPE master`."),
+        ("5.0.0", "`TYPE slave` is now also called `replica`."),
+        ("6.2.0", "Takes `LADDR`."),
     ],
     arguments: &[
         one_of("filter", &[
@@ -127,15 +128,15 @@ const CLIENT_KILL_DOCS: Docs = Docs {
 
 const CLIENT_LIST_DOCS: Docs = Docs {
     since: "2.4.0",
-    summary: "",
-    complexity: "",
+    summary: "Describes the connections, one a line",
+    complexity: "O(N), N being the connections",
     history: &[
-        ("2.8.12", ""),
-        ("5.0.0", ""),
-        ("6.0.0", ""),
-        ("6.2.0", ""),
-        ("7.0.0", ""),
-        ("7.0.3", ""),
+        ("2.8.12", "Shows `id`."),
+        ("5.0.0", "Takes `TYPE`."),
+        ("6.0.0", "Shows `user`."),
+        ("6.2.0", "Shows `argv-mem`, `tot-mem`, `laddr` and `redir`; takes `ID`."),
+        ("7.0.0", "Shows `resp`, `multi-mem`, `rbs` and `rbp`."),
+        ("7.0.3", "Shows `ssub`."),
     ],
     arguments: &[
         one_of("normal_master_replica_pubsub", &[
@@ -149,7 +150,7 @@ const CLIENT_LIST_DOCS: Docs = Docs {
 
 const CLIENT_NO_EVICT_DOCS: Docs = Docs {
     since: "7.0.0",
-    summary: "",
+    summary: "Keeps this connection from being closed to save memory",
     complexity: "O(1)",
     arguments: &[one_of("enabled", &[token("on", "ON"), token("off", "OFF")])],
     ..Docs::EMPTY
@@ -157,10 +158,10 @@ const CLIENT_NO_EVICT_DOCS: Docs = Docs {
 
 const CLIENT_PAUSE_DOCS: Docs = Docs {
     since: "2.9.50",
-    summary: "",
+    summary: "Holds back the commands of all clients for a while",
     complexity: "O(1)",
     history: &[
-        ("6.2.0", ""),
+        ("6.2.0", "Takes `WRITE` or `ALL`."),
     ],
     arguments: &[
         integer("timeout"),
@@ -171,7 +172,7 @@ const CLIENT_PAUSE_DOCS: Docs = Docs {
 
 const CLIENT_REPLY_DOCS: Docs = Docs {
     since: "3.2.0",
-    summary: "",
+    summary: "Turns replies to this connection on or off, or skips one",
     complexity: "O(1)",
     arguments: &[
         one_of("on_off_skip", &[token("on", "ON"), token("off", "OFF"), token("skip", "SKIP")]),
@@ -181,7 +182,7 @@ const CLIENT_REPLY_DOCS: Docs = Docs {
 
 const CLIENT_SETNAME_DOCS: Docs = Docs {
     since: "2.6.9",
-    summary: "",
+    summary: "Names this connection",
     complexity: "O(1)",
     arguments: &[string("connection-name")],
     ..Docs::EMPTY
@@ -189,8 +190,8 @@ const CLIENT_SETNAME_DOCS: Docs = Docs {
 
 const CLIENT_TRACKING_DOCS: Docs = Docs {
     since: "6.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Turns invalidation messages for keys that this client has read on or off",
+    complexity: "O(1); prefixes cost O(1) each",
     arguments: &[
         one_of("status", &[token("on", "ON"), token("off", "OFF")]),
         integer("client-id").after("REDIRECT").optional(),
@@ -203,15 +204,15 @@ const CLIENT_TRACKING_DOCS: Docs = Docs {
 
 const CLIENT_TRACKINGINFO_DOCS: Docs = Docs {
     since: "6.2.0",
-    summary: "",
+    summary: "Tells how tracking is set for this connection",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const CLIENT_UNBLOCK_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Ends a blocking command of another connection",
+    complexity: "O(log N), N being the connections",
     arguments: &[
         integer("client-id"),
         one_of("timeout_error", &[token("timeout", "TIMEOUT"), token("error", "ERROR")]).optional(),
@@ -221,14 +222,14 @@ const CLIENT_UNBLOCK_DOCS: Docs = Docs {
 
 const CLIENT_UNPAUSE_DOCS: Docs = Docs {
     since: "6.2.0",
-    summary: "",
-    complexity: "",
+    summary: "Ends what CLIENT PAUSE began",
+    complexity: "O(N), N being the clients held back",
     ..Docs::EMPTY
 };
 
 const ECHO_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
+    summary: "Says what it was told",
     complexity: "O(1)",
     arguments: &[string("message")],
     ..Docs::EMPTY
@@ -236,10 +237,10 @@ const ECHO_DOCS: Docs = Docs {
 
 const HELLO_DOCS: Docs = Docs {
     since: "6.0.0",
-    summary: "",
+    summary: "Chooses the protocol, authenticates and names the connection, all if wanted; describes the server",
     complexity: "O(1)",
     history: &[
-        ("6.2.0", ""),
+        ("6.2.0", "The version may be left out: then it only describes the connection and the server."),
     ],
     arguments: &[
         block("arguments", &[
@@ -253,7 +254,7 @@ const HELLO_DOCS: Docs = Docs {
 
 const PING_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
+    summary: "Shows that the server is there",
     complexity: "O(1)",
     arguments: &[string("message").optional()],
     ..Docs::EMPTY
@@ -261,21 +262,21 @@ const PING_DOCS: Docs = Docs {
 
 const QUIT_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
+    summary: "Closes the connection after the reply",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const RESET_DOCS: Docs = Docs {
     since: "6.2.0",
-    summary: "",
+    summary: "Makes the connection like a new one",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const SELECT_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
+    summary: "Chooses the database that this connection works on",
     complexity: "O(1)",
     arguments: &[integer("index")],
     ..Docs::EMPTY

@@ -28,9 +28,9 @@ pub(super) const ROWS: &[Row] = &[
     row("renamenx",     3, WRITE | FAST,    KEYSPACE,                      Slot,                  &RENAMENX_DOCS,    &[key(1, RW | ACCESS | DELETE), key(2, OW | INSERT)]),
     row("restore",     -4, WRITE | DENYOOM, KEYSPACE | DANGEROUS,          Slot,                  &RESTORE_DOCS,     &[key(1, OW | UPDATE)]),
     row("scan",        -2, READONLY,        KEYSPACE,                      Scan,                  &SCAN_DOCS,        &[]).tips(&[UNSTABLE, "request_policy:special"]),
-    row("sort",        -2, WRITE | DENYOOM, SET | SORTED_SET | LIST | DANGEROUS, Slot,                  &SORT_DOCS,        &[key(1, RO | ACCESS), unknown(RO | ACCESS).note("BY and GET: these keys are made from what the sorted key holds, so no rule finds them."), unknown(OW | UPDATE).note("STORE may stand anywhere among the options, so no rule finds its key.")])
+    row("sort",        -2, WRITE | DENYOOM, SET | SORTED_SET | LIST | DANGEROUS, Slot,                  &SORT_DOCS,        &[key(1, RO | ACCESS), unknown(RO | ACCESS).note(SORT_NOTE_BY), unknown(OW | UPDATE).note(SORT_NOTE_STORE)])
         .found_by(Finder::Sort),
-    row("sort_ro",     -2, READONLY,        SET | SORTED_SET | LIST | DANGEROUS, Slot,                  &SORT_RO_DOCS,     &[key(1, RO | ACCESS), unknown(RO | ACCESS).note("BY and GET: these keys are made from what the sorted key holds, so no rule finds them.")])
+    row("sort_ro",     -2, READONLY,        SET | SORTED_SET | LIST | DANGEROUS, Slot,                  &SORT_RO_DOCS,     &[key(1, RO | ACCESS), unknown(RO | ACCESS).note(SORT_NOTE_BY)])
         .found_by(Finder::Sort),
     row("touch",       -2, READONLY | FAST, KEYSPACE,                      Split(Sum),            &TOUCH_DOCS,       &[range(1, -1, 1, RO)])
         .tips(&["request_policy:multi_shard", "response_policy:agg_sum"]),
@@ -42,6 +42,9 @@ pub(super) const ROWS: &[Row] = &[
         .tips(&["request_policy:all_shards", "response_policy:agg_min"]),
 ];
 
+const SORT_NOTE_BY: &str = "BY and GET: these keys are made from what the sorted key holds, so no rule finds them.";
+const SORT_NOTE_STORE: &str = "STORE may stand anywhere among the options, so no rule finds its key.";
+
 const OBJECT_SUBCOMMANDS: &[Row] = &[
     row("object|encoding", 3, READONLY,        KEYSPACE, Slot,    &OBJECT_ENCODING_DOCS, &[key(2, RO)]).tips(&[UNSTABLE]),
     row("object|freq",     3, READONLY,        KEYSPACE, Slot,    &OBJECT_FREQ_DOCS,     &[key(2, RO)]).tips(&[UNSTABLE]),
@@ -52,8 +55,8 @@ const OBJECT_SUBCOMMANDS: &[Row] = &[
 
 const COPY_DOCS: Docs = Docs {
     since: "6.2.0",
-    summary: "",
-    complexity: "",
+    summary: "Copies a value to another key",
+    complexity: "O(N), N being the elements; O(1) for a string",
     arguments: &[
         key_at("source", 0), key_at("destination", 1),
         integer("destination-db").after("DB").optional(), token("replace", "REPLACE").optional(),
@@ -63,26 +66,26 @@ const COPY_DOCS: Docs = Docs {
 
 const DEL_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Removes keys",
+    complexity: "O(N), N being the keys; a collection adds O(M), M being its elements",
     arguments: &[key_at("key", 0).multiple()],
     ..Docs::EMPTY
 };
 
 const DUMP_DOCS: Docs = Docs {
     since: "2.6.0",
-    summary: "",
-    complexity: "",
+    summary: "Serialises a value in the form that RESTORE reads",
+    complexity: "O(N), N being the bytes of the value",
     arguments: &[key_at("key", 0)],
     ..Docs::EMPTY
 };
 
 const EXISTS_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Counts how many of the keys exist",
+    complexity: "O(N), N being the keys given",
     history: &[
-        ("3.0.3", ""),
+        ("3.0.3", "Takes several keys."),
     ],
     arguments: &[key_at("key", 0).multiple()],
     ..Docs::EMPTY
@@ -90,10 +93,10 @@ const EXISTS_DOCS: Docs = Docs {
 
 const EXPIRE_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
+    summary: "Lets a key live for a number of seconds",
     complexity: "O(1)",
     history: &[
-        ("7.0.0", ""),
+        ("7.0.0", "Takes `NX`, `XX`, `GT` and `LT`."),
     ],
     arguments: &[
         key_at("key", 0), integer("seconds"),
@@ -104,10 +107,10 @@ const EXPIRE_DOCS: Docs = Docs {
 
 const EXPIREAT_DOCS: Docs = Docs {
     since: "1.2.0",
-    summary: "",
+    summary: "Lets a key live until a moment, in Unix seconds",
     complexity: "O(1)",
     history: &[
-        ("7.0.0", ""),
+        ("7.0.0", "Takes `NX`, `XX`, `GT` and `LT`."),
     ],
     arguments: &[
         key_at("key", 0), unix_time("unix-time-seconds"),
@@ -118,7 +121,7 @@ const EXPIREAT_DOCS: Docs = Docs {
 
 const EXPIRETIME_DOCS: Docs = Docs {
     since: "7.0.0",
-    summary: "",
+    summary: "Tells when a key will expire, in Unix seconds",
     complexity: "O(1)",
     arguments: &[key_at("key", 0)],
     ..Docs::EMPTY
@@ -126,21 +129,21 @@ const EXPIRETIME_DOCS: Docs = Docs {
 
 const KEYS_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Lists the keys that match a pattern",
+    complexity: "O(N), N being the keys in the database",
     arguments: &[pattern("pattern")],
     ..Docs::EMPTY
 };
 
 const MIGRATE_DOCS: Docs = Docs {
     since: "2.6.0",
-    summary: "",
-    complexity: "",
+    summary: "Moves keys to another server in one step",
+    complexity: "O(N) for the bytes of the values, here, there and on the way",
     history: &[
-        ("3.0.0", ""),
-        ("3.0.6", ""),
-        ("4.0.7", ""),
-        ("6.0.0", ""),
+        ("3.0.0", "Takes `COPY` and `REPLACE`."),
+        ("3.0.6", "Takes `KEYS`."),
+        ("4.0.7", "Takes `AUTH`."),
+        ("6.0.0", "Takes `AUTH2`."),
     ],
     arguments: &[
         string("host"), integer("port"),
@@ -159,7 +162,7 @@ const MIGRATE_DOCS: Docs = Docs {
 
 const MOVE_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
+    summary: "Moves a key to another database",
     complexity: "O(1)",
     arguments: &[key_at("key", 0), integer("db")],
     ..Docs::EMPTY
@@ -167,14 +170,14 @@ const MOVE_DOCS: Docs = Docs {
 
 const OBJECT_DOCS: Docs = Docs {
     since: "2.2.3",
-    summary: "",
-    complexity: "",
+    summary: "Commands that look at how a value is kept",
+    complexity: "Each subcommand has its own",
     ..Docs::EMPTY
 };
 
 const OBJECT_ENCODING_DOCS: Docs = Docs {
     since: "2.2.3",
-    summary: "",
+    summary: "Names the encoding of a value",
     complexity: "O(1)",
     arguments: &[key_at("key", 0)],
     ..Docs::EMPTY
@@ -182,7 +185,7 @@ const OBJECT_ENCODING_DOCS: Docs = Docs {
 
 const OBJECT_FREQ_DOCS: Docs = Docs {
     since: "4.0.0",
-    summary: "",
+    summary: "Tells the access counter of the LFU policies",
     complexity: "O(1)",
     arguments: &[key_at("key", 0)],
     ..Docs::EMPTY
@@ -190,14 +193,14 @@ const OBJECT_FREQ_DOCS: Docs = Docs {
 
 const OBJECT_HELP_DOCS: Docs = Docs {
     since: "6.2.0",
-    summary: "",
+    summary: "Lists the subcommands",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const OBJECT_IDLETIME_DOCS: Docs = Docs {
     since: "2.2.3",
-    summary: "",
+    summary: "Tells for how many seconds nobody has used a value",
     complexity: "O(1)",
     arguments: &[key_at("key", 0)],
     ..Docs::EMPTY
@@ -205,7 +208,7 @@ const OBJECT_IDLETIME_DOCS: Docs = Docs {
 
 const OBJECT_REFCOUNT_DOCS: Docs = Docs {
     since: "2.2.3",
-    summary: "",
+    summary: "Tells how many hold a value",
     complexity: "O(1)",
     arguments: &[key_at("key", 0)],
     ..Docs::EMPTY
@@ -213,7 +216,7 @@ const OBJECT_REFCOUNT_DOCS: Docs = Docs {
 
 const PERSIST_DOCS: Docs = Docs {
     since: "2.2.0",
-    summary: "",
+    summary: "Makes a key live for ever",
     complexity: "O(1)",
     arguments: &[key_at("key", 0)],
     ..Docs::EMPTY
@@ -221,10 +224,10 @@ const PERSIST_DOCS: Docs = Docs {
 
 const PEXPIRE_DOCS: Docs = Docs {
     since: "2.6.0",
-    summary: "",
+    summary: "Lets a key live for a number of milliseconds",
     complexity: "O(1)",
     history: &[
-        ("7.0.0", ""),
+        ("7.0.0", "Takes `NX`, `XX`, `GT` and `LT`."),
     ],
     arguments: &[
         key_at("key", 0), integer("milliseconds"),
@@ -235,10 +238,10 @@ const PEXPIRE_DOCS: Docs = Docs {
 
 const PEXPIREAT_DOCS: Docs = Docs {
     since: "2.6.0",
-    summary: "",
+    summary: "Lets a key live until a moment, in Unix milliseconds",
     complexity: "O(1)",
     history: &[
-        ("7.0.0", ""),
+        ("7.0.0", "Takes `NX`, `XX`, `GT` and `LT`."),
     ],
     arguments: &[
         key_at("key", 0), unix_time("unix-time-milliseconds"),
@@ -249,7 +252,7 @@ const PEXPIREAT_DOCS: Docs = Docs {
 
 const PEXPIRETIME_DOCS: Docs = Docs {
     since: "7.0.0",
-    summary: "",
+    summary: "Tells when a key will expire, in Unix milliseconds",
     complexity: "O(1)",
     arguments: &[key_at("key", 0)],
     ..Docs::EMPTY
@@ -257,10 +260,10 @@ const PEXPIRETIME_DOCS: Docs = Docs {
 
 const PTTL_DOCS: Docs = Docs {
     since: "2.6.0",
-    summary: "",
+    summary: "Tells how many milliseconds a key has left",
     complexity: "O(1)",
     history: &[
-        ("2.8.0", ""),
+        ("2.8.0", "Answers -2 for a key that does not exist."),
     ],
     arguments: &[key_at("key", 0)],
     ..Docs::EMPTY
@@ -268,14 +271,14 @@ const PTTL_DOCS: Docs = Docs {
 
 const RANDOMKEY_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
+    summary: "Draws a key by lot",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const RENAME_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
+    summary: "Gives a value another key, whatever that held",
     complexity: "O(1)",
     arguments: &[key_at("key", 0), key_at("newkey", 1)],
     ..Docs::EMPTY
@@ -283,10 +286,10 @@ const RENAME_DOCS: Docs = Docs {
 
 const RENAMENX_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
+    summary: "Gives a value another key, unless that exists",
     complexity: "O(1)",
     history: &[
-        ("3.2.0", ""),
+        ("3.2.0", "Both names may be the same."),
     ],
     arguments: &[key_at("key", 0), key_at("newkey", 1)],
     ..Docs::EMPTY
@@ -294,12 +297,12 @@ const RENAMENX_DOCS: Docs = Docs {
 
 const RESTORE_DOCS: Docs = Docs {
     since: "2.6.0",
-    summary: "",
-    complexity: "",
+    summary: "Makes a value of what DUMP gave",
+    complexity: "O(N), N being the bytes; a sorted set's elements take O(log(N)) each",
     history: &[
-        ("3.0.0", ""),
-        ("5.0.0", ""),
-        ("5.0.0", ""),
+        ("3.0.0", "Takes `REPLACE`."),
+        ("5.0.0", "Takes `ABSTTL`."),
+        ("5.0.0", "Takes `IDLETIME` and `FREQ`."),
     ],
     arguments: &[
         key_at("key", 0), integer("ttl"), string("serialized-value"),
@@ -313,10 +316,10 @@ const RESTORE_DOCS: Docs = Docs {
 
 const SCAN_DOCS: Docs = Docs {
     since: "2.8.0",
-    summary: "",
-    complexity: "",
+    summary: "Walks through the keys, some at a time",
+    complexity: "O(1) for a call, O(N) for all calls of a walk, N being the keys",
     history: &[
-        ("6.0.0", ""),
+        ("6.0.0", "Takes `TYPE`."),
     ],
     arguments: &[
         integer("cursor"), pattern("pattern").after("MATCH").optional(),
@@ -328,8 +331,8 @@ const SCAN_DOCS: Docs = Docs {
 
 const SORT_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Sorts a list, a set or a sorted set, and may store the outcome",
+    complexity: "O(N+M*log(M)), N being the elements and M those returned; O(N) unsorted",
     arguments: &[
         key_at("key", 0), pattern("pattern").of_key(1).after("BY").optional(),
         block("offset_count", &[integer("offset"), integer("count")]).after("LIMIT").optional(),
@@ -342,8 +345,8 @@ const SORT_DOCS: Docs = Docs {
 
 const SORT_RO_DOCS: Docs = Docs {
     since: "7.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Sorts a list, a set or a sorted set",
+    complexity: "O(N+M*log(M)), N being the elements and M those returned; O(N) unsorted",
     arguments: &[
         key_at("key", 0), pattern("pattern").of_key(1).after("BY").optional(),
         block("offset_count", &[integer("offset"), integer("count")]).after("LIMIT").optional(),
@@ -356,18 +359,18 @@ const SORT_RO_DOCS: Docs = Docs {
 
 const TOUCH_DOCS: Docs = Docs {
     since: "3.2.1",
-    summary: "",
-    complexity: "",
+    summary: "Counts how many of the keys exist, and marks them as just used",
+    complexity: "O(N), N being the keys given",
     arguments: &[key_at("key", 0).multiple()],
     ..Docs::EMPTY
 };
 
 const TTL_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
+    summary: "Tells how many seconds a key has left",
     complexity: "O(1)",
     history: &[
-        ("2.8.0", ""),
+        ("2.8.0", "Answers -2 for a key that does not exist."),
     ],
     arguments: &[key_at("key", 0)],
     ..Docs::EMPTY
@@ -375,7 +378,7 @@ const TTL_DOCS: Docs = Docs {
 
 const TYPE_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
+    summary: "Names the type of a value",
     complexity: "O(1)",
     arguments: &[key_at("key", 0)],
     ..Docs::EMPTY
@@ -383,15 +386,15 @@ const TYPE_DOCS: Docs = Docs {
 
 const UNLINK_DOCS: Docs = Docs {
     since: "4.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Removes keys, and frees their memory on another thread",
+    complexity: "O(1) for each key; the other thread takes O(M), M being the elements",
     arguments: &[key_at("key", 0).multiple()],
     ..Docs::EMPTY
 };
 
 const WAIT_DOCS: Docs = Docs {
     since: "3.0.0",
-    summary: "",
+    summary: "Waits until this connection's writes have reached so many replicas",
     complexity: "O(1)",
     arguments: &[integer("numreplicas"), integer("timeout")],
     ..Docs::EMPTY

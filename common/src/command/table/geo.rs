@@ -8,11 +8,9 @@ pub(super) const ROWS: &[Row] = &[
     row("geodist",              -4, READONLY,        GEO, Slot, &GEODIST_DOCS,              &[key(1, RO | ACCESS)]),
     row("geohash",              -2, READONLY,        GEO, Slot, &GEOHASH_DOCS,              &[key(1, RO | ACCESS)]),
     row("geopos",               -2, READONLY,        GEO, Slot, &GEOPOS_DOCS,               &[key(1, RO | ACCESS)]),
-    row("georadius",            -6, WRITE | DENYOOM, GEO, Slot, &GEORADIUS_DOCS,            &[key(1, RO | ACCESS), after("STORE", 6, 0, 0, OW | UPDATE), after("STOREDIST", 6, 0, 0, OW | UPDATE)])
-        ,
+    row("georadius",            -6, WRITE | DENYOOM, GEO, Slot, &GEORADIUS_DOCS,            &[key(1, RO | ACCESS), after("STORE", 6, 0, 0, OW | UPDATE), after("STOREDIST", 6, 0, 0, OW | UPDATE)]),
     row("georadius_ro",         -6, READONLY,        GEO, Slot, &GEORADIUS_RO_DOCS,         &[key(1, RO | ACCESS)]),
-    row("georadiusbymember",    -5, WRITE | DENYOOM, GEO, Slot, &GEORADIUSBYMEMBER_DOCS,    &[key(1, RO | ACCESS), after("STORE", 5, 0, 0, OW | UPDATE), after("STOREDIST", 5, 0, 0, OW | UPDATE)])
-        ,
+    row("georadiusbymember",    -5, WRITE | DENYOOM, GEO, Slot, &GEORADIUSBYMEMBER_DOCS,    &[key(1, RO | ACCESS), after("STORE", 5, 0, 0, OW | UPDATE), after("STOREDIST", 5, 0, 0, OW | UPDATE)]),
     row("georadiusbymember_ro", -5, READONLY,        GEO, Slot, &GEORADIUSBYMEMBER_RO_DOCS, &[key(1, RO | ACCESS)]),
     row("geosearch",            -7, READONLY,        GEO, Slot, &GEOSEARCH_DOCS,            &[key(1, RO | ACCESS)]),
     row("geosearchstore",       -8, WRITE | DENYOOM, GEO, Slot, &GEOSEARCHSTORE_DOCS,       &[key(1, OW | UPDATE), key(2, RO | ACCESS)]),
@@ -20,10 +18,10 @@ pub(super) const ROWS: &[Row] = &[
 
 const GEOADD_DOCS: Docs = Docs {
     since: "3.2.0",
-    summary: "",
-    complexity: "",
+    summary: "Adds places, or moves them",
+    complexity: "O(log(N)) for each place, N being the size of the index",
     history: &[
-        ("6.2.0", ""),
+        ("6.2.0", "Takes `NX`, `XX` and `CH`."),
     ],
     arguments: &[
         key_at("key", 0),
@@ -36,8 +34,8 @@ const GEOADD_DOCS: Docs = Docs {
 
 const GEODIST_DOCS: Docs = Docs {
     since: "3.2.0",
-    summary: "",
-    complexity: "O(log(N))",
+    summary: "Tells how far two places are from each other",
+    complexity: "O(log(N)), N being the size of the index",
     arguments: &[
         key_at("key", 0), string("member1"), string("member2"),
         one_of("unit", &[token("m", "M"), token("km", "KM"), token("ft", "FT"), token("mi", "MI")]).optional(),
@@ -47,28 +45,28 @@ const GEODIST_DOCS: Docs = Docs {
 
 const GEOHASH_DOCS: Docs = Docs {
     since: "3.2.0",
-    summary: "",
-    complexity: "",
+    summary: "Gives the geohash of places",
+    complexity: "O(log(N)) for each place, N being the size of the index",
     arguments: &[key_at("key", 0), string("member").multiple()],
     ..Docs::EMPTY
 };
 
 const GEOPOS_DOCS: Docs = Docs {
     since: "3.2.0",
-    summary: "",
-    complexity: "",
+    summary: "Gives the longitude and latitude of places",
+    complexity: "O(N), N being the places asked for",
     arguments: &[key_at("key", 0), string("member").multiple()],
     ..Docs::EMPTY
 };
 
 const GEORADIUS_DOCS: Docs = Docs {
     since: "3.2.0",
-    summary: "",
-    complexity: "",
-    deprecated: Some(Deprecated { since: "6.2.0", replaced_by: "" }),
+    summary: "Finds the places around a point, and may store them",
+    complexity: "O(N+log(M)), N being the places in the square around, M those in the circle",
+    deprecated: Some(Deprecated { since: "6.2.0", replaced_by: "`GEOSEARCH` or `GEOSEARCHSTORE` with `BYRADIUS`" }),
     history: &[
-        ("6.2.0", ""),
-        ("7.0.0", ""),
+        ("6.2.0", "Takes `ANY` after `COUNT`."),
+        ("7.0.0", "Takes units in upper case."),
     ],
     arguments: &[
         key_at("key", 0), double("longitude"), double("latitude"), double("radius"),
@@ -86,11 +84,11 @@ const GEORADIUS_DOCS: Docs = Docs {
 
 const GEORADIUS_RO_DOCS: Docs = Docs {
     since: "3.2.10",
-    summary: "",
-    complexity: "",
-    deprecated: Some(Deprecated { since: "6.2.0", replaced_by: "" }),
+    summary: "Finds the places around a point",
+    complexity: "O(N+log(M)), N being the places in the square around, M those in the circle",
+    deprecated: Some(Deprecated { since: "6.2.0", replaced_by: "`GEOSEARCH` with `BYRADIUS`" }),
     history: &[
-        ("6.2.0", ""),
+        ("6.2.0", "Takes `ANY` after `COUNT`."),
     ],
     arguments: &[
         key_at("key", 0), double("longitude"), double("latitude"), double("radius"),
@@ -107,11 +105,11 @@ const GEORADIUS_RO_DOCS: Docs = Docs {
 
 const GEORADIUSBYMEMBER_DOCS: Docs = Docs {
     since: "3.2.0",
-    summary: "",
-    complexity: "",
-    deprecated: Some(Deprecated { since: "6.2.0", replaced_by: "" }),
+    summary: "Finds the places around a place, and may store them",
+    complexity: "O(N+log(M)), N being the places in the square around, M those in the circle",
+    deprecated: Some(Deprecated { since: "6.2.0", replaced_by: "`GEOSEARCH` or `GEOSEARCHSTORE` with `FROMMEMBER` and `BYRADIUS`" }),
     history: &[
-        ("7.0.0", ""),
+        ("7.0.0", "Takes units in upper case."),
     ],
     arguments: &[
         key_at("key", 0), string("member"), double("radius"),
@@ -127,9 +125,9 @@ const GEORADIUSBYMEMBER_DOCS: Docs = Docs {
 
 const GEORADIUSBYMEMBER_RO_DOCS: Docs = Docs {
     since: "3.2.10",
-    summary: "",
-    complexity: "",
-    deprecated: Some(Deprecated { since: "6.2.0", replaced_by: "" }),
+    summary: "Finds the places around a place",
+    complexity: "O(N+log(M)), N being the places in the square around, M those in the circle",
+    deprecated: Some(Deprecated { since: "6.2.0", replaced_by: "`GEOSEARCH` with `FROMMEMBER` and `BYRADIUS`" }),
     arguments: &[
         key_at("key", 0), string("member"), double("radius"),
         one_of("unit", &[token("m", "M"), token("km", "KM"), token("ft", "FT"), token("mi", "MI")]),
@@ -143,10 +141,10 @@ const GEORADIUSBYMEMBER_RO_DOCS: Docs = Docs {
 
 const GEOSEARCH_DOCS: Docs = Docs {
     since: "6.2.0",
-    summary: "",
-    complexity: "",
+    summary: "Finds the places in a circle or a box",
+    complexity: "O(N+log(M)), N being the places in the grid cells around, M those in the area",
     history: &[
-        ("7.0.0", ""),
+        ("7.0.0", "Takes units in upper case."),
     ],
     arguments: &[
         key_at("key", 0),
@@ -178,10 +176,10 @@ const GEOSEARCH_DOCS: Docs = Docs {
 
 const GEOSEARCHSTORE_DOCS: Docs = Docs {
     since: "6.2.0",
-    summary: "",
-    complexity: "",
+    summary: "Stores the places in a circle or a box under another key",
+    complexity: "O(N+log(M)), N being the places in the grid cells around, M those in the area",
     history: &[
-        ("7.0.0", ""),
+        ("7.0.0", "Takes units in upper case."),
     ],
     arguments: &[
         key_at("destination", 0), key_at("source", 1),

@@ -24,10 +24,10 @@ pub(super) const ROWS: &[Row] = &[
 
 const HDEL_DOCS: Docs = Docs {
     since: "2.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Removes fields, and the hash with its last one",
+    complexity: "O(N), N being the fields given",
     history: &[
-        ("2.4.0", ""),
+        ("2.4.0", "Takes several fields."),
     ],
     arguments: &[key_at("key", 0), string("field").multiple()],
     ..Docs::EMPTY
@@ -35,7 +35,7 @@ const HDEL_DOCS: Docs = Docs {
 
 const HEXISTS_DOCS: Docs = Docs {
     since: "2.0.0",
-    summary: "",
+    summary: "Tells whether a field exists",
     complexity: "O(1)",
     arguments: &[key_at("key", 0), string("field")],
     ..Docs::EMPTY
@@ -43,7 +43,7 @@ const HEXISTS_DOCS: Docs = Docs {
 
 const HGET_DOCS: Docs = Docs {
     since: "2.0.0",
-    summary: "",
+    summary: "Tells the value of a field",
     complexity: "O(1)",
     arguments: &[key_at("key", 0), string("field")],
     ..Docs::EMPTY
@@ -51,15 +51,15 @@ const HGET_DOCS: Docs = Docs {
 
 const HGETALL_DOCS: Docs = Docs {
     since: "2.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Lists the fields and their values",
+    complexity: "O(N), N being the fields",
     arguments: &[key_at("key", 0)],
     ..Docs::EMPTY
 };
 
 const HINCRBY_DOCS: Docs = Docs {
     since: "2.0.0",
-    summary: "",
+    summary: "Adds to the integer in a field",
     complexity: "O(1)",
     arguments: &[key_at("key", 0), string("field"), integer("increment")],
     ..Docs::EMPTY
@@ -67,7 +67,7 @@ const HINCRBY_DOCS: Docs = Docs {
 
 const HINCRBYFLOAT_DOCS: Docs = Docs {
     since: "2.6.0",
-    summary: "",
+    summary: "Adds to the number in a field",
     complexity: "O(1)",
     arguments: &[key_at("key", 0), string("field"), double("increment")],
     ..Docs::EMPTY
@@ -75,15 +75,15 @@ const HINCRBYFLOAT_DOCS: Docs = Docs {
 
 const HKEYS_DOCS: Docs = Docs {
     since: "2.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Lists the fields",
+    complexity: "O(N), N being the fields",
     arguments: &[key_at("key", 0)],
     ..Docs::EMPTY
 };
 
 const HLEN_DOCS: Docs = Docs {
     since: "2.0.0",
-    summary: "",
+    summary: "Counts the fields",
     complexity: "O(1)",
     arguments: &[key_at("key", 0)],
     ..Docs::EMPTY
@@ -91,17 +91,17 @@ const HLEN_DOCS: Docs = Docs {
 
 const HMGET_DOCS: Docs = Docs {
     since: "2.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Tells the values of several fields",
+    complexity: "O(N), N being the fields given",
     arguments: &[key_at("key", 0), string("field").multiple()],
     ..Docs::EMPTY
 };
 
 const HMSET_DOCS: Docs = Docs {
     since: "2.0.0",
-    summary: "",
-    complexity: "",
-    deprecated: Some(Deprecated { since: "4.0.0", replaced_by: "" }),
+    summary: "Sets several fields",
+    complexity: "O(N), N being the fields given",
+    deprecated: Some(Deprecated { since: "4.0.0", replaced_by: "`HSET`" }),
     arguments: &[
         key_at("key", 0), block("field_value", &[string("field"), string("value")]).multiple(),
     ],
@@ -110,8 +110,8 @@ const HMSET_DOCS: Docs = Docs {
 
 const HRANDFIELD_DOCS: Docs = Docs {
     since: "6.2.0",
-    summary: "",
-    complexity: "",
+    summary: "Draws fields by lot",
+    complexity: "O(N), N being the fields returned",
     arguments: &[
         key_at("key", 0),
         block("options", &[integer("count"), token("withvalues", "WITHVALUES").optional()]).optional(),
@@ -121,8 +121,8 @@ const HRANDFIELD_DOCS: Docs = Docs {
 
 const HSCAN_DOCS: Docs = Docs {
     since: "2.8.0",
-    summary: "",
-    complexity: "",
+    summary: "Walks through the fields, some at a time",
+    complexity: "O(1) for a call, O(N) for all calls of a walk, N being the fields",
     arguments: &[
         key_at("key", 0), integer("cursor"), pattern("pattern").after("MATCH").optional(),
         integer("count").after("COUNT").optional(),
@@ -132,10 +132,10 @@ const HSCAN_DOCS: Docs = Docs {
 
 const HSET_DOCS: Docs = Docs {
     since: "2.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Sets fields, and makes the hash if there is none",
+    complexity: "O(1) for each field",
     history: &[
-        ("4.0.0", ""),
+        ("4.0.0", "Takes several fields."),
     ],
     arguments: &[
         key_at("key", 0), block("field_value", &[string("field"), string("value")]).multiple(),
@@ -145,7 +145,7 @@ const HSET_DOCS: Docs = Docs {
 
 const HSETNX_DOCS: Docs = Docs {
     since: "2.0.0",
-    summary: "",
+    summary: "Sets a field unless it exists",
     complexity: "O(1)",
     arguments: &[key_at("key", 0), string("field"), string("value")],
     ..Docs::EMPTY
@@ -153,7 +153,7 @@ const HSETNX_DOCS: Docs = Docs {
 
 const HSTRLEN_DOCS: Docs = Docs {
     since: "3.2.0",
-    summary: "",
+    summary: "Tells the length of a field's value",
     complexity: "O(1)",
     arguments: &[key_at("key", 0), string("field")],
     ..Docs::EMPTY
@@ -161,8 +161,8 @@ const HSTRLEN_DOCS: Docs = Docs {
 
 const HVALS_DOCS: Docs = Docs {
     since: "2.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Lists the values",
+    complexity: "O(N), N being the fields",
     arguments: &[key_at("key", 0)],
     ..Docs::EMPTY
 };

@@ -4,19 +4,18 @@ use super::prelude::*;
 
 pub(super) const ROWS: &[Row] = &[
     // name, arity, flags, ACL categories, fan-out, docs, keys
-    row("eval",       -3, NOSCRIPT | STALE | SKIP_MONITOR | NO_MANDATORY_KEYS | MAY_REPLICATE, SCRIPTING, Slot,    &EVAL_DOCS,       &[counted(2, RW | ACCESS | UPDATE).note("What the script does to its keys is not known, so take it for reading and writing.")])
-        ,
-    row("eval_ro",    -3, READONLY | NOSCRIPT | STALE | SKIP_MONITOR | NO_MANDATORY_KEYS, SCRIPTING, Slot,    &EVAL_RO_DOCS,    &[counted(2, RO | ACCESS).note("What the script does to its keys is not known, so take it for reading.")])
-        ,
+    row("eval",       -3, NOSCRIPT | STALE | SKIP_MONITOR | NO_MANDATORY_KEYS | MAY_REPLICATE, SCRIPTING, Slot,    &EVAL_DOCS,       &[counted(2, RW | ACCESS | UPDATE).note(EVAL_NOTE)]),
+    row("eval_ro",    -3, READONLY | NOSCRIPT | STALE | SKIP_MONITOR | NO_MANDATORY_KEYS, SCRIPTING, Slot,    &EVAL_RO_DOCS,    &[counted(2, RO | ACCESS).note(EVAL_RO_NOTE)]),
     row("evalsha",    -3, NOSCRIPT | STALE | SKIP_MONITOR | NO_MANDATORY_KEYS | MAY_REPLICATE, SCRIPTING, Slot,    &EVALSHA_DOCS,    &[counted(2, RW | ACCESS | UPDATE)]),
     row("evalsha_ro", -3, READONLY | NOSCRIPT | STALE | SKIP_MONITOR | NO_MANDATORY_KEYS, SCRIPTING, Slot,    &EVALSHA_RO_DOCS, &[counted(2, RO | ACCESS)]),
-    row("fcall",      -3, NOSCRIPT | STALE | SKIP_MONITOR | NO_MANDATORY_KEYS | MAY_REPLICATE, SCRIPTING, Slot,    &FCALL_DOCS,      &[counted(2, RW | ACCESS | UPDATE).note("What the script does to its keys is not known, so take it for reading and writing.")])
-        ,
-    row("fcall_ro",   -3, READONLY | NOSCRIPT | STALE | SKIP_MONITOR | NO_MANDATORY_KEYS, SCRIPTING, Slot,    &FCALL_RO_DOCS,   &[counted(2, RO | ACCESS).note("What the script does to its keys is not known, so take it for reading.")])
-        ,
-    row("function",   -2, 0,                                   0,         AnyNode, &FUNCTION_DOCS,   &[]).with(FUNCTION_SUBCOMMANDS),
-    row("script",     -2, 0,                                   0,         AnyNode, &SCRIPT_DOCS,     &[]).with(SCRIPT_SUBCOMMANDS),
+    row("fcall",      -3, NOSCRIPT | STALE | SKIP_MONITOR | NO_MANDATORY_KEYS | MAY_REPLICATE, SCRIPTING, Slot,    &FCALL_DOCS,      &[counted(2, RW | ACCESS | UPDATE).note(EVAL_NOTE)]),
+    row("fcall_ro",   -3, READONLY | NOSCRIPT | STALE | SKIP_MONITOR | NO_MANDATORY_KEYS, SCRIPTING, Slot,    &FCALL_RO_DOCS,   &[counted(2, RO | ACCESS).note(EVAL_RO_NOTE)]),
+    row("function",   -2, 0,                                                         0,         AnyNode, &FUNCTION_DOCS,   &[]).with(FUNCTION_SUBCOMMANDS),
+    row("script",     -2, 0,                                                         0,         AnyNode, &SCRIPT_DOCS,     &[]).with(SCRIPT_SUBCOMMANDS),
 ];
+
+const EVAL_NOTE: &str = "What the script does to its keys is not known, so take it for reading and writing.";
+const EVAL_RO_NOTE: &str = "What the script does to its keys is not known, so take it for reading.";
 
 const FUNCTION_SUBCOMMANDS: &[Row] = &[
     row("function|delete",   3, WRITE | NOSCRIPT,           SCRIPTING, Primaries(AllSucceeded), &FUNCTION_DELETE_DOCS,  &[])
@@ -51,8 +50,8 @@ const SCRIPT_SUBCOMMANDS: &[Row] = &[
 
 const EVAL_DOCS: Docs = Docs {
     since: "2.6.0",
-    summary: "",
-    complexity: "",
+    summary: "Runs a script",
+    complexity: "The script's own",
     arguments: &[
         string("script"), integer("numkeys"), key_at("key", 0).optional().multiple(),
         string("arg").optional().multiple(),
@@ -62,8 +61,8 @@ const EVAL_DOCS: Docs = Docs {
 
 const EVAL_RO_DOCS: Docs = Docs {
     since: "7.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Runs a script that may only read",
+    complexity: "The script's own",
     arguments: &[
         string("script"), integer("numkeys"), key_at("key", 0).optional().multiple(),
         string("arg").optional().multiple(),
@@ -73,8 +72,8 @@ const EVAL_RO_DOCS: Docs = Docs {
 
 const EVALSHA_DOCS: Docs = Docs {
     since: "2.6.0",
-    summary: "",
-    complexity: "",
+    summary: "Runs a script that the server knows, named by its hash",
+    complexity: "The script's own",
     arguments: &[
         string("sha1"), integer("numkeys"), key_at("key", 0).optional().multiple(),
         string("arg").optional().multiple(),
@@ -84,8 +83,8 @@ const EVALSHA_DOCS: Docs = Docs {
 
 const EVALSHA_RO_DOCS: Docs = Docs {
     since: "7.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Runs a script that the server knows and that may only read, named by its hash",
+    complexity: "The script's own",
     arguments: &[
         string("sha1"), integer("numkeys"), key_at("key", 0).optional().multiple(),
         string("arg").optional().multiple(),
@@ -95,8 +94,8 @@ const EVALSHA_RO_DOCS: Docs = Docs {
 
 const FCALL_DOCS: Docs = Docs {
     since: "7.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Calls a function",
+    complexity: "The function's own",
     arguments: &[
         string("function"), integer("numkeys"), key_at("key", 0).optional().multiple(),
         string("arg").optional().multiple(),
@@ -106,8 +105,8 @@ const FCALL_DOCS: Docs = Docs {
 
 const FCALL_RO_DOCS: Docs = Docs {
     since: "7.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Calls a function that may only read",
+    complexity: "The function's own",
     arguments: &[
         string("function"), integer("numkeys"), key_at("key", 0).optional().multiple(),
         string("arg").optional().multiple(),
@@ -117,14 +116,14 @@ const FCALL_RO_DOCS: Docs = Docs {
 
 const FUNCTION_DOCS: Docs = Docs {
     since: "7.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Commands about libraries of functions",
+    complexity: "Each subcommand has its own",
     ..Docs::EMPTY
 };
 
 const FUNCTION_DELETE_DOCS: Docs = Docs {
     since: "7.0.0",
-    summary: "",
+    summary: "Removes a library",
     complexity: "O(1)",
     arguments: &[string("library-name")],
     ..Docs::EMPTY
@@ -132,37 +131,37 @@ const FUNCTION_DELETE_DOCS: Docs = Docs {
 
 const FUNCTION_DUMP_DOCS: Docs = Docs {
     since: "7.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Serialises all libraries in the form that FUNCTION RESTORE reads",
+    complexity: "O(N), N being the functions",
     ..Docs::EMPTY
 };
 
 const FUNCTION_FLUSH_DOCS: Docs = Docs {
     since: "7.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Removes all libraries",
+    complexity: "O(N), N being the functions",
     arguments: &[one_of("async", &[token("async", "ASYNC"), token("sync", "SYNC")]).optional()],
     ..Docs::EMPTY
 };
 
 const FUNCTION_HELP_DOCS: Docs = Docs {
     since: "7.0.0",
-    summary: "",
+    summary: "Lists the subcommands",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const FUNCTION_KILL_DOCS: Docs = Docs {
     since: "7.0.0",
-    summary: "",
+    summary: "Stops the function that is running, unless it has written",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const FUNCTION_LIST_DOCS: Docs = Docs {
     since: "7.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Lists libraries and their functions",
+    complexity: "O(N), N being the functions",
     arguments: &[
         string("library-name-pattern").after("LIBRARYNAME").optional(),
         token("withcode", "WITHCODE").optional(),
@@ -172,16 +171,16 @@ const FUNCTION_LIST_DOCS: Docs = Docs {
 
 const FUNCTION_LOAD_DOCS: Docs = Docs {
     since: "7.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Adds a library, or replaces it",
+    complexity: "O(1), not counting its compilation",
     arguments: &[token("replace", "REPLACE").optional(), string("function-code")],
     ..Docs::EMPTY
 };
 
 const FUNCTION_RESTORE_DOCS: Docs = Docs {
     since: "7.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Adds the libraries that FUNCTION DUMP gave",
+    complexity: "O(N), N being the functions restored",
     arguments: &[
         string("serialized-value"),
         one_of("policy", &[
@@ -193,21 +192,21 @@ const FUNCTION_RESTORE_DOCS: Docs = Docs {
 
 const FUNCTION_STATS_DOCS: Docs = Docs {
     since: "7.0.0",
-    summary: "",
+    summary: "Tells which function is running, and how much there is of each engine",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const SCRIPT_DOCS: Docs = Docs {
     since: "2.6.0",
-    summary: "",
-    complexity: "",
+    summary: "Commands about the scripts that the server knows",
+    complexity: "Each subcommand has its own",
     ..Docs::EMPTY
 };
 
 const SCRIPT_DEBUG_DOCS: Docs = Docs {
     since: "3.2.0",
-    summary: "",
+    summary: "Chooses how EVAL debugs",
     complexity: "O(1)",
     arguments: &[
         one_of("mode", &[token("yes", "YES"), token("sync", "SYNC"), token("no", "NO")]),
@@ -217,18 +216,18 @@ const SCRIPT_DEBUG_DOCS: Docs = Docs {
 
 const SCRIPT_EXISTS_DOCS: Docs = Docs {
     since: "2.6.0",
-    summary: "",
-    complexity: "",
+    summary: "Tells which of the hashes are scripts that the server knows",
+    complexity: "O(N), N being the hashes given",
     arguments: &[string("sha1").multiple()],
     ..Docs::EMPTY
 };
 
 const SCRIPT_FLUSH_DOCS: Docs = Docs {
     since: "2.6.0",
-    summary: "",
-    complexity: "",
+    summary: "Forgets all scripts",
+    complexity: "O(N), N being the scripts",
     history: &[
-        ("6.2.0", ""),
+        ("6.2.0", "Takes `ASYNC` and `SYNC`."),
     ],
     arguments: &[
         one_of("async", &[token("async", "ASYNC"), token("sync", "SYNC")]).optional().since("6.2.0"),
@@ -238,22 +237,22 @@ const SCRIPT_FLUSH_DOCS: Docs = Docs {
 
 const SCRIPT_HELP_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
+    summary: "Lists the subcommands",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const SCRIPT_KILL_DOCS: Docs = Docs {
     since: "2.6.0",
-    summary: "",
+    summary: "Stops the script that is running, unless it has written",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const SCRIPT_LOAD_DOCS: Docs = Docs {
     since: "2.6.0",
-    summary: "",
-    complexity: "",
+    summary: "Takes note of a script without running it, and tells its hash",
+    complexity: "O(N), N being the bytes of the script",
     arguments: &[string("script")],
     ..Docs::EMPTY
 };

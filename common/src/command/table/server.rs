@@ -4,40 +4,48 @@ use super::prelude::*;
 
 pub(super) const ROWS: &[Row] = &[
     // name, arity, flags, ACL categories, fan-out, docs, keys
-    row("acl",            -2, 0,                                   0,                          Refused(ONE_NODE),       &ACL_DOCS,            &[]).with(ACL_SUBCOMMANDS),
-    row("bgrewriteaof",    1, ADMIN | NOSCRIPT | NO_ASYNC_LOADING, 0,                          Primaries(AllSucceeded), &BGREWRITEAOF_DOCS,   &[]),
-    row("bgsave",         -1, ADMIN | NOSCRIPT | NO_ASYNC_LOADING, 0,                          Primaries(AllSucceeded), &BGSAVE_DOCS,         &[]),
-    row("command",        -1, LOADING | STALE,                     CONNECTION,                 Local,                   &COMMAND_DOCS,        &[])
+    row("acl",            -2, 0,                                                         0,                          Refused(ONE_NODE),       &ACL_DOCS,            &[])
+        .with(ACL_SUBCOMMANDS),
+    row("bgrewriteaof",    1, ADMIN | NOSCRIPT | NO_ASYNC_LOADING,                       0,                          Primaries(AllSucceeded), &BGREWRITEAOF_DOCS,   &[]),
+    row("bgsave",         -1, ADMIN | NOSCRIPT | NO_ASYNC_LOADING,                       0,                          Primaries(AllSucceeded), &BGSAVE_DOCS,         &[]),
+    row("command",        -1, LOADING | STALE,                                           CONNECTION,                 Local,                   &COMMAND_DOCS,        &[])
         .tips(&[UNORDERED]).with(COMMAND_SUBCOMMANDS),
-    row("config",         -2, 0,                                   0,                          Local,                   &CONFIG_DOCS,         &[]).with(CONFIG_SUBCOMMANDS),
-    row("dbsize",          1, READONLY | FAST,                     KEYSPACE,                   Primaries(Sum),          &DBSIZE_DOCS,         &[])
+    row("config",         -2, 0,                                                         0,                          Local,                   &CONFIG_DOCS,         &[])
+        .with(CONFIG_SUBCOMMANDS),
+    row("dbsize",          1, READONLY | FAST,                                           KEYSPACE,                   Primaries(Sum),          &DBSIZE_DOCS,         &[])
         .tips(&["request_policy:all_shards", "response_policy:agg_sum"]),
-    row("debug",          -2, ADMIN | NOSCRIPT | LOADING | STALE | PROTECTED, 0,                          Refused(ONE_NODE),       &DEBUG_DOCS,          &[]),
-    row("failover",       -1, ADMIN | NOSCRIPT | STALE,            0,                          Refused(REPLICATION),    &FAILOVER_DOCS,       &[]),
-    row("flushall",       -1, WRITE,                               KEYSPACE | DANGEROUS,       Primaries(AllSucceeded), &FLUSHALL_DOCS,       &[])
+    row("debug",          -2, ADMIN | NOSCRIPT | LOADING | STALE | PROTECTED,            0,                          Refused(ONE_NODE),       &DEBUG_DOCS,          &[]),
+    row("failover",       -1, ADMIN | NOSCRIPT | STALE,                                  0,                          Refused(REPLICATION),    &FAILOVER_DOCS,       &[]),
+    row("flushall",       -1, WRITE,                                                     KEYSPACE | DANGEROUS,       Primaries(AllSucceeded), &FLUSHALL_DOCS,       &[])
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
-    row("flushdb",        -1, WRITE,                               KEYSPACE | DANGEROUS,       Primaries(AllSucceeded), &FLUSHDB_DOCS,        &[])
+    row("flushdb",        -1, WRITE,                                                     KEYSPACE | DANGEROUS,       Primaries(AllSucceeded), &FLUSHDB_DOCS,        &[])
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
-    row("info",           -1, LOADING | STALE,                     DANGEROUS,                  Local,                   &INFO_DOCS,           &[])
+    row("info",           -1, LOADING | STALE,                                           DANGEROUS,                  Local,                   &INFO_DOCS,           &[])
         .tips(&[UNSTABLE, "request_policy:all_shards", "response_policy:special"]),
-    row("lastsave",        1, LOADING | STALE | FAST,              ADMINISTRATION | DANGEROUS, Primaries(Min),          &LASTSAVE_DOCS,       &[]).tips(&[UNSTABLE]),
-    row("latency",        -2, 0,                                   0,                          Refused(ONE_NODE),       &LATENCY_DOCS,        &[]).with(LATENCY_SUBCOMMANDS),
-    row("lolwut",         -1, READONLY | FAST,                     0,                          AnyNode,                 &LOLWUT_DOCS,         &[]),
-    row("memory",         -2, 0,                                   0,                          Refused(ONE_NODE),       &MEMORY_DOCS,         &[]).with(MEMORY_SUBCOMMANDS),
-    row("module",         -2, PROTECTED,                           0,                          Refused(ONE_NODE),       &MODULE_DOCS,         &[]).with(MODULE_SUBCOMMANDS),
-    row("monitor",         1, ADMIN | NOSCRIPT | LOADING | STALE,  0,                          Connection(Monitor),     &MONITOR_DOCS,        &[]),
-    row("psync",          -3, ADMIN | NOSCRIPT | NO_ASYNC_LOADING | NO_MULTI, 0,                          Refused(REPLICATION),    &PSYNC_DOCS,          &[]),
-    row("replconf",       -1, ADMIN | NOSCRIPT | LOADING | STALE | ALLOW_BUSY, 0,                          Refused(REPLICATION),    &REPLCONF_DOCS,       &[]),
-    row("replicaof",       3, ADMIN | NOSCRIPT | STALE | NO_ASYNC_LOADING, 0,                          Refused(REPLICATION),    &REPLICAOF_DOCS,      &[]),
-    row("restore-asking", -4, WRITE | DENYOOM | ASKING,            KEYSPACE | DANGEROUS,       Refused(REPLICATION),    &RESTORE_ASKING_DOCS, &[key(1, OW | UPDATE)]),
-    row("role",            1, NOSCRIPT | LOADING | STALE | FAST,   ADMINISTRATION | DANGEROUS, Refused(ONE_NODE),       &ROLE_DOCS,           &[]),
-    row("save",            1, ADMIN | NOSCRIPT | NO_ASYNC_LOADING | NO_MULTI, 0,                          Primaries(AllSucceeded), &SAVE_DOCS,           &[]),
+    row("lastsave",        1, LOADING | STALE | FAST,                                    ADMINISTRATION | DANGEROUS, Primaries(Min),          &LASTSAVE_DOCS,       &[])
+        .tips(&[UNSTABLE]),
+    row("latency",        -2, 0,                                                         0,                          Refused(ONE_NODE),       &LATENCY_DOCS,        &[])
+        .with(LATENCY_SUBCOMMANDS),
+    row("lolwut",         -1, READONLY | FAST,                                           0,                          AnyNode,                 &LOLWUT_DOCS,         &[]),
+    row("memory",         -2, 0,                                                         0,                          Refused(ONE_NODE),       &MEMORY_DOCS,         &[])
+        .with(MEMORY_SUBCOMMANDS),
+    row("module",         -2, 0,                                                         0,                          Refused(ONE_NODE),       &MODULE_DOCS,         &[])
+        .with(MODULE_SUBCOMMANDS),
+    row("monitor",         1, ADMIN | NOSCRIPT | LOADING | STALE,                        0,                          Connection(Monitor),     &MONITOR_DOCS,        &[]),
+    row("psync",          -3, ADMIN | NOSCRIPT | NO_ASYNC_LOADING | NO_MULTI,            0,                          Refused(REPLICATION),    &PSYNC_DOCS,          &[]),
+    row("replconf",       -1, ADMIN | NOSCRIPT | LOADING | STALE | ALLOW_BUSY,           0,                          Refused(REPLICATION),    &REPLCONF_DOCS,       &[]),
+    row("replicaof",       3, ADMIN | NOSCRIPT | STALE | NO_ASYNC_LOADING,               0,                          Refused(REPLICATION),    &REPLICAOF_DOCS,      &[]),
+    row("restore-asking", -4, WRITE | DENYOOM | ASKING,                                  KEYSPACE | DANGEROUS,       Refused(REPLICATION),    &RESTORE_ASKING_DOCS, &[key(1, OW | UPDATE)]),
+    row("role",            1, NOSCRIPT | LOADING | STALE | FAST,                         ADMINISTRATION | DANGEROUS, Refused(ONE_NODE),       &ROLE_DOCS,           &[]),
+    row("save",            1, ADMIN | NOSCRIPT | NO_ASYNC_LOADING | NO_MULTI,            0,                          Primaries(AllSucceeded), &SAVE_DOCS,           &[]),
     row("shutdown",       -1, ADMIN | NOSCRIPT | LOADING | STALE | NO_MULTI | ALLOW_BUSY, 0,                          Refused(ONE_NODE),       &SHUTDOWN_DOCS,       &[]),
-    row("slaveof",         3, ADMIN | NOSCRIPT | STALE | NO_ASYNC_LOADING, 0,                          Refused(REPLICATION),    &SLAVEOF_DOCS,        &[]),
-    row("slowlog",        -2, 0,                                   0,                          Refused(ONE_NODE),       &SLOWLOG_DOCS,        &[]).with(SLOWLOG_SUBCOMMANDS),
-    row("swapdb",          3, WRITE | FAST,                        KEYSPACE | DANGEROUS,       Refused(ONE_DATABASE),   &SWAPDB_DOCS,         &[]),
-    row("sync",            1, ADMIN | NOSCRIPT | NO_ASYNC_LOADING | NO_MULTI, 0,                          Refused(REPLICATION),    &SYNC_DOCS,           &[]),
-    row("time",            1, LOADING | STALE | FAST,              0,                          Local,                   &TIME_DOCS,           &[]).tips(&[UNSTABLE]),
+    row("slaveof",         3, ADMIN | NOSCRIPT | STALE | NO_ASYNC_LOADING,               0,                          Refused(REPLICATION),    &SLAVEOF_DOCS,        &[]),
+    row("slowlog",        -2, 0,                                                         0,                          Refused(ONE_NODE),       &SLOWLOG_DOCS,        &[])
+        .with(SLOWLOG_SUBCOMMANDS),
+    row("swapdb",          3, WRITE | FAST,                                              KEYSPACE | DANGEROUS,       Refused(ONE_DATABASE),   &SWAPDB_DOCS,         &[]),
+    row("sync",            1, ADMIN | NOSCRIPT | NO_ASYNC_LOADING | NO_MULTI,            0,                          Refused(REPLICATION),    &SYNC_DOCS,           &[]),
+    row("time",            1, LOADING | STALE | FAST,                                    0,                          Local,                   &TIME_DOCS,           &[])
+        .tips(&[UNSTABLE]),
 ];
 
 const ACL_SUBCOMMANDS: &[Row] = &[
@@ -105,11 +113,11 @@ const MEMORY_SUBCOMMANDS: &[Row] = &[
 ];
 
 const MODULE_SUBCOMMANDS: &[Row] = &[
-    row("module|help",    2, LOADING | STALE,                     0, AnyNode,           &MODULE_HELP_DOCS,   &[]),
-    row("module|list",    2, ADMIN | NOSCRIPT,                    0, AnyNode,           &MODULE_LIST_DOCS,   &[]).tips(&[UNORDERED]),
-    row("module|load",   -3, ADMIN | NOSCRIPT | NO_ASYNC_LOADING, 0, Refused(ONE_NODE), &MODULE_LOAD_DOCS,   &[]),
-    row("module|loadex", -3, ADMIN | NOSCRIPT | NO_ASYNC_LOADING, 0, Refused(ONE_NODE), &MODULE_LOADEX_DOCS, &[]),
-    row("module|unload",  3, ADMIN | NOSCRIPT | NO_ASYNC_LOADING, 0, Refused(ONE_NODE), &MODULE_UNLOAD_DOCS, &[]),
+    row("module|help",    2, LOADING | STALE,                                 0, AnyNode,           &MODULE_HELP_DOCS,   &[]),
+    row("module|list",    2, ADMIN | NOSCRIPT,                                0, AnyNode,           &MODULE_LIST_DOCS,   &[]).tips(&[UNORDERED]),
+    row("module|load",   -3, ADMIN | NOSCRIPT | NO_ASYNC_LOADING | PROTECTED, 0, Refused(ONE_NODE), &MODULE_LOAD_DOCS,   &[]),
+    row("module|loadex", -3, ADMIN | NOSCRIPT | NO_ASYNC_LOADING | PROTECTED, 0, Refused(ONE_NODE), &MODULE_LOADEX_DOCS, &[]),
+    row("module|unload",  3, ADMIN | NOSCRIPT | NO_ASYNC_LOADING | PROTECTED, 0, Refused(ONE_NODE), &MODULE_UNLOAD_DOCS, &[]),
 ];
 
 const SLOWLOG_SUBCOMMANDS: &[Row] = &[
@@ -123,38 +131,38 @@ const SLOWLOG_SUBCOMMANDS: &[Row] = &[
 
 const ACL_DOCS: Docs = Docs {
     since: "6.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Commands about users and what they may do",
+    complexity: "Each subcommand has its own",
     ..Docs::EMPTY
 };
 
 const ACL_CAT_DOCS: Docs = Docs {
     since: "6.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Lists the categories, or the commands of one",
+    complexity: "O(1), since their number is fixed",
     arguments: &[string("categoryname").optional()],
     ..Docs::EMPTY
 };
 
 const ACL_DELUSER_DOCS: Docs = Docs {
     since: "6.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Removes users, and closes their connections",
+    complexity: "O(1) for the usual user",
     arguments: &[string("username").multiple()],
     ..Docs::EMPTY
 };
 
 const ACL_DRYRUN_DOCS: Docs = Docs {
     since: "7.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Tells whether a user might run a command",
+    complexity: "O(1)",
     arguments: &[string("username"), string("command"), string("arg").optional().multiple()],
     ..Docs::EMPTY
 };
 
 const ACL_GENPASS_DOCS: Docs = Docs {
     since: "6.0.0",
-    summary: "",
+    summary: "Makes up a password",
     complexity: "O(1)",
     arguments: &[integer("bits").optional()],
     ..Docs::EMPTY
@@ -162,11 +170,11 @@ const ACL_GENPASS_DOCS: Docs = Docs {
 
 const ACL_GETUSER_DOCS: Docs = Docs {
     since: "6.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Tells the rules of a user",
+    complexity: "O(N), N being the user's rules",
     history: &[
-        ("6.2.0", ""),
-        ("7.0.0", ""),
+        ("6.2.0", "Shows channel patterns."),
+        ("7.0.0", "Shows selectors, and key and channel patterns as the rules that set them."),
     ],
     arguments: &[string("username")],
     ..Docs::EMPTY
@@ -174,47 +182,47 @@ const ACL_GETUSER_DOCS: Docs = Docs {
 
 const ACL_HELP_DOCS: Docs = Docs {
     since: "6.0.0",
-    summary: "",
+    summary: "Lists the subcommands",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const ACL_LIST_DOCS: Docs = Docs {
     since: "6.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Lists the users as an ACL file does",
+    complexity: "O(N), N being the users",
     ..Docs::EMPTY
 };
 
 const ACL_LOAD_DOCS: Docs = Docs {
     since: "6.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Reads the ACL file again",
+    complexity: "O(N), N being the users",
     ..Docs::EMPTY
 };
 
 const ACL_LOG_DOCS: Docs = Docs {
     since: "6.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Lists what was denied lately, or forgets it",
+    complexity: "O(N), N being the entries returned",
     arguments: &[one_of("operation", &[integer("count"), token("reset", "RESET")]).optional()],
     ..Docs::EMPTY
 };
 
 const ACL_SAVE_DOCS: Docs = Docs {
     since: "6.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Writes the ACL file",
+    complexity: "O(N), N being the users",
     ..Docs::EMPTY
 };
 
 const ACL_SETUSER_DOCS: Docs = Docs {
     since: "6.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Makes a user or changes its rules",
+    complexity: "O(N), N being the rules given",
     history: &[
-        ("6.2.0", ""),
-        ("7.0.0", ""),
+        ("6.2.0", "Takes channel patterns."),
+        ("7.0.0", "Takes selectors, and separate permissions to read and to write keys."),
     ],
     arguments: &[string("username"), string("rule").optional().multiple()],
     ..Docs::EMPTY
@@ -222,31 +230,31 @@ const ACL_SETUSER_DOCS: Docs = Docs {
 
 const ACL_USERS_DOCS: Docs = Docs {
     since: "6.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Names the users",
+    complexity: "O(N), N being the users",
     ..Docs::EMPTY
 };
 
 const ACL_WHOAMI_DOCS: Docs = Docs {
     since: "6.0.0",
-    summary: "",
+    summary: "Names the user of this connection",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const BGREWRITEAOF_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
+    summary: "Rewrites the append-only file in the background",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const BGSAVE_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
+    summary: "Writes a snapshot in the background",
     complexity: "O(1)",
     history: &[
-        ("3.2.2", ""),
+        ("3.2.2", "Takes `SCHEDULE`."),
     ],
     arguments: &[token("schedule", "SCHEDULE").optional().since("3.2.2")],
     ..Docs::EMPTY
@@ -254,53 +262,53 @@ const BGSAVE_DOCS: Docs = Docs {
 
 const COMMAND_DOCS: Docs = Docs {
     since: "2.8.13",
-    summary: "",
-    complexity: "",
+    summary: "Describes all commands",
+    complexity: "O(N), N being the commands",
     ..Docs::EMPTY
 };
 
 const COMMAND_COUNT_DOCS: Docs = Docs {
     since: "2.8.13",
-    summary: "",
+    summary: "Counts the commands",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const COMMAND_DOCS_DOCS: Docs = Docs {
     since: "7.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Documents commands",
+    complexity: "O(N), N being the commands asked for",
     arguments: &[string("command-name").optional().multiple()],
     ..Docs::EMPTY
 };
 
 const COMMAND_GETKEYS_DOCS: Docs = Docs {
     since: "2.8.13",
-    summary: "",
-    complexity: "",
+    summary: "Tells which arguments of a command are keys",
+    complexity: "O(N), N being the arguments",
     ..Docs::EMPTY
 };
 
 const COMMAND_GETKEYSANDFLAGS_DOCS: Docs = Docs {
     since: "7.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Tells which arguments of a command are keys, and what it does to them",
+    complexity: "O(N), N being the arguments",
     ..Docs::EMPTY
 };
 
 const COMMAND_HELP_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
+    summary: "Lists the subcommands",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const COMMAND_INFO_DOCS: Docs = Docs {
     since: "2.8.13",
-    summary: "",
-    complexity: "",
+    summary: "Describes commands",
+    complexity: "O(N), N being the commands asked for",
     history: &[
-        ("7.0.0", ""),
+        ("7.0.0", "Without a name it describes all commands."),
     ],
     arguments: &[string("command-name").optional().multiple()],
     ..Docs::EMPTY
@@ -308,8 +316,8 @@ const COMMAND_INFO_DOCS: Docs = Docs {
 
 const COMMAND_LIST_DOCS: Docs = Docs {
     since: "7.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Names the commands, or those that a filter lets through",
+    complexity: "O(N), N being the commands",
     arguments: &[
         one_of("filterby", &[
             string("module-name").after("MODULE"), string("category").after("ACLCAT"),
@@ -321,17 +329,17 @@ const COMMAND_LIST_DOCS: Docs = Docs {
 
 const CONFIG_DOCS: Docs = Docs {
     since: "2.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Commands about the configuration",
+    complexity: "Each subcommand has its own",
     ..Docs::EMPTY
 };
 
 const CONFIG_GET_DOCS: Docs = Docs {
     since: "2.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Tells the settings whose names match patterns",
+    complexity: "O(N), N being the settings returned",
     history: &[
-        ("7.0.0", ""),
+        ("7.0.0", "Takes several patterns."),
     ],
     arguments: &[block("parameter", &[string("parameter")]).multiple()],
     ..Docs::EMPTY
@@ -339,31 +347,31 @@ const CONFIG_GET_DOCS: Docs = Docs {
 
 const CONFIG_HELP_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
+    summary: "Lists the subcommands",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const CONFIG_RESETSTAT_DOCS: Docs = Docs {
     since: "2.0.0",
-    summary: "",
+    summary: "Sets the counters that INFO shows to zero",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const CONFIG_REWRITE_DOCS: Docs = Docs {
     since: "2.8.0",
-    summary: "",
+    summary: "Writes the settings that changed into the configuration file",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const CONFIG_SET_DOCS: Docs = Docs {
     since: "2.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Changes settings, all or none of them",
+    complexity: "O(N), N being the settings given",
     history: &[
-        ("7.0.0", ""),
+        ("7.0.0", "Takes several settings."),
     ],
     arguments: &[block("parameter_value", &[string("parameter"), string("value")]).multiple()],
     ..Docs::EMPTY
@@ -371,22 +379,22 @@ const CONFIG_SET_DOCS: Docs = Docs {
 
 const DBSIZE_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
+    summary: "Counts the keys of the database",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const DEBUG_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Commands for those who test the server",
+    complexity: "Each subcommand has its own",
     syscmd: true,
     ..Docs::EMPTY
 };
 
 const FAILOVER_DOCS: Docs = Docs {
     since: "6.2.0",
-    summary: "",
+    summary: "Puts a replica in this primary's place, in good order",
     complexity: "O(1)",
     arguments: &[
         block("target", &[string("host"), integer("port"), token("force", "FORCE").optional()]).after("TO").optional(),
@@ -397,11 +405,11 @@ const FAILOVER_DOCS: Docs = Docs {
 
 const FLUSHALL_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Removes the keys of all databases",
+    complexity: "O(N), N being the keys",
     history: &[
-        ("4.0.0", ""),
-        ("6.2.0", ""),
+        ("4.0.0", "Takes `ASYNC`."),
+        ("6.2.0", "Takes `SYNC`."),
     ],
     arguments: &[
         one_of("async", &[
@@ -413,11 +421,11 @@ const FLUSHALL_DOCS: Docs = Docs {
 
 const FLUSHDB_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Removes the keys of the database",
+    complexity: "O(N), N being the keys",
     history: &[
-        ("4.0.0", ""),
-        ("6.2.0", ""),
+        ("4.0.0", "Takes `ASYNC`."),
+        ("6.2.0", "Takes `SYNC`."),
     ],
     arguments: &[
         one_of("async", &[
@@ -429,10 +437,10 @@ const FLUSHDB_DOCS: Docs = Docs {
 
 const INFO_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
+    summary: "Tells how the server fares",
     complexity: "O(1)",
     history: &[
-        ("7.0.0", ""),
+        ("7.0.0", "Takes several sections."),
     ],
     arguments: &[string("section").optional().multiple()],
     ..Docs::EMPTY
@@ -440,28 +448,28 @@ const INFO_DOCS: Docs = Docs {
 
 const LASTSAVE_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
+    summary: "Tells when the last snapshot was written, in Unix seconds",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const LATENCY_DOCS: Docs = Docs {
     since: "2.8.13",
-    summary: "",
-    complexity: "",
+    summary: "Commands about slow moments",
+    complexity: "Each subcommand has its own",
     ..Docs::EMPTY
 };
 
 const LATENCY_DOCTOR_DOCS: Docs = Docs {
     since: "2.8.13",
-    summary: "",
+    summary: "Explains the slow moments seen, in sentences",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const LATENCY_GRAPH_DOCS: Docs = Docs {
     since: "2.8.13",
-    summary: "",
+    summary: "Draws the slow moments of an event",
     complexity: "O(1)",
     arguments: &[string("event")],
     ..Docs::EMPTY
@@ -469,22 +477,22 @@ const LATENCY_GRAPH_DOCS: Docs = Docs {
 
 const LATENCY_HELP_DOCS: Docs = Docs {
     since: "2.8.13",
-    summary: "",
+    summary: "Lists the subcommands",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const LATENCY_HISTOGRAM_DOCS: Docs = Docs {
     since: "7.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Gives the distribution of how long commands took",
+    complexity: "O(N), N being the commands returned",
     arguments: &[string("command").optional().multiple()],
     ..Docs::EMPTY
 };
 
 const LATENCY_HISTORY_DOCS: Docs = Docs {
     since: "2.8.13",
-    summary: "",
+    summary: "Lists the slow moments of an event",
     complexity: "O(1)",
     arguments: &[string("event")],
     ..Docs::EMPTY
@@ -492,14 +500,14 @@ const LATENCY_HISTORY_DOCS: Docs = Docs {
 
 const LATENCY_LATEST_DOCS: Docs = Docs {
     since: "2.8.13",
-    summary: "",
+    summary: "Lists the latest slow moment of each event",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const LATENCY_RESET_DOCS: Docs = Docs {
     since: "2.8.13",
-    summary: "",
+    summary: "Forgets the slow moments of events",
     complexity: "O(1)",
     arguments: &[string("event").optional().multiple()],
     ..Docs::EMPTY
@@ -507,85 +515,85 @@ const LATENCY_RESET_DOCS: Docs = Docs {
 
 const LOLWUT_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
+    summary: "Shows a small picture and the version",
     arguments: &[integer("version").after("VERSION").optional()],
     ..Docs::EMPTY
 };
 
 const MEMORY_DOCS: Docs = Docs {
     since: "4.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Commands about memory",
+    complexity: "Each subcommand has its own",
     ..Docs::EMPTY
 };
 
 const MEMORY_DOCTOR_DOCS: Docs = Docs {
     since: "4.0.0",
-    summary: "",
+    summary: "Judges how memory is used, in sentences",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const MEMORY_HELP_DOCS: Docs = Docs {
     since: "4.0.0",
-    summary: "",
+    summary: "Lists the subcommands",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const MEMORY_MALLOC_STATS_DOCS: Docs = Docs {
     since: "4.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Prints the allocator's statistics",
+    complexity: "As slow as the allocator makes it",
     ..Docs::EMPTY
 };
 
 const MEMORY_PURGE_DOCS: Docs = Docs {
     since: "4.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Gives unused memory back to the system",
+    complexity: "As slow as the allocator makes it",
     ..Docs::EMPTY
 };
 
 const MEMORY_STATS_DOCS: Docs = Docs {
     since: "4.0.0",
-    summary: "",
+    summary: "Tells what memory is used for",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const MEMORY_USAGE_DOCS: Docs = Docs {
     since: "4.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Estimates the bytes that a key and its value take",
+    complexity: "O(N), N being the elements sampled",
     arguments: &[key_at("key", 0), integer("count").after("SAMPLES").optional()],
     ..Docs::EMPTY
 };
 
 const MODULE_DOCS: Docs = Docs {
     since: "4.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Commands about modules",
+    complexity: "Each subcommand has its own",
     ..Docs::EMPTY
 };
 
 const MODULE_HELP_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
+    summary: "Lists the subcommands",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const MODULE_LIST_DOCS: Docs = Docs {
     since: "4.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Lists the modules",
+    complexity: "O(N), N being the modules",
     ..Docs::EMPTY
 };
 
 const MODULE_LOAD_DOCS: Docs = Docs {
     since: "4.0.0",
-    summary: "",
+    summary: "Loads a module",
     complexity: "O(1)",
     arguments: &[string("path"), string("arg").optional().multiple()],
     ..Docs::EMPTY
@@ -593,7 +601,7 @@ const MODULE_LOAD_DOCS: Docs = Docs {
 
 const MODULE_LOADEX_DOCS: Docs = Docs {
     since: "7.0.0",
-    summary: "",
+    summary: "Loads a module with settings",
     complexity: "O(1)",
     arguments: &[
         string("path"),
@@ -605,7 +613,7 @@ const MODULE_LOADEX_DOCS: Docs = Docs {
 
 const MODULE_UNLOAD_DOCS: Docs = Docs {
     since: "4.0.0",
-    summary: "",
+    summary: "Unloads a module",
     complexity: "O(1)",
     arguments: &[string("name")],
     ..Docs::EMPTY
@@ -613,20 +621,20 @@ const MODULE_UNLOAD_DOCS: Docs = Docs {
 
 const MONITOR_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
+    summary: "Shows every command that the server runs, as it runs",
     ..Docs::EMPTY
 };
 
 const PSYNC_DOCS: Docs = Docs {
     since: "2.8.0",
-    summary: "",
+    summary: "Asks a primary for its data and its writes, from where the replica left off",
     arguments: &[string("replicationid"), integer("offset")],
     ..Docs::EMPTY
 };
 
 const REPLCONF_DOCS: Docs = Docs {
     since: "3.0.0",
-    summary: "",
+    summary: "Lets a replica and its primary tell each other what they need to know",
     complexity: "O(1)",
     syscmd: true,
     ..Docs::EMPTY
@@ -634,7 +642,7 @@ const REPLCONF_DOCS: Docs = Docs {
 
 const REPLICAOF_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
+    summary: "Makes the server a replica of another, or a primary",
     complexity: "O(1)",
     arguments: &[
         one_of("args", &[
@@ -647,13 +655,13 @@ const REPLICAOF_DOCS: Docs = Docs {
 
 const RESTORE_ASKING_DOCS: Docs = Docs {
     since: "3.0.0",
-    summary: "",
-    complexity: "",
+    summary: "RESTORE as the source of a migration sends it, into a slot that is being imported",
+    complexity: "O(N), N being the bytes; a sorted set's elements take O(log(N)) each",
     syscmd: true,
     history: &[
-        ("3.0.0", ""),
-        ("5.0.0", ""),
-        ("5.0.0", ""),
+        ("3.0.0", "Takes `REPLACE`."),
+        ("5.0.0", "Takes `ABSTTL`."),
+        ("5.0.0", "Takes `IDLETIME` and `FREQ`."),
     ],
     arguments: &[
         key_at("key", 0), integer("ttl"), string("serialized-value"),
@@ -667,24 +675,24 @@ const RESTORE_ASKING_DOCS: Docs = Docs {
 
 const ROLE_DOCS: Docs = Docs {
     since: "2.8.12",
-    summary: "",
+    summary: "Tells the part that the server plays in replication",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const SAVE_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Writes a snapshot while everybody waits",
+    complexity: "O(N), N being the keys",
     ..Docs::EMPTY
 };
 
 const SHUTDOWN_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Ends the server, in good order",
+    complexity: "O(N) with a snapshot, N being the keys; else O(1)",
     history: &[
-        ("7.0.0", ""),
+        ("7.0.0", "Takes `NOW`, `FORCE` and `ABORT`."),
     ],
     arguments: &[
         one_of("nosave_save", &[token("nosave", "NOSAVE"), token("save", "SAVE")]).optional(),
@@ -697,9 +705,9 @@ const SHUTDOWN_DOCS: Docs = Docs {
 
 const SLAVEOF_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
+    summary: "Makes the server a replica of another, or a primary",
     complexity: "O(1)",
-    deprecated: Some(Deprecated { since: "5.0.0", replaced_by: "" }),
+    deprecated: Some(Deprecated { since: "5.0.0", replaced_by: "`REPLICAOF`" }),
     arguments: &[
         one_of("args", &[
             block("host-port", &[string("host"), integer("port")]),
@@ -711,17 +719,17 @@ const SLAVEOF_DOCS: Docs = Docs {
 
 const SLOWLOG_DOCS: Docs = Docs {
     since: "2.2.12",
-    summary: "",
-    complexity: "",
+    summary: "Commands about the log of slow commands",
+    complexity: "Each subcommand has its own",
     ..Docs::EMPTY
 };
 
 const SLOWLOG_GET_DOCS: Docs = Docs {
     since: "2.2.12",
-    summary: "",
-    complexity: "",
+    summary: "Lists the latest entries",
+    complexity: "O(N), N being the entries returned",
     history: &[
-        ("4.0.0", ""),
+        ("4.0.0", "Shows the client's address and name."),
     ],
     arguments: &[integer("count").optional()],
     ..Docs::EMPTY
@@ -729,42 +737,42 @@ const SLOWLOG_GET_DOCS: Docs = Docs {
 
 const SLOWLOG_HELP_DOCS: Docs = Docs {
     since: "6.2.0",
-    summary: "",
+    summary: "Lists the subcommands",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const SLOWLOG_LEN_DOCS: Docs = Docs {
     since: "2.2.12",
-    summary: "",
+    summary: "Counts the entries",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const SLOWLOG_RESET_DOCS: Docs = Docs {
     since: "2.2.12",
-    summary: "",
-    complexity: "",
+    summary: "Forgets the entries",
+    complexity: "O(N), N being the entries",
     ..Docs::EMPTY
 };
 
 const SWAPDB_DOCS: Docs = Docs {
     since: "4.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Exchanges the contents of two databases",
+    complexity: "O(N), N being the clients that watch or wait for keys of either",
     arguments: &[integer("index1"), integer("index2")],
     ..Docs::EMPTY
 };
 
 const SYNC_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
+    summary: "Asks a primary for its data and its writes, from the start",
     ..Docs::EMPTY
 };
 
 const TIME_DOCS: Docs = Docs {
     since: "2.6.0",
-    summary: "",
+    summary: "Tells the time: seconds and microseconds",
     complexity: "O(1)",
     ..Docs::EMPTY
 };

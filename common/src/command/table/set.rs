@@ -25,10 +25,10 @@ pub(super) const ROWS: &[Row] = &[
 
 const SADD_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Adds members, and makes the set if there is none",
+    complexity: "O(1) for each member",
     history: &[
-        ("2.4.0", ""),
+        ("2.4.0", "Takes several members."),
     ],
     arguments: &[key_at("key", 0), string("member").multiple()],
     ..Docs::EMPTY
@@ -36,7 +36,7 @@ const SADD_DOCS: Docs = Docs {
 
 const SCARD_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
+    summary: "Counts the members",
     complexity: "O(1)",
     arguments: &[key_at("key", 0)],
     ..Docs::EMPTY
@@ -44,32 +44,32 @@ const SCARD_DOCS: Docs = Docs {
 
 const SDIFF_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Lists the members of the first set that no other has",
+    complexity: "O(N), N being the members of all sets",
     arguments: &[key_at("key", 0).multiple()],
     ..Docs::EMPTY
 };
 
 const SDIFFSTORE_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Stores the members of the first set that no other has",
+    complexity: "O(N), N being the members of all sets",
     arguments: &[key_at("destination", 0), key_at("key", 1).multiple()],
     ..Docs::EMPTY
 };
 
 const SINTER_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Lists the members that all sets have",
+    complexity: "O(N*M) at worst, N being the members of the smallest set, M the sets",
     arguments: &[key_at("key", 0).multiple()],
     ..Docs::EMPTY
 };
 
 const SINTERCARD_DOCS: Docs = Docs {
     since: "7.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Counts the members that all sets have, up to a limit",
+    complexity: "O(N*M) at worst, N being the members of the smallest set, M the sets",
     arguments: &[
         integer("numkeys"), key_at("key", 0).multiple(), integer("limit").after("LIMIT").optional(),
     ],
@@ -78,15 +78,15 @@ const SINTERCARD_DOCS: Docs = Docs {
 
 const SINTERSTORE_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Stores the members that all sets have",
+    complexity: "O(N*M) at worst, N being the members of the smallest set, M the sets",
     arguments: &[key_at("destination", 0), key_at("key", 1).multiple()],
     ..Docs::EMPTY
 };
 
 const SISMEMBER_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
+    summary: "Tells whether the set has a member",
     complexity: "O(1)",
     arguments: &[key_at("key", 0), string("member")],
     ..Docs::EMPTY
@@ -94,23 +94,23 @@ const SISMEMBER_DOCS: Docs = Docs {
 
 const SMEMBERS_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Lists the members",
+    complexity: "O(N), N being the members",
     arguments: &[key_at("key", 0)],
     ..Docs::EMPTY
 };
 
 const SMISMEMBER_DOCS: Docs = Docs {
     since: "6.2.0",
-    summary: "",
-    complexity: "",
+    summary: "Tells which of these members the set has",
+    complexity: "O(N), N being the members given",
     arguments: &[key_at("key", 0), string("member").multiple()],
     ..Docs::EMPTY
 };
 
 const SMOVE_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
+    summary: "Moves a member to another set",
     complexity: "O(1)",
     arguments: &[key_at("source", 0), key_at("destination", 1), string("member")],
     ..Docs::EMPTY
@@ -118,10 +118,10 @@ const SMOVE_DOCS: Docs = Docs {
 
 const SPOP_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Draws members by lot and removes them",
+    complexity: "O(1) for one; O(N), N being how many are asked for",
     history: &[
-        ("3.2.0", ""),
+        ("3.2.0", "Takes a count."),
     ],
     arguments: &[key_at("key", 0), integer("count").optional().since("3.2.0")],
     ..Docs::EMPTY
@@ -129,10 +129,10 @@ const SPOP_DOCS: Docs = Docs {
 
 const SRANDMEMBER_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Draws members by lot",
+    complexity: "O(1) for one; O(N), N being how many are asked for",
     history: &[
-        ("2.6.0", ""),
+        ("2.6.0", "Takes a count."),
     ],
     arguments: &[key_at("key", 0), integer("count").optional().since("2.6.0")],
     ..Docs::EMPTY
@@ -140,10 +140,10 @@ const SRANDMEMBER_DOCS: Docs = Docs {
 
 const SREM_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Removes members, and the set with its last one",
+    complexity: "O(N), N being the members given",
     history: &[
-        ("2.4.0", ""),
+        ("2.4.0", "Takes several members."),
     ],
     arguments: &[key_at("key", 0), string("member").multiple()],
     ..Docs::EMPTY
@@ -151,8 +151,8 @@ const SREM_DOCS: Docs = Docs {
 
 const SSCAN_DOCS: Docs = Docs {
     since: "2.8.0",
-    summary: "",
-    complexity: "",
+    summary: "Walks through the members, some at a time",
+    complexity: "O(1) for a call, O(N) for all calls of a walk, N being the members",
     arguments: &[
         key_at("key", 0), integer("cursor"), pattern("pattern").after("MATCH").optional(),
         integer("count").after("COUNT").optional(),
@@ -162,16 +162,16 @@ const SSCAN_DOCS: Docs = Docs {
 
 const SUNION_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Lists the members that any set has",
+    complexity: "O(N), N being the members of all sets",
     arguments: &[key_at("key", 0).multiple()],
     ..Docs::EMPTY
 };
 
 const SUNIONSTORE_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Stores the members that any set has",
+    complexity: "O(N), N being the members of all sets",
     arguments: &[key_at("destination", 0), key_at("key", 1).multiple()],
     ..Docs::EMPTY
 };

@@ -43,8 +43,8 @@ pub(super) const ROWS: &[Row] = &[
 
 const BZMPOP_DOCS: Docs = Docs {
     since: "7.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Takes the members with the lowest or highest scores off the first sorted set that has any, waiting for one if need be",
+    complexity: "O(K)+O(M*log(N)), K being the keys given, M the members returned, N the members there",
     arguments: &[
         double("timeout"), integer("numkeys"), key_at("key", 0).multiple(),
         one_of("where", &[token("min", "MIN"), token("max", "MAX")]),
@@ -55,10 +55,10 @@ const BZMPOP_DOCS: Docs = Docs {
 
 const BZPOPMAX_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Takes the member with the highest score off the first sorted set that has any, waiting for one if need be",
+    complexity: "O(log(N)), N being the members",
     history: &[
-        ("6.0.0", ""),
+        ("6.0.0", "Takes fractions of a second."),
     ],
     arguments: &[key_at("key", 0).multiple(), double("timeout")],
     ..Docs::EMPTY
@@ -66,10 +66,10 @@ const BZPOPMAX_DOCS: Docs = Docs {
 
 const BZPOPMIN_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Takes the member with the lowest score off the first sorted set that has any, waiting for one if need be",
+    complexity: "O(log(N)), N being the members",
     history: &[
-        ("6.0.0", ""),
+        ("6.0.0", "Takes fractions of a second."),
     ],
     arguments: &[key_at("key", 0).multiple(), double("timeout")],
     ..Docs::EMPTY
@@ -77,12 +77,12 @@ const BZPOPMIN_DOCS: Docs = Docs {
 
 const ZADD_DOCS: Docs = Docs {
     since: "1.2.0",
-    summary: "",
-    complexity: "",
+    summary: "Adds members or changes their scores, and makes the sorted set if there is none",
+    complexity: "O(log(N)) for each member, N being the members there",
     history: &[
-        ("2.4.0", ""),
-        ("3.0.2", ""),
-        ("6.2.0", ""),
+        ("2.4.0", "Takes several members."),
+        ("3.0.2", "Takes `NX`, `XX`, `CH` and `INCR`."),
+        ("6.2.0", "Takes `GT` and `LT`."),
     ],
     arguments: &[
         key_at("key", 0),
@@ -97,7 +97,7 @@ const ZADD_DOCS: Docs = Docs {
 
 const ZCARD_DOCS: Docs = Docs {
     since: "1.2.0",
-    summary: "",
+    summary: "Counts the members",
     complexity: "O(1)",
     arguments: &[key_at("key", 0)],
     ..Docs::EMPTY
@@ -105,16 +105,16 @@ const ZCARD_DOCS: Docs = Docs {
 
 const ZCOUNT_DOCS: Docs = Docs {
     since: "2.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Counts the members with scores in a range",
+    complexity: "O(log(N)), N being the members",
     arguments: &[key_at("key", 0), double("min"), double("max")],
     ..Docs::EMPTY
 };
 
 const ZDIFF_DOCS: Docs = Docs {
     since: "6.2.0",
-    summary: "",
-    complexity: "",
+    summary: "Lists the members of the first sorted set that no other has",
+    complexity: "O(L+(N-K)*log(N)) at worst, L being all members, N the first set's, K those returned",
     arguments: &[
         integer("numkeys"), key_at("key", 0).multiple(),
         token("withscores", "WITHSCORES").optional(),
@@ -124,24 +124,24 @@ const ZDIFF_DOCS: Docs = Docs {
 
 const ZDIFFSTORE_DOCS: Docs = Docs {
     since: "6.2.0",
-    summary: "",
-    complexity: "",
+    summary: "Stores the members of the first sorted set that no other has",
+    complexity: "O(L+(N-K)*log(N)) at worst, L being all members, N the first set's, K those stored",
     arguments: &[key_at("destination", 0), integer("numkeys"), key_at("key", 1).multiple()],
     ..Docs::EMPTY
 };
 
 const ZINCRBY_DOCS: Docs = Docs {
     since: "1.2.0",
-    summary: "",
-    complexity: "",
+    summary: "Adds to a member's score",
+    complexity: "O(log(N)), N being the members",
     arguments: &[key_at("key", 0), integer("increment"), string("member")],
     ..Docs::EMPTY
 };
 
 const ZINTER_DOCS: Docs = Docs {
     since: "6.2.0",
-    summary: "",
-    complexity: "",
+    summary: "Lists the members that all sorted sets have, with their scores combined",
+    complexity: "O(N*K)+O(M*log(M)) at worst, N being the smallest set's members, K the sets, M the outcome",
     arguments: &[
         integer("numkeys"), key_at("key", 0).multiple(),
         integer("weight").after("WEIGHTS").optional().multiple(),
@@ -153,8 +153,8 @@ const ZINTER_DOCS: Docs = Docs {
 
 const ZINTERCARD_DOCS: Docs = Docs {
     since: "7.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Counts the members that all sorted sets have, up to a limit",
+    complexity: "O(N*K) at worst, N being the smallest set's members, K the sets",
     arguments: &[
         integer("numkeys"), key_at("key", 0).multiple(), integer("limit").after("LIMIT").optional(),
     ],
@@ -163,8 +163,8 @@ const ZINTERCARD_DOCS: Docs = Docs {
 
 const ZINTERSTORE_DOCS: Docs = Docs {
     since: "2.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Stores the members that all sorted sets have, with their scores combined",
+    complexity: "O(N*K)+O(M*log(M)) at worst, N being the smallest set's members, K the sets, M the outcome",
     arguments: &[
         key_at("destination", 0), integer("numkeys"), key_at("key", 1).multiple(),
         integer("weight").after("WEIGHTS").optional().multiple(),
@@ -175,16 +175,16 @@ const ZINTERSTORE_DOCS: Docs = Docs {
 
 const ZLEXCOUNT_DOCS: Docs = Docs {
     since: "2.8.9",
-    summary: "",
-    complexity: "",
+    summary: "Counts the members between two, in order of their bytes",
+    complexity: "O(log(N)), N being the members",
     arguments: &[key_at("key", 0), string("min"), string("max")],
     ..Docs::EMPTY
 };
 
 const ZMPOP_DOCS: Docs = Docs {
     since: "7.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Takes the members with the lowest or highest scores off the first sorted set that has any",
+    complexity: "O(K)+O(M*log(N)), K being the keys given, M the members returned, N the members there",
     arguments: &[
         integer("numkeys"), key_at("key", 0).multiple(),
         one_of("where", &[token("min", "MIN"), token("max", "MAX")]),
@@ -195,32 +195,32 @@ const ZMPOP_DOCS: Docs = Docs {
 
 const ZMSCORE_DOCS: Docs = Docs {
     since: "6.2.0",
-    summary: "",
-    complexity: "",
+    summary: "Tells the scores of several members",
+    complexity: "O(N), N being the members given",
     arguments: &[key_at("key", 0), string("member").multiple()],
     ..Docs::EMPTY
 };
 
 const ZPOPMAX_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Takes off the members with the highest scores",
+    complexity: "O(M*log(N)), N being the members there, M those returned",
     arguments: &[key_at("key", 0), integer("count").optional()],
     ..Docs::EMPTY
 };
 
 const ZPOPMIN_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Takes off the members with the lowest scores",
+    complexity: "O(M*log(N)), N being the members there, M those returned",
     arguments: &[key_at("key", 0), integer("count").optional()],
     ..Docs::EMPTY
 };
 
 const ZRANDMEMBER_DOCS: Docs = Docs {
     since: "6.2.0",
-    summary: "",
-    complexity: "",
+    summary: "Draws members by lot",
+    complexity: "O(N), N being the members returned",
     arguments: &[
         key_at("key", 0),
         block("options", &[integer("count"), token("withscores", "WITHSCORES").optional()]).optional(),
@@ -230,10 +230,10 @@ const ZRANDMEMBER_DOCS: Docs = Docs {
 
 const ZRANGE_DOCS: Docs = Docs {
     since: "1.2.0",
-    summary: "",
-    complexity: "",
+    summary: "Lists the members in a range of ranks, scores or bytes",
+    complexity: "O(log(N)+M), N being the members, M those returned",
     history: &[
-        ("6.2.0", ""),
+        ("6.2.0", "Takes `REV`, `BYSCORE`, `BYLEX` and `LIMIT`."),
     ],
     arguments: &[
         key_at("key", 0), string("start"), string("stop"),
@@ -247,9 +247,9 @@ const ZRANGE_DOCS: Docs = Docs {
 
 const ZRANGEBYLEX_DOCS: Docs = Docs {
     since: "2.8.9",
-    summary: "",
-    complexity: "",
-    deprecated: Some(Deprecated { since: "6.2.0", replaced_by: "" }),
+    summary: "Lists the members between two, in order of their bytes",
+    complexity: "O(log(N)+M), N being the members, M those returned or skipped",
+    deprecated: Some(Deprecated { since: "6.2.0", replaced_by: "`ZRANGE` with `BYLEX`" }),
     arguments: &[
         key_at("key", 0), string("min"), string("max"),
         block("offset_count", &[integer("offset"), integer("count")]).after("LIMIT").optional(),
@@ -259,11 +259,11 @@ const ZRANGEBYLEX_DOCS: Docs = Docs {
 
 const ZRANGEBYSCORE_DOCS: Docs = Docs {
     since: "1.0.5",
-    summary: "",
-    complexity: "",
-    deprecated: Some(Deprecated { since: "6.2.0", replaced_by: "" }),
+    summary: "Lists the members with scores in a range",
+    complexity: "O(log(N)+M), N being the members, M those returned or skipped",
+    deprecated: Some(Deprecated { since: "6.2.0", replaced_by: "`ZRANGE` with `BYSCORE`" }),
     history: &[
-        ("2.0.0", ""),
+        ("2.0.0", "Takes `WITHSCORES`."),
     ],
     arguments: &[
         key_at("key", 0), double("min"), double("max"),
@@ -275,8 +275,8 @@ const ZRANGEBYSCORE_DOCS: Docs = Docs {
 
 const ZRANGESTORE_DOCS: Docs = Docs {
     since: "6.2.0",
-    summary: "",
-    complexity: "",
+    summary: "Stores the members in a range of ranks, scores or bytes",
+    complexity: "O(log(N)+M), N being the members, M those stored",
     arguments: &[
         key_at("dst", 0), key_at("src", 1), string("min"), string("max"),
         one_of("sortby", &[token("byscore", "BYSCORE"), token("bylex", "BYLEX")]).optional(),
@@ -288,18 +288,18 @@ const ZRANGESTORE_DOCS: Docs = Docs {
 
 const ZRANK_DOCS: Docs = Docs {
     since: "2.0.0",
-    summary: "",
-    complexity: "O(log(N))",
+    summary: "Tells how many members have a lower score",
+    complexity: "O(log(N)), N being the members",
     arguments: &[key_at("key", 0), string("member")],
     ..Docs::EMPTY
 };
 
 const ZREM_DOCS: Docs = Docs {
     since: "1.2.0",
-    summary: "",
-    complexity: "",
+    summary: "Removes members, and the sorted set with its last one",
+    complexity: "O(M*log(N)), N being the members, M those given",
     history: &[
-        ("2.4.0", ""),
+        ("2.4.0", "Takes several members."),
     ],
     arguments: &[key_at("key", 0), string("member").multiple()],
     ..Docs::EMPTY
@@ -307,33 +307,33 @@ const ZREM_DOCS: Docs = Docs {
 
 const ZREMRANGEBYLEX_DOCS: Docs = Docs {
     since: "2.8.9",
-    summary: "",
-    complexity: "",
+    summary: "Removes the members between two, in order of their bytes",
+    complexity: "O(log(N)+M), N being the members, M those removed",
     arguments: &[key_at("key", 0), string("min"), string("max")],
     ..Docs::EMPTY
 };
 
 const ZREMRANGEBYRANK_DOCS: Docs = Docs {
     since: "2.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Removes the members in a range of ranks",
+    complexity: "O(log(N)+M), N being the members, M those removed",
     arguments: &[key_at("key", 0), integer("start"), integer("stop")],
     ..Docs::EMPTY
 };
 
 const ZREMRANGEBYSCORE_DOCS: Docs = Docs {
     since: "1.2.0",
-    summary: "",
-    complexity: "",
+    summary: "Removes the members with scores in a range",
+    complexity: "O(log(N)+M), N being the members, M those removed",
     arguments: &[key_at("key", 0), double("min"), double("max")],
     ..Docs::EMPTY
 };
 
 const ZREVRANGE_DOCS: Docs = Docs {
     since: "1.2.0",
-    summary: "",
-    complexity: "",
-    deprecated: Some(Deprecated { since: "6.2.0", replaced_by: "" }),
+    summary: "Lists the members in a range of ranks, the highest score first",
+    complexity: "O(log(N)+M), N being the members, M those returned",
+    deprecated: Some(Deprecated { since: "6.2.0", replaced_by: "`ZRANGE` with `REV`" }),
     arguments: &[
         key_at("key", 0), integer("start"), integer("stop"),
         token("withscores", "WITHSCORES").optional(),
@@ -343,9 +343,9 @@ const ZREVRANGE_DOCS: Docs = Docs {
 
 const ZREVRANGEBYLEX_DOCS: Docs = Docs {
     since: "2.8.9",
-    summary: "",
-    complexity: "",
-    deprecated: Some(Deprecated { since: "6.2.0", replaced_by: "" }),
+    summary: "Lists the members between two, in the reverse order of their bytes",
+    complexity: "O(log(N)+M), N being the members, M those returned or skipped",
+    deprecated: Some(Deprecated { since: "6.2.0", replaced_by: "`ZRANGE` with `REV` and `BYLEX`" }),
     arguments: &[
         key_at("key", 0), string("max"), string("min"),
         block("offset_count", &[integer("offset"), integer("count")]).after("LIMIT").optional(),
@@ -355,11 +355,11 @@ const ZREVRANGEBYLEX_DOCS: Docs = Docs {
 
 const ZREVRANGEBYSCORE_DOCS: Docs = Docs {
     since: "2.2.0",
-    summary: "",
-    complexity: "",
-    deprecated: Some(Deprecated { since: "6.2.0", replaced_by: "" }),
+    summary: "Lists the members with scores in a range, the highest first",
+    complexity: "O(log(N)+M), N being the members, M those returned or skipped",
+    deprecated: Some(Deprecated { since: "6.2.0", replaced_by: "`ZRANGE` with `REV` and `BYSCORE`" }),
     history: &[
-        ("2.1.6", ""),
+        ("2.1.6", "Takes intervals without their ends."),
     ],
     arguments: &[
         key_at("key", 0), double("max"), double("min"),
@@ -371,16 +371,16 @@ const ZREVRANGEBYSCORE_DOCS: Docs = Docs {
 
 const ZREVRANK_DOCS: Docs = Docs {
     since: "2.0.0",
-    summary: "",
-    complexity: "O(log(N))",
+    summary: "Tells how many members have a higher score",
+    complexity: "O(log(N)), N being the members",
     arguments: &[key_at("key", 0), string("member")],
     ..Docs::EMPTY
 };
 
 const ZSCAN_DOCS: Docs = Docs {
     since: "2.8.0",
-    summary: "",
-    complexity: "",
+    summary: "Walks through the members and their scores, some at a time",
+    complexity: "O(1) for a call, O(N) for all calls of a walk, N being the members",
     arguments: &[
         key_at("key", 0), integer("cursor"), pattern("pattern").after("MATCH").optional(),
         integer("count").after("COUNT").optional(),
@@ -390,7 +390,7 @@ const ZSCAN_DOCS: Docs = Docs {
 
 const ZSCORE_DOCS: Docs = Docs {
     since: "1.2.0",
-    summary: "",
+    summary: "Tells the score of a member",
     complexity: "O(1)",
     arguments: &[key_at("key", 0), string("member")],
     ..Docs::EMPTY
@@ -398,8 +398,8 @@ const ZSCORE_DOCS: Docs = Docs {
 
 const ZUNION_DOCS: Docs = Docs {
     since: "6.2.0",
-    summary: "",
-    complexity: "",
+    summary: "Lists the members that any sorted set has, with their scores combined",
+    complexity: "O(N)+O(M*log(M)), N being the members of all sets, M the outcome",
     arguments: &[
         integer("numkeys"), key_at("key", 0).multiple(),
         integer("weight").after("WEIGHTS").optional().multiple(),
@@ -411,8 +411,8 @@ const ZUNION_DOCS: Docs = Docs {
 
 const ZUNIONSTORE_DOCS: Docs = Docs {
     since: "2.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Stores the members that any sorted set has, with their scores combined",
+    complexity: "O(N)+O(M*log(M)), N being the members of all sets, M the outcome",
     arguments: &[
         key_at("destination", 0), integer("numkeys"), key_at("key", 1).multiple(),
         integer("weight").after("WEIGHTS").optional().multiple(),

@@ -5,8 +5,7 @@ use super::prelude::*;
 pub(super) const ROWS: &[Row] = &[
     // name, arity, flags, ACL categories, fan-out, docs, keys
     row("xack",       -4, WRITE | FAST,           STREAM, Slot,                &XACK_DOCS,       &[key(1, RW | UPDATE)]),
-    row("xadd",       -5, WRITE | DENYOOM | FAST, STREAM, Slot,                &XADD_DOCS,       &[key(1, RW | UPDATE).note("Not only an insertion: trimming may remove entries.")])
-        .tips(&[UNSTABLE]),
+    row("xadd",       -5, WRITE | DENYOOM | FAST, STREAM, Slot,                &XADD_DOCS,       &[key(1, RW | UPDATE).note(XADD_NOTE)]).tips(&[UNSTABLE]),
     row("xautoclaim", -6, WRITE | FAST,           STREAM, Slot,                &XAUTOCLAIM_DOCS, &[key(1, RW | DELETE)]).tips(&[UNSTABLE]),
     row("xclaim",     -6, WRITE | FAST,           STREAM, Slot,                &XCLAIM_DOCS,     &[key(1, RW | UPDATE)]).tips(&[UNSTABLE]),
     row("xdel",       -3, WRITE | FAST,           STREAM, Slot,                &XDEL_DOCS,       &[key(1, RW | DELETE)]),
@@ -21,6 +20,8 @@ pub(super) const ROWS: &[Row] = &[
     row("xsetid",     -3, WRITE | DENYOOM | FAST, STREAM, Slot,                &XSETID_DOCS,     &[key(1, RW | UPDATE)]),
     row("xtrim",      -4, WRITE,                  STREAM, Slot,                &XTRIM_DOCS,      &[key(1, RW | DELETE)]).tips(&[UNSTABLE]),
 ];
+
+const XADD_NOTE: &str = "Not only an insertion: trimming may remove entries.";
 
 const XGROUP_SUBCOMMANDS: &[Row] = &[
     row("xgroup|create",         -5, WRITE | DENYOOM, STREAM, Slot,    &XGROUP_CREATE_DOCS,         &[key(2, RW | INSERT)]),
@@ -40,19 +41,19 @@ const XINFO_SUBCOMMANDS: &[Row] = &[
 
 const XACK_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Marks entries as done, so the group no longer waits for them",
+    complexity: "O(1) for each ID",
     arguments: &[key_at("key", 0), string("group"), string("id").multiple()],
     ..Docs::EMPTY
 };
 
 const XADD_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Adds an entry to a stream, and may trim it",
+    complexity: "O(1); trimming adds O(N), N being the entries removed",
     history: &[
-        ("6.2.0", ""),
-        ("7.0.0", ""),
+        ("6.2.0", "Takes `NOMKSTREAM`, `MINID` and `LIMIT`."),
+        ("7.0.0", "Takes IDs like `<ms>-*`."),
     ],
     arguments: &[
         key_at("key", 0), token("nomkstream", "NOMKSTREAM").optional().since("6.2.0"),
@@ -69,10 +70,10 @@ const XADD_DOCS: Docs = Docs {
 
 const XAUTOCLAIM_DOCS: Docs = Docs {
     since: "6.2.0",
-    summary: "",
-    complexity: "",
+    summary: "Takes over entries that others have left pending for long, as a walk through all of them",
+    complexity: "O(1) while COUNT is small",
     history: &[
-        ("7.0.0", ""),
+        ("7.0.0", "Shows the pending entries that it dropped because they were deleted."),
     ],
     arguments: &[
         key_at("key", 0), string("group"), string("consumer"), string("min-idle-time"),
@@ -84,8 +85,8 @@ const XAUTOCLAIM_DOCS: Docs = Docs {
 
 const XCLAIM_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Takes over pending entries",
+    complexity: "O(log N) for each, N being the entries pending in the group",
     arguments: &[
         key_at("key", 0), string("group"), string("consumer"), string("min-idle-time"),
         string("id").multiple(), integer("ms").after("IDLE").optional(),
@@ -98,25 +99,25 @@ const XCLAIM_DOCS: Docs = Docs {
 
 const XDEL_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Removes entries",
+    complexity: "O(1) for each entry",
     arguments: &[key_at("key", 0), string("id").multiple()],
     ..Docs::EMPTY
 };
 
 const XGROUP_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Commands about consumer groups",
+    complexity: "Each subcommand has its own",
     ..Docs::EMPTY
 };
 
 const XGROUP_CREATE_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
+    summary: "Makes a consumer group",
     complexity: "O(1)",
     history: &[
-        ("7.0.0", ""),
+        ("7.0.0", "Takes `ENTRIESREAD`."),
     ],
     arguments: &[
         key_at("key", 0), string("groupname"), one_of("id", &[string("id"), token("new_id", "$")]),
@@ -128,7 +129,7 @@ const XGROUP_CREATE_DOCS: Docs = Docs {
 
 const XGROUP_CREATECONSUMER_DOCS: Docs = Docs {
     since: "6.2.0",
-    summary: "",
+    summary: "Makes a consumer in a group",
     complexity: "O(1)",
     arguments: &[key_at("key", 0), string("groupname"), string("consumername")],
     ..Docs::EMPTY
@@ -136,7 +137,7 @@ const XGROUP_CREATECONSUMER_DOCS: Docs = Docs {
 
 const XGROUP_DELCONSUMER_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
+    summary: "Removes a consumer from a group",
     complexity: "O(1)",
     arguments: &[key_at("key", 0), string("groupname"), string("consumername")],
     ..Docs::EMPTY
@@ -144,25 +145,25 @@ const XGROUP_DELCONSUMER_DOCS: Docs = Docs {
 
 const XGROUP_DESTROY_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Removes a consumer group",
+    complexity: "O(N), N being the entries pending in it",
     arguments: &[key_at("key", 0), string("groupname")],
     ..Docs::EMPTY
 };
 
 const XGROUP_HELP_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
+    summary: "Lists the subcommands",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const XGROUP_SETID_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
+    summary: "Sets the last entry that a group counts as delivered",
     complexity: "O(1)",
     history: &[
-        ("7.0.0", ""),
+        ("7.0.0", "Takes `ENTRIESREAD`."),
     ],
     arguments: &[
         key_at("key", 0), string("groupname"), one_of("id", &[string("id"), token("new_id", "$")]),
@@ -173,14 +174,14 @@ const XGROUP_SETID_DOCS: Docs = Docs {
 
 const XINFO_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Commands that describe streams",
+    complexity: "Each subcommand has its own",
     ..Docs::EMPTY
 };
 
 const XINFO_CONSUMERS_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
+    summary: "Describes the consumers of a group",
     complexity: "O(1)",
     arguments: &[key_at("key", 0), string("groupname")],
     ..Docs::EMPTY
@@ -188,10 +189,10 @@ const XINFO_CONSUMERS_DOCS: Docs = Docs {
 
 const XINFO_GROUPS_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
+    summary: "Describes the groups of a stream",
     complexity: "O(1)",
     history: &[
-        ("7.0.0", ""),
+        ("7.0.0", "Shows `entries-read` and `lag`."),
     ],
     arguments: &[key_at("key", 0)],
     ..Docs::EMPTY
@@ -199,18 +200,18 @@ const XINFO_GROUPS_DOCS: Docs = Docs {
 
 const XINFO_HELP_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
+    summary: "Lists the subcommands",
     complexity: "O(1)",
     ..Docs::EMPTY
 };
 
 const XINFO_STREAM_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
+    summary: "Describes a stream",
     complexity: "O(1)",
     history: &[
-        ("6.0.0", ""),
-        ("7.0.0", ""),
+        ("6.0.0", "Takes `FULL`."),
+        ("7.0.0", "Shows `max-deleted-entry-id`, `entries-added`, `recorded-first-entry-id`, `entries-read` and `lag`."),
     ],
     arguments: &[
         key_at("key", 0),
@@ -221,7 +222,7 @@ const XINFO_STREAM_DOCS: Docs = Docs {
 
 const XLEN_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
+    summary: "Counts the entries",
     complexity: "O(1)",
     arguments: &[key_at("key", 0)],
     ..Docs::EMPTY
@@ -229,10 +230,10 @@ const XLEN_DOCS: Docs = Docs {
 
 const XPENDING_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Tells which entries were delivered and not acknowledged",
+    complexity: "O(N), N being the entries returned; O(M) with IDLE, M being the entries looked at",
     history: &[
-        ("6.2.0", ""),
+        ("6.2.0", "Takes `IDLE`, and intervals without their ends."),
     ],
     arguments: &[
         key_at("key", 0), string("group"),
@@ -246,10 +247,10 @@ const XPENDING_DOCS: Docs = Docs {
 
 const XRANGE_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Lists the entries between two IDs",
+    complexity: "O(N), N being the entries returned",
     history: &[
-        ("6.2.0", ""),
+        ("6.2.0", "Takes intervals without their ends."),
     ],
     arguments: &[
         key_at("key", 0), string("start"), string("end"),
@@ -260,8 +261,8 @@ const XRANGE_DOCS: Docs = Docs {
 
 const XREAD_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Lists the entries of streams after given IDs, and may wait for some",
+    complexity: "O(N) for each stream, N being the entries returned",
     arguments: &[
         integer("count").after("COUNT").optional(),
         integer("milliseconds").after("BLOCK").optional(),
@@ -272,8 +273,8 @@ const XREAD_DOCS: Docs = Docs {
 
 const XREADGROUP_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Delivers entries of streams to a consumer of a group, or what was delivered to it before, and may wait for some",
+    complexity: "O(M) for each stream, M being the entries returned",
     arguments: &[
         block("group_consumer", &[string("group"), string("consumer")]).after("GROUP"),
         integer("count").after("COUNT").optional(),
@@ -285,10 +286,10 @@ const XREADGROUP_DOCS: Docs = Docs {
 
 const XREVRANGE_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Lists the entries between two IDs, the last one first",
+    complexity: "O(N), N being the entries returned",
     history: &[
-        ("6.2.0", ""),
+        ("6.2.0", "Takes intervals without their ends."),
     ],
     arguments: &[
         key_at("key", 0), string("end"), string("start"),
@@ -299,10 +300,10 @@ const XREVRANGE_DOCS: Docs = Docs {
 
 const XSETID_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
+    summary: "Sets a stream's last ID, for replicas",
     complexity: "O(1)",
     history: &[
-        ("7.0.0", ""),
+        ("7.0.0", "Takes `ENTRIESADDED` and `MAXDELETEDID`."),
     ],
     arguments: &[
         key_at("key", 0), string("last-id"),
@@ -314,10 +315,10 @@ const XSETID_DOCS: Docs = Docs {
 
 const XTRIM_DOCS: Docs = Docs {
     since: "5.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Removes the oldest entries",
+    complexity: "O(N), N being the entries removed",
     history: &[
-        ("6.2.0", ""),
+        ("6.2.0", "Takes `MINID` and `LIMIT`."),
     ],
     arguments: &[
         key_at("key", 0),

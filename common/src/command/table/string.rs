@@ -9,8 +9,7 @@ pub(super) const ROWS: &[Row] = &[
     row("decrby",       3, WRITE | DENYOOM | FAST, STRING, Slot,                &DECRBY_DOCS,      &[key(1, RW | ACCESS | UPDATE)]),
     row("get",          2, READONLY | FAST,        STRING, Slot,                &GET_DOCS,         &[key(1, RO | ACCESS)]),
     row("getdel",       2, WRITE | FAST,           STRING, Slot,                &GETDEL_DOCS,      &[key(1, RW | ACCESS | DELETE)]),
-    row("getex",       -2, WRITE | FAST,           STRING, Slot,                &GETEX_DOCS,       &[key(1, RW | ACCESS | UPDATE).note("A write, as it may change the expiry.")])
-        ,
+    row("getex",       -2, WRITE | FAST,           STRING, Slot,                &GETEX_DOCS,       &[key(1, RW | ACCESS | UPDATE).note(GETEX_NOTE)]),
     row("getrange",     4, READONLY,               STRING, Slot,                &GETRANGE_DOCS,    &[key(1, RO | ACCESS)]),
     row("getset",       3, WRITE | DENYOOM | FAST, STRING, Slot,                &GETSET_DOCS,      &[key(1, RW | ACCESS | UPDATE)]),
     row("incr",         2, WRITE | DENYOOM | FAST, STRING, Slot,                &INCR_DOCS,        &[key(1, RW | ACCESS | UPDATE)]),
@@ -23,7 +22,7 @@ pub(super) const ROWS: &[Row] = &[
     row("msetnx",      -3, WRITE | DENYOOM,        STRING, Slot,                &MSETNX_DOCS,      &[range(1, -1, 2, OW | INSERT)])
         .tips(&["request_policy:multi_shard", "response_policy:agg_min"]),
     row("psetex",       4, WRITE | DENYOOM,        STRING, Slot,                &PSETEX_DOCS,      &[key(1, OW | UPDATE)]),
-    row("set",         -3, WRITE | DENYOOM,        STRING, Slot,                &SET_DOCS,         &[key(1, RW | ACCESS | UPDATE | VARIABLE_FLAGS).note("Reads only if GET is given.")])
+    row("set",         -3, WRITE | DENYOOM,        STRING, Slot,                &SET_DOCS,         &[key(1, RW | ACCESS | UPDATE | VARIABLE_FLAGS).note(SET_NOTE)])
         .found_by(Finder::Set),
     row("setex",        4, WRITE | DENYOOM,        STRING, Slot,                &SETEX_DOCS,       &[key(1, OW | UPDATE)]),
     row("setnx",        3, WRITE | DENYOOM | FAST, STRING, Slot,                &SETNX_DOCS,       &[key(1, OW | INSERT)]),
@@ -32,17 +31,20 @@ pub(super) const ROWS: &[Row] = &[
     row("substr",       4, READONLY,               STRING, Slot,                &SUBSTR_DOCS,      &[key(1, RO | ACCESS)]),
 ];
 
+const GETEX_NOTE: &str = "A write, as it may change the expiry.";
+const SET_NOTE: &str = "Reads only if GET is given.";
+
 const APPEND_DOCS: Docs = Docs {
     since: "2.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Adds bytes to the end of a string, and makes it if there is none",
+    complexity: "O(1) on average, for few bytes",
     arguments: &[key_at("key", 0), string("value")],
     ..Docs::EMPTY
 };
 
 const DECR_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
+    summary: "Takes one off an integer",
     complexity: "O(1)",
     arguments: &[key_at("key", 0)],
     ..Docs::EMPTY
@@ -50,7 +52,7 @@ const DECR_DOCS: Docs = Docs {
 
 const DECRBY_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
+    summary: "Takes a number off an integer",
     complexity: "O(1)",
     arguments: &[key_at("key", 0), integer("decrement")],
     ..Docs::EMPTY
@@ -58,7 +60,7 @@ const DECRBY_DOCS: Docs = Docs {
 
 const GET_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
+    summary: "Tells the value of a key",
     complexity: "O(1)",
     arguments: &[key_at("key", 0)],
     ..Docs::EMPTY
@@ -66,7 +68,7 @@ const GET_DOCS: Docs = Docs {
 
 const GETDEL_DOCS: Docs = Docs {
     since: "6.2.0",
-    summary: "",
+    summary: "Tells the value of a key and removes it",
     complexity: "O(1)",
     arguments: &[key_at("key", 0)],
     ..Docs::EMPTY
@@ -74,7 +76,7 @@ const GETDEL_DOCS: Docs = Docs {
 
 const GETEX_DOCS: Docs = Docs {
     since: "6.2.0",
-    summary: "",
+    summary: "Tells the value of a key and may change its expiry",
     complexity: "O(1)",
     arguments: &[
         key_at("key", 0),
@@ -89,24 +91,24 @@ const GETEX_DOCS: Docs = Docs {
 
 const GETRANGE_DOCS: Docs = Docs {
     since: "2.4.0",
-    summary: "",
-    complexity: "",
+    summary: "Tells the bytes between two offsets",
+    complexity: "O(N), N being the bytes returned",
     arguments: &[key_at("key", 0), integer("start"), integer("end")],
     ..Docs::EMPTY
 };
 
 const GETSET_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
+    summary: "Sets a value and tells the one before",
     complexity: "O(1)",
-    deprecated: Some(Deprecated { since: "6.2.0", replaced_by: "" }),
+    deprecated: Some(Deprecated { since: "6.2.0", replaced_by: "`SET` with `GET`" }),
     arguments: &[key_at("key", 0), string("value")],
     ..Docs::EMPTY
 };
 
 const INCR_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
+    summary: "Adds one to an integer",
     complexity: "O(1)",
     arguments: &[key_at("key", 0)],
     ..Docs::EMPTY
@@ -114,7 +116,7 @@ const INCR_DOCS: Docs = Docs {
 
 const INCRBY_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
+    summary: "Adds a number to an integer",
     complexity: "O(1)",
     arguments: &[key_at("key", 0), integer("increment")],
     ..Docs::EMPTY
@@ -122,7 +124,7 @@ const INCRBY_DOCS: Docs = Docs {
 
 const INCRBYFLOAT_DOCS: Docs = Docs {
     since: "2.6.0",
-    summary: "",
+    summary: "Adds a number to a number",
     complexity: "O(1)",
     arguments: &[key_at("key", 0), double("increment")],
     ..Docs::EMPTY
@@ -130,8 +132,8 @@ const INCRBYFLOAT_DOCS: Docs = Docs {
 
 const LCS_DOCS: Docs = Docs {
     since: "7.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Finds the longest sequence of bytes that two strings share, gaps allowed",
+    complexity: "O(N*M), N and M being the bytes of the strings",
     arguments: &[
         key_at("key1", 0), key_at("key2", 0), token("len", "LEN").optional(),
         token("idx", "IDX").optional(), integer("len").after("MINMATCHLEN").optional(),
@@ -142,31 +144,31 @@ const LCS_DOCS: Docs = Docs {
 
 const MGET_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
-    complexity: "",
+    summary: "Tells the values of several keys",
+    complexity: "O(N), N being the keys given",
     arguments: &[key_at("key", 0).multiple()],
     ..Docs::EMPTY
 };
 
 const MSET_DOCS: Docs = Docs {
     since: "1.0.1",
-    summary: "",
-    complexity: "",
+    summary: "Sets several keys",
+    complexity: "O(N), N being the keys given",
     arguments: &[block("key_value", &[key_at("key", 0), string("value")]).multiple()],
     ..Docs::EMPTY
 };
 
 const MSETNX_DOCS: Docs = Docs {
     since: "1.0.1",
-    summary: "",
-    complexity: "",
+    summary: "Sets several keys, unless any of them exists",
+    complexity: "O(N), N being the keys given",
     arguments: &[block("key_value", &[key_at("key", 0), string("value")]).multiple()],
     ..Docs::EMPTY
 };
 
 const PSETEX_DOCS: Docs = Docs {
     since: "2.6.0",
-    summary: "",
+    summary: "Sets a value that lives for a number of milliseconds",
     complexity: "O(1)",
     arguments: &[key_at("key", 0), integer("milliseconds"), string("value")],
     ..Docs::EMPTY
@@ -174,13 +176,13 @@ const PSETEX_DOCS: Docs = Docs {
 
 const SET_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
+    summary: "Sets a value, and may choose its expiry, set a condition, or tell the value before",
     complexity: "O(1)",
     history: &[
-        ("2.6.12", ""),
-        ("6.0.0", ""),
-        ("6.2.0", ""),
-        ("7.0.0", ""),
+        ("2.6.12", "Takes `EX`, `PX`, `NX` and `XX`."),
+        ("6.0.0", "Takes `KEEPTTL`."),
+        ("6.2.0", "Takes `GET`, `EXAT` and `PXAT`."),
+        ("7.0.0", "Takes `NX` and `GET` at once."),
     ],
     arguments: &[
         key_at("key", 0), string("value"),
@@ -199,7 +201,7 @@ const SET_DOCS: Docs = Docs {
 
 const SETEX_DOCS: Docs = Docs {
     since: "2.0.0",
-    summary: "",
+    summary: "Sets a value that lives for a number of seconds",
     complexity: "O(1)",
     arguments: &[key_at("key", 0), integer("seconds"), string("value")],
     ..Docs::EMPTY
@@ -207,7 +209,7 @@ const SETEX_DOCS: Docs = Docs {
 
 const SETNX_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
+    summary: "Sets a value unless the key exists",
     complexity: "O(1)",
     arguments: &[key_at("key", 0), string("value")],
     ..Docs::EMPTY
@@ -215,15 +217,15 @@ const SETNX_DOCS: Docs = Docs {
 
 const SETRANGE_DOCS: Docs = Docs {
     since: "2.2.0",
-    summary: "",
-    complexity: "",
+    summary: "Overwrites a string from an offset on",
+    complexity: "O(1) for few bytes; O(M), M being the bytes given",
     arguments: &[key_at("key", 0), integer("offset"), string("value")],
     ..Docs::EMPTY
 };
 
 const STRLEN_DOCS: Docs = Docs {
     since: "2.2.0",
-    summary: "",
+    summary: "Tells the length of a string",
     complexity: "O(1)",
     arguments: &[key_at("key", 0)],
     ..Docs::EMPTY
@@ -231,9 +233,9 @@ const STRLEN_DOCS: Docs = Docs {
 
 const SUBSTR_DOCS: Docs = Docs {
     since: "1.0.0",
-    summary: "",
-    complexity: "",
-    deprecated: Some(Deprecated { since: "2.0.0", replaced_by: "" }),
+    summary: "Tells the bytes between two offsets",
+    complexity: "O(N), N being the bytes returned",
+    deprecated: Some(Deprecated { since: "2.0.0", replaced_by: "`GETRANGE`" }),
     arguments: &[key_at("key", 0), integer("start"), integer("end")],
     ..Docs::EMPTY
 };
