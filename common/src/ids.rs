@@ -10,6 +10,9 @@ impl NodeId {
     /// Characters in a name.
     pub const LEN: usize = 40;
 
+    /// The name of no node.
+    pub const ZERO: Self = Self([b'0'; Self::LEN]);
+
     /// The only way in from outside: exactly 40 characters `0-9a-f`.
     ///
     /// `None` for anything else; Redis compares names byte by byte and never folds case.
