@@ -29,6 +29,8 @@ mod ownership;
 mod receive;
 pub mod routing;
 mod state;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use action::{Action, Command, CommandReply, LinkEvent, Options, Ticket};

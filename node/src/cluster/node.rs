@@ -6,6 +6,7 @@ use slotilla_common::ids::NodeId;
 use slotilla_common::slot::Slot;
 use slotilla_common::slot_set::SlotSet;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Where a node lies in [`NodeTable`]. It is given to another node once this one is removed, so
 /// whoever removes a node also removes its key from slots and links.
@@ -49,6 +50,8 @@ pub(super) struct Node {
     /// Its slots; `None` is none, since most nodes of a big cluster are replicas.
     slots: Option<SlotSet>,
     slot_count: u16,
+    /// Its slots as ranges, for readers; made when it is asked for.
+    ranges: Option<Arc<[(Slot, Slot)]>>,
     pub(super) created_ms: i64,
     /// When the ping that is still unanswered was sent; else 0.
     pub(super) ping_sent_ms: i64,
@@ -79,6 +82,7 @@ impl Node {
             config_epoch: 0,
             slots: None,
             slot_count: 0,
+            ranges: None,
             created_ms: now_ms,
             ping_sent_ms: 0,
             pong_received_ms: 0,
@@ -100,6 +104,21 @@ impl Node {
         self.slots.clone().unwrap_or_default()
     }
 
+    /// Its slots as ranges.
+    pub(super) fn ranges(&self) -> Arc<[(Slot, Slot)]> {
+        match &self.ranges {
+            Some(ranges) => Arc::clone(ranges),
+            None => self.slots().ranges().into(),
+        }
+    }
+
+    /// Keeps the ranges, so that asking for them is free until they change.
+    pub(super) fn keep_ranges(&mut self) {
+        if self.ranges.is_none() {
+            self.ranges = Some(self.ranges());
+        }
+    }
+
     /// Whether its slots are exactly `claimed`.
     pub(super) fn has_exactly(&self, claimed: &SlotSet) -> bool {
         match &self.slots {
@@ -110,12 +129,14 @@ impl Node {
 
     /// Only [`super::ownership`] calls this and the next, which keeps the table of owners.
     pub(super) fn add_slot(&mut self, slot: Slot) {
+        self.ranges = None;
         if self.slots.get_or_insert_default().insert(slot) {
             self.slot_count = self.slot_count.saturating_add(1);
         }
     }
 
     pub(super) fn remove_slot(&mut self, slot: Slot) {
+        self.ranges = None;
         if self.slots.as_mut().is_some_and(|slots| slots.remove(slot)) {
             self.slot_count = self.slot_count.saturating_sub(1);
         }
@@ -146,6 +167,12 @@ pub(super) struct NodeTable {
     by_id: BTreeMap<NodeId, NodeKey>,
 }
 
+impl NodeKey {
+    pub(super) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 impl NodeTable {
     pub(super) fn insert(&mut self, node: Node) -> NodeKey {
         let free = self.nodes.iter().position(Option::is_none);
@@ -161,14 +188,14 @@ impl NodeTable {
     }
 
     pub(super) fn remove(&mut self, key: NodeKey) -> Option<Node> {
-        let node = self.nodes.get_mut(key.0 as usize)?.take()?;
+        let node = self.nodes.get_mut(key.index())?.take()?;
         self.by_id.remove(&node.id);
         Some(node)
     }
 
     /// Gives a node its real name. The caller knows that nobody else has it.
     pub(super) fn rename(&mut self, key: NodeKey, id: NodeId) {
-        let Some(node) = self.nodes.get_mut(key.0 as usize).and_then(Option::as_mut) else {
+        let Some(node) = self.nodes.get_mut(key.index()).and_then(Option::as_mut) else {
             return;
         };
         self.by_id.remove(&node.id);
@@ -177,11 +204,11 @@ impl NodeTable {
     }
 
     pub(super) fn get(&self, key: NodeKey) -> Option<&Node> {
-        self.nodes.get(key.0 as usize)?.as_ref()
+        self.nodes.get(key.index())?.as_ref()
     }
 
     pub(super) fn get_mut(&mut self, key: NodeKey) -> Option<&mut Node> {
-        self.nodes.get_mut(key.0 as usize)?.as_mut()
+        self.nodes.get_mut(key.index())?.as_mut()
     }
 
     pub(super) fn key_of(&self, id: NodeId) -> Option<NodeKey> {

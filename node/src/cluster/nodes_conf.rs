@@ -374,7 +374,7 @@ impl Core {
     /// real.
     #[must_use]
     pub fn nodes_conf(&self) -> String {
-        let view = self.refresh_view(false);
+        let view = self.refresh_view();
         let mut out = String::with_capacity(view.nodes.len().saturating_mul(128));
         for node in &view.nodes {
             if !node.flags.any(NodeFlags::HANDSHAKE) {
@@ -446,3 +446,7 @@ pub fn fuzz_nodes_conf(data: &[u8]) {
     let again = NodesConf::parse(written.as_bytes());
     assert!(again.is_ok(), "what is written can be read: {again:?}");
 }
+
+#[cfg(test)]
+#[path = "nodes_conf_tests.rs"]
+mod tests;

@@ -336,10 +336,13 @@ impl Core {
         let changed = self.slots.take_changes(self.myself, self.my_primary());
         let has_changes = !changed.is_empty();
         if self.is_topology_stale || has_changes || self.is_refresh_due {
+            for (_, node) in self.nodes.iter_mut() {
+                node.keep_ranges();
+            }
             let view = if self.is_topology_stale || has_changes {
                 self.make_view()
             } else {
-                self.refresh_view(true)
+                self.refresh_view()
             };
             self.view = Arc::new(view);
             self.is_topology_stale = false;

@@ -4,7 +4,7 @@
 //! asking the thread. It is up to date in what redirects need; in times and counters it may be
 //! one tick behind.
 
-use super::node::Address;
+use super::node::{Address, Node, NodeKey};
 use super::state::Core;
 use slotilla_common::bus::{Kind, NodeFlags};
 use slotilla_common::ids::NodeId;
@@ -230,21 +230,14 @@ impl Core {
         View {
             owners: self.make_owners(),
             replies: Arc::default(),
-            ..self.refresh_view(false)
+            ..self.refresh_view()
         }
     }
 
-    /// As [`Core::make_view`]; but if `is_same_topology`, owners, addresses and roles are those
-    /// of the last view.
-    pub(super) fn refresh_view(&self, is_same_topology: bool) -> View {
-        let known = self.view.nodes.iter().filter(|_| is_same_topology);
-        let mut known = known.map(|node| Arc::clone(&node.slots));
-        let nodes = self
-            .nodes
-            .iter()
-            .map(|(key, _)| self.node_view(key, known.next()))
-            .collect::<Option<_>>()
-            .unwrap_or_default();
+    /// As [`Core::make_view`], where owners, addresses and roles are those of the last view.
+    pub(super) fn refresh_view(&self) -> View {
+        let nodes = self.nodes.iter();
+        let nodes = nodes.map(|(key, node)| self.node_view(key, node)).collect();
         let open = |slots: &std::collections::BTreeMap<Slot, NodeId>| {
             slots.iter().map(|(slot, id)| (*slot, *id)).collect()
         };
@@ -266,25 +259,24 @@ impl Core {
 
     fn make_owners(&self) -> Arc<[u16]> {
         let keys = self.nodes.keys();
-        let index_of = |key| {
-            let index = keys.binary_search(&key).ok();
-            index
-                .and_then(|index| u16::try_from(index).ok())
-                .unwrap_or(NOBODY)
+        let last = keys.last().map_or(0, |key| key.index());
+        let mut places = vec![NOBODY; last.saturating_add(1)];
+        for (place, key) in (0..NOBODY).zip(&keys) {
+            if let Some(entry) = places.get_mut(key.index()) {
+                *entry = place;
+            }
+        }
+        let place_of = |owner: &Option<NodeKey>| {
+            let place = owner.and_then(|key| places.get(key.index()));
+            place.copied().unwrap_or(NOBODY)
         };
-        let owners = self.slots.owners().iter();
-        owners.map(|owner| owner.map_or(NOBODY, index_of)).collect()
+        self.slots.owners().iter().map(place_of).collect()
     }
 
-    fn node_view(
-        &self,
-        key: super::node::NodeKey,
-        slots: Option<Arc<[(Slot, Slot)]>>,
-    ) -> Option<NodeView> {
-        let node = self.nodes.get(key)?;
+    fn node_view(&self, key: NodeKey, node: &Node) -> NodeView {
         let primary = node.primary.and_then(|id| self.nodes.by_id(id));
         let link = node.link.and_then(|link| self.links.get(&link));
-        Some(NodeView {
+        NodeView {
             id: node.id,
             flags: node.flags,
             address: node.address,
@@ -299,9 +291,9 @@ impl Core {
             } else {
                 node.offset
             },
-            slots: slots.unwrap_or_else(|| node.slots().ranges().into()),
+            slots: node.ranges(),
             fail_reports: node.fail_reports.len(),
-        })
+        }
     }
 
     fn link_views(&self) -> Vec<LinkView> {
