@@ -1,0 +1,374 @@
+//! The values by name and type, for those who use them. Numbers are plain loads.
+
+use std::path::PathBuf;
+
+use super::structured::{OutputLimit, SavePoint};
+use super::{Config, Directive, Key, Value};
+
+/// Who may do something that can do harm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permission {
+    /// Nobody.
+    Nobody,
+    /// Every client.
+    Everybody,
+    /// Clients on this machine.
+    Local,
+}
+
+impl Permission {
+    fn from_place(place: i64) -> Self {
+        match place {
+            1 => Self::Everybody,
+            2 => Self::Local,
+            _ => Self::Nobody,
+        }
+    }
+
+    /// Whether a client may, being on this machine or not.
+    #[must_use]
+    pub fn allows(self, local: bool) -> bool {
+        self == Self::Everybody || (self == Self::Local && local)
+    }
+}
+
+/// `cluster-preferred-endpoint-type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndpointType {
+    /// The address.
+    Ip,
+    /// The announced host name.
+    Hostname,
+    /// Nothing: clients use the address that they already know.
+    Unknown,
+}
+
+/// Writes accessors of one number each.
+macro_rules! numbers {
+    ($($(#[$doc:meta])* $name:ident: $key:ident as $type:ty;)*) => {
+        impl Config {
+            $(
+                $(#[$doc])*
+                #[must_use]
+                #[inline]
+                pub fn $name(&self) -> $type {
+                    self.size(Key::$key).try_into().unwrap_or(<$type>::MAX)
+                }
+            )*
+        }
+    };
+}
+
+numbers! {
+    /// `port`; 0 is none.
+    port: Port as u16;
+    /// `admin-port`; 0 is none.
+    admin_port: AdminPort as u16;
+    /// `io-threads`: the threads that serve clients.
+    io_threads: IoThreads as usize;
+    /// `databases`.
+    databases: Databases as u16;
+    /// `tcp-backlog`.
+    tcp_backlog: TcpBacklog as i32;
+    /// `tcp-keepalive`, in seconds; 0 is never.
+    tcp_keepalive: TcpKeepalive as u32;
+    /// `maxclients`.
+    maxclients: Maxclients as usize;
+    /// `maxmemory`, in bytes; 0 is no limit.
+    maxmemory: Maxmemory as usize;
+    /// `maxmemory-samples`.
+    maxmemory_samples: MaxmemorySamples as u32;
+    /// `lfu-log-factor`.
+    lfu_log_factor: LfuLogFactor as u32;
+    /// `lfu-decay-time`, in minutes.
+    lfu_decay_minutes: LfuDecayTime as u32;
+    /// `active-expire-effort`, 1 to 10.
+    active_expire_effort: ActiveExpireEffort as u32;
+    /// `slowlog-max-len`.
+    slowlog_max_len: SlowlogMaxLen as usize;
+    /// `latency-monitor-threshold`, in milliseconds; 0 is off.
+    latency_monitor_threshold_ms: LatencyMonitorThreshold as u64;
+    /// `proto-max-bulk-len`, in bytes.
+    proto_max_bulk_len: ProtoMaxBulkLen as usize;
+    /// `client-query-buffer-limit`, in bytes.
+    client_query_buffer_limit: ClientQueryBufferLimit as usize;
+    /// The hard limit of `client-output-buffer-limit normal`, in bytes; 0 is none.
+    output_limit_normal: ClientOutputBufferLimit as usize;
+    /// `cluster-node-timeout`, in milliseconds.
+    cluster_node_timeout_ms: ClusterNodeTimeout as u64;
+    /// `cluster-announce-port`; 0 is the port itself.
+    cluster_announce_port: ClusterAnnouncePort as u16;
+    /// `cluster-announce-bus-port`; 0 is the bus port itself.
+    cluster_announce_bus_port: ClusterAnnounceBusPort as u16;
+    /// `cluster-announce-tls-port`.
+    cluster_announce_tls_port: ClusterAnnounceTlsPort as u16;
+    /// `cluster-link-sendbuf-limit`, in bytes; 0 is none.
+    cluster_link_sendbuf_limit: ClusterLinkSendbufLimit as usize;
+    /// `repl-backlog-size`, in bytes.
+    repl_backlog_size: ReplBacklogSize as u64;
+    /// `shutdown-timeout`, in seconds.
+    shutdown_timeout_seconds: ShutdownTimeout as u64;
+}
+
+/// Writes accessors of one boolean each.
+macro_rules! flags {
+    ($($(#[$doc:meta])* $name:ident: $key:ident;)*) => {
+        impl Config {
+            $(
+                $(#[$doc])*
+                #[must_use]
+                #[inline]
+                pub fn $name(&self) -> bool {
+                    self.flag(Key::$key)
+                }
+            )*
+        }
+    };
+}
+
+flags! {
+    /// `protected-mode`.
+    protected_mode: ProtectedMode;
+    /// `cluster-enabled`.
+    cluster_enabled: ClusterEnabled;
+    /// `cluster-require-full-coverage`.
+    cluster_require_full_coverage: ClusterRequireFullCoverage;
+    /// `cluster-allow-reads-when-down`.
+    cluster_allow_reads_when_down: ClusterAllowReadsWhenDown;
+    /// `latency-tracking`.
+    latency_tracking: LatencyTracking;
+    /// `lazyfree-lazy-user-flush`.
+    lazyfree_lazy_user_flush: LazyfreeLazyUserFlush;
+    /// `jemalloc-bg-thread`.
+    jemalloc_bg_thread: JemallocBgThread;
+    /// `daemonize`.
+    daemonize: Daemonize;
+    /// Whether `requirepass` is set.
+    has_password: Requirepass;
+}
+
+impl Config {
+    /// `bind`.
+    #[must_use]
+    pub fn bind(&self) -> Vec<String> {
+        self.addresses(Key::Bind)
+    }
+
+    /// `admin-bind`.
+    #[must_use]
+    pub fn admin_bind(&self) -> Vec<String> {
+        self.addresses(Key::AdminBind)
+    }
+
+    fn addresses(&self, key: Key) -> Vec<String> {
+        match self.value(key) {
+            Value::Addresses(addresses) => addresses,
+            _ => Vec::new(),
+        }
+    }
+
+    /// The port of the cluster bus: `cluster-port`, or the client port and 10000.
+    #[must_use]
+    pub fn bus_port(&self) -> u16 {
+        match self.number(Key::ClusterPort) {
+            0 => self.port().saturating_add(10_000),
+            port => u16::try_from(port).unwrap_or(u16::MAX),
+        }
+    }
+
+    /// `timeout`, in milliseconds.
+    #[must_use]
+    pub fn timeout_ms(&self) -> Option<i64> {
+        match self.number(Key::Timeout) {
+            0 => None,
+            seconds => Some(seconds.saturating_mul(1000)),
+        }
+    }
+
+    /// `hz`, within the 1 to 500 that it is used with.
+    #[must_use]
+    pub fn hz(&self) -> u32 {
+        u32::try_from(self.number(Key::Hz))
+            .unwrap_or(10)
+            .clamp(1, 500)
+    }
+
+    /// `slowlog-log-slower-than`, in microseconds; negative is never.
+    #[must_use]
+    #[inline]
+    pub fn slowlog_log_slower_than_us(&self) -> i64 {
+        self.number(Key::SlowlogLogSlowerThan)
+    }
+
+    /// `latency-tracking-info-percentiles`.
+    #[must_use]
+    pub fn latency_tracking_percentiles(&self) -> Vec<f64> {
+        match self.value(Key::LatencyTrackingInfoPercentiles) {
+            Value::Percentiles(percentiles) => percentiles,
+            _ => Vec::new(),
+        }
+    }
+
+    /// `client-output-buffer-limit`: normal clients, replicas, subscribers.
+    #[must_use]
+    pub fn output_limits(&self) -> [OutputLimit; 3] {
+        match self.value(Key::ClientOutputBufferLimit) {
+            Value::OutputLimits(limits) => limits,
+            _ => Default::default(),
+        }
+    }
+
+    /// `save`.
+    #[must_use]
+    pub fn save_points(&self) -> Vec<SavePoint> {
+        match self.value(Key::Save) {
+            Value::SavePoints(points) => points,
+            _ => Vec::new(),
+        }
+    }
+
+    /// `maxmemory-clients` in bytes, a percentage being of `maxmemory`; 0 is no limit.
+    #[must_use]
+    pub fn maxmemory_clients(&self) -> u64 {
+        match self.number(Key::MaxmemoryClients) {
+            bytes @ 0.. => bytes.unsigned_abs(),
+            percent => self.size(Key::Maxmemory) / 100 * percent.unsigned_abs(),
+        }
+    }
+
+    /// Whether this is the password. Takes the same time wherever it differs.
+    #[must_use]
+    pub fn password_matches(&self, given: &[u8]) -> bool {
+        let Value::Text(password) = self.value(Key::Requirepass) else {
+            return false;
+        };
+        // Runs over the given one, whose length its sender knows.
+        let mut differs = usize::from(password.len() != given.len());
+        for (place, byte) in given.iter().enumerate() {
+            let expected = password.get(place).copied().unwrap_or(!byte);
+            differs |= usize::from(expected ^ byte);
+        }
+        std::hint::black_box(differs) == 0
+    }
+
+    /// `maxmemory-policy`, as Redis spells it.
+    #[must_use]
+    pub fn maxmemory_policy_name(&self) -> &'static str {
+        self.choice(Key::MaxmemoryPolicy)
+    }
+
+    /// The word of a choice.
+    #[must_use]
+    pub fn choice(&self, key: Key) -> &'static str {
+        let super::Kind::Choice(words) = Directive::of(key).kind else {
+            return "";
+        };
+        let place = usize::try_from(self.number(key)).unwrap_or(usize::MAX);
+        words.get(place).copied().unwrap_or_default()
+    }
+
+    /// `cluster-preferred-endpoint-type`.
+    #[must_use]
+    pub fn cluster_preferred_endpoint_type(&self) -> EndpointType {
+        match self.number(Key::ClusterPreferredEndpointType) {
+            0 => EndpointType::Ip,
+            1 => EndpointType::Hostname,
+            _ => EndpointType::Unknown,
+        }
+    }
+
+    /// `enable-protected-configs`.
+    #[must_use]
+    pub fn protected_configs(&self) -> Permission {
+        Permission::from_place(self.number(Key::EnableProtectedConfigs))
+    }
+
+    /// `enable-debug-command`.
+    #[must_use]
+    pub fn debug_command(&self) -> Permission {
+        Permission::from_place(self.number(Key::EnableDebugCommand))
+    }
+
+    /// `enable-module-command`.
+    #[must_use]
+    pub fn module_command(&self) -> Permission {
+        Permission::from_place(self.number(Key::EnableModuleCommand))
+    }
+
+    /// `dir`, absolute.
+    #[must_use]
+    pub fn dir(&self) -> PathBuf {
+        PathBuf::from(self.text(Key::Dir))
+    }
+
+    /// A file that a directive names: itself if absolute, else in `dir`; none if it names none.
+    #[must_use]
+    pub fn file_of(&self, key: Key) -> Option<PathBuf> {
+        let name = self.text(key);
+        if name.is_empty() {
+            None
+        } else {
+            Some(self.dir().join(name))
+        }
+    }
+
+    /// `unixsocket`, in `dir` unless absolute.
+    #[must_use]
+    pub fn unixsocket(&self) -> Option<PathBuf> {
+        self.file_of(Key::Unixsocket)
+    }
+
+    /// `unixsocketperm`; none leaves it to the umask.
+    #[must_use]
+    pub fn unixsocketperm(&self) -> Option<u32> {
+        u32::try_from(self.number(Key::Unixsocketperm))
+            .ok()
+            .filter(|mode| *mode != 0)
+    }
+
+    /// `cluster-config-file`, in `dir` unless absolute.
+    #[must_use]
+    pub fn cluster_config_file(&self) -> PathBuf {
+        self.dir().join(self.text(Key::ClusterConfigFile))
+    }
+
+    /// `logfile`, in `dir` unless absolute; none is standard output.
+    #[must_use]
+    pub fn logfile(&self) -> Option<PathBuf> {
+        self.file_of(Key::Logfile)
+    }
+
+    /// `pidfile`, in `dir` unless absolute; a daemon has one even when none is named.
+    #[must_use]
+    pub fn pidfile(&self) -> Option<PathBuf> {
+        let default = || {
+            self.daemonize()
+                .then(|| PathBuf::from("/var/run/redis.pid"))
+        };
+        self.file_of(Key::Pidfile).or_else(default)
+    }
+
+    /// `loglevel`.
+    #[must_use]
+    pub fn loglevel(&self) -> slotilla_common::net::log::Level {
+        use slotilla_common::net::log::Level;
+        Level::from_name(self.choice(Key::Loglevel)).unwrap_or(Level::Notice)
+    }
+
+    /// `log-format`.
+    #[must_use]
+    pub fn log_format(&self) -> slotilla_common::net::log::Format {
+        use slotilla_common::net::log::Format;
+        if self.flag(Key::LogFormat) {
+            Format::Json
+        } else {
+            Format::Text
+        }
+    }
+
+    /// `supervised`: whether to tell the service manager, and which.
+    #[must_use]
+    pub fn supervised(&self) -> &'static str {
+        self.choice(Key::Supervised)
+    }
+}
