@@ -131,10 +131,10 @@ fn all_faults_come_at_once_and_name_place_key_and_remedy() {
         &path,
         "--loglevel",
         "loud",
-        "--port=1",
         "--user",
         "default",
         "on",
+        "--port=1",
     ]);
     let expected = [
         format!("{path}:1: port: argument must be between 0 and 65535 inclusive; give a port, 0 to 65535 (default 6379)"),
