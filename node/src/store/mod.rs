@@ -1,1 +1,224 @@
 //! The keyspace: 16384 slots, each with its own lock and tables.
+//!
+//! ```text
+//! Store ─ 16384 × Cell (slot.rs)  ── Table (table.rs) ── Entry (entry.rs)
+//!   │        one cache line           segments that        key, value and
+//!   │        each: lock, counters     split one at a       bookkeeping in
+//!   │                                 time                 one allocation
+//!   ├─ what is known of all slots at once: occupied, due (index.rs)
+//!   ├─ Settings, counters (settings.rs)
+//!   └─ LazyFree: big values are freed by a thread (lazyfree.rs)
+//!
+//! Db (db.rs)        what a command works on: locked slots, the time, lazy expiry
+//! walk.rs           what goes through all slots: SCAN, KEYS, RANDOMKEY, FLUSHALL, SWAPDB
+//! expire.rs         deletes keys whose time has come; evict.rs deletes keys to make room
+//! ```
+//!
+//! Locks: one per slot, held for microseconds, several only in ascending order; nothing else here
+//! blocks.
+
+mod access;
+mod db;
+mod entry;
+mod evict;
+mod expire;
+mod hash;
+mod index;
+mod lazyfree;
+pub mod memory;
+mod object;
+mod observe;
+mod prefetch;
+mod settings;
+mod slot;
+mod table;
+mod walk;
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use slotilla_common::clock;
+use slotilla_common::slot::Slot;
+use smallvec::SmallVec;
+
+pub use db::{Db, SetExpiry};
+pub use entry::{Encoding, Entry, Garbage, NewValue, ValueRef};
+pub use evict::Room;
+pub use expire::{Expirer, STEP_MS, Step};
+pub use object::Object;
+pub use observe::{Change, Observer};
+pub use settings::{Expired, Policy, Settings, Totals};
+pub use slot::SlotGuard;
+pub use walk::{DbTotals, Flushed};
+
+use crate::cluster::routing::Serving;
+use hash::KeyHasher;
+use index::{Due, Occupied, OtherDbs};
+use lazyfree::LazyFree;
+use settings::{Counters, ShardedCounters};
+use slot::Cell;
+
+/// Which database is meant, and when: what a view of the keyspace needs to know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// The database selected.
+    pub db: u16,
+    /// Milliseconds since the epoch, the same for the whole command.
+    pub now_ms: i64,
+    /// The number of the thread, for its counters.
+    pub thread: usize,
+}
+
+/// The keyspace.
+pub struct Store {
+    cells: Box<[Cell]>,
+    occupied: Occupied,
+    due: Due,
+    other_dbs: OtherDbs,
+    databases: u16,
+    hasher: KeyHasher,
+    settings: Settings,
+    counters: ShardedCounters,
+    lazy_free: LazyFree,
+    observer: OnceLock<Box<dyn Observer>>,
+}
+
+impl Store {
+    /// An empty keyspace of so many databases, all its slots being `serving`.
+    #[must_use]
+    pub fn new(databases: u16, serving: Serving) -> Self {
+        Self {
+            cells: Slot::all().map(|_| Cell::new(serving)).collect(),
+            occupied: Occupied::new(),
+            due: Due::new(clock::unix_ms()),
+            other_dbs: OtherDbs::new(databases),
+            databases,
+            hasher: KeyHasher::random(),
+            settings: Settings::default(),
+            counters: ShardedCounters::new(),
+            lazy_free: LazyFree::default(),
+            observer: OnceLock::new(),
+        }
+    }
+
+    /// How many databases there are.
+    #[must_use]
+    pub const fn databases(&self) -> u16 {
+        self.databases
+    }
+
+    /// What the configuration tells the store.
+    #[must_use]
+    #[inline]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The hash of a key within its slot.
+    #[must_use]
+    #[inline]
+    pub fn key_hash(&self, key: &[u8]) -> u64 {
+        self.hasher.hash(key)
+    }
+
+    /// Locks a slot.
+    #[inline]
+    pub fn lock(&self, slot: Slot) -> SlotGuard<'_> {
+        SlotGuard::lock(self, self.cell(slot), slot)
+    }
+
+    /// Locks several slots: ascending, each once, or two threads would wait for each other.
+    pub fn lock_many(&self, slots: &[Slot]) -> SmallVec<[SlotGuard<'_>; 4]> {
+        debug_assert!(slots.is_sorted_by(|a, b| a < b), "locks are taken in order");
+        slots.iter().map(|slot| self.lock(*slot)).collect()
+    }
+
+    /// Starts fetching a slot's cache line.
+    #[inline]
+    pub fn prefetch_slot(&self, slot: Slot) {
+        prefetch::prefetch(std::ptr::from_ref(self.cell(slot)));
+    }
+
+    /// Starts fetching the entry that a key of this hash would have, in the first database: a
+    /// table may be read under its lock alone, so this takes it.
+    #[inline]
+    pub fn prefetch_entry(&self, slot: Slot, hash: u64) {
+        let guard = self.lock(slot);
+        if let Some(table) = guard.table(0) {
+            table.prefetch(hash);
+        }
+    }
+
+    /// Tells `observer` of every change from now on. The first one stays.
+    pub fn set_observer(&self, observer: Box<dyn Observer>) {
+        let _already_set = self.observer.set(observer);
+    }
+
+    /// What has been counted.
+    #[must_use]
+    pub fn counters(&self) -> Totals {
+        self.counters.totals()
+    }
+
+    /// CONFIG RESETSTAT.
+    pub fn reset_counters(&self) {
+        self.counters.reset();
+        self.lazy_free.reset_freed();
+    }
+
+    /// Bytes of all entries and what hangs on them, tables not included.
+    #[must_use]
+    pub fn data_bytes(&self) -> usize {
+        let bytes: u64 = self.cells.iter().map(Cell::bytes).sum();
+        usize::try_from(bytes).unwrap_or(usize::MAX)
+    }
+
+    /// Values waiting for the freeing thread.
+    #[must_use]
+    pub fn lazyfree_pending(&self) -> u64 {
+        self.lazy_free.pending()
+    }
+
+    /// Bytes of the values waiting for the freeing thread: allocated, but not in use.
+    #[must_use]
+    pub fn lazyfree_pending_bytes(&self) -> usize {
+        self.lazy_free.pending_bytes()
+    }
+
+    /// Values that the freeing thread has freed.
+    #[must_use]
+    pub fn lazyfreed(&self) -> u64 {
+        self.lazy_free.freed()
+    }
+
+    #[inline]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a slot is below Slot::COUNT, of which there are as many cells"
+    )]
+    fn cell(&self, slot: Slot) -> &Cell {
+        &self.cells[slot.index()]
+    }
+
+    fn counters_of(&self, thread: usize) -> Option<&Counters> {
+        self.counters.of(thread)
+    }
+
+    #[inline]
+    fn tell(&self, db: u16, slot: Slot, key: &[u8], change: Change) {
+        if let Some(observer) = self.observer.get() {
+            observer.changed(db, slot, key, change);
+        }
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("databases", &self.databases)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,419 @@
+//! What a command works on: the slots of its keys, locked, in one database, at one time.
+//!
+//! Every lookup applies lazy expiry by Redis's rules: on a primary a key whose time has come is
+//! deleted by whoever meets it, on a replica it cannot be seen and stays.
+
+use slotilla_common::slot::Slot;
+use smallvec::SmallVec;
+
+use super::access::AccessClock;
+use super::entry::{Entry, NewValue, ValueRef};
+use super::observe::Change;
+use super::settings::{Expired, add};
+use super::slot::SlotGuard;
+use super::table::Place;
+use super::{Scope, Store};
+
+/// What a write does to the key's expiry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetExpiry {
+    /// The key does not expire.
+    Clear,
+    /// It expires when it did before.
+    Keep,
+    /// It expires then, in Unix milliseconds.
+    At(i64),
+}
+
+/// Locked slots of one database. Dropping it unlocks them.
+#[derive(Debug)]
+pub struct Db<'s> {
+    store: &'s Store,
+    scope: Scope,
+    guards: SmallVec<[SlotGuard<'s>; 1]>,
+    clock: AccessClock,
+    expired: Expired,
+    hint: Hint,
+    tally: Tally,
+}
+
+/// The hash of one key, known before the command began.
+#[derive(Clone, Copy, Debug, Default)]
+struct Hint {
+    address: usize,
+    len: usize,
+    hash: u64,
+}
+
+/// Counted here, and added to the thread's counters once.
+#[derive(Debug, Default)]
+struct Tally {
+    hits: u64,
+    misses: u64,
+    expired: u64,
+    changes: u64,
+}
+
+impl<'s> Db<'s> {
+    /// For a command that names no key.
+    #[must_use]
+    pub fn without_keys(store: &'s Store, scope: Scope) -> Self {
+        Self::many(store, SmallVec::new(), scope)
+    }
+
+    /// For a command whose keys are all in one slot.
+    #[must_use]
+    #[inline]
+    pub fn one(guard: SlotGuard<'s>, scope: Scope) -> Self {
+        let store = guard.store();
+        let mut guards = SmallVec::new();
+        guards.push(guard);
+        Self::many(store, guards, scope)
+    }
+
+    /// For keys of several slots, locked in ascending order.
+    #[must_use]
+    #[inline]
+    pub fn many(store: &'s Store, guards: SmallVec<[SlotGuard<'s>; 1]>, scope: Scope) -> Self {
+        let settings = store.settings();
+        Self {
+            store,
+            scope,
+            guards,
+            clock: AccessClock::new(settings, scope.now_ms),
+            expired: if settings.hide_expired() {
+                Expired::Hide
+            } else {
+                Expired::Delete
+            },
+            hint: Hint::default(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// Saves hashing `key` again: the same slice will be looked up.
+    #[inline]
+    pub fn know_hash(&mut self, key: &[u8], hash: u64) {
+        self.hint = Hint {
+            address: key.as_ptr().addr(),
+            len: key.len(),
+            hash,
+        };
+    }
+
+    /// What happens to keys whose time has come, if not what the store says.
+    pub fn set_expired(&mut self, expired: Expired) {
+        self.expired = expired;
+    }
+
+    /// The database selected.
+    #[must_use]
+    pub const fn index(&self) -> u16 {
+        self.scope.db
+    }
+
+    /// Milliseconds since the epoch, the same throughout.
+    #[must_use]
+    pub const fn now_ms(&self) -> i64 {
+        self.scope.now_ms
+    }
+
+    /// The store.
+    #[must_use]
+    pub const fn store(&self) -> &'s Store {
+        self.store
+    }
+
+    /// The locked slots.
+    pub fn guards(&self) -> impl Iterator<Item = &SlotGuard<'s>> {
+        self.guards.iter()
+    }
+
+    /// Does `work` in another database.
+    pub fn within<R>(&mut self, db: u16, work: impl FnOnce(&mut Self) -> R) -> R {
+        let selected = std::mem::replace(&mut self.scope.db, db);
+        let result = work(self);
+        self.scope.db = selected;
+        result
+    }
+
+    // === Looking ===
+
+    /// The value for a command that reads: counts a hit or a miss and the use.
+    #[inline]
+    pub fn read(&mut self, key: &[u8]) -> Option<ValueRef<'_>> {
+        self.read_entry(key).map(Entry::value)
+    }
+
+    /// As [`read`](Self::read), with everything else there is to know.
+    #[inline]
+    pub fn read_entry(&mut self, key: &[u8]) -> Option<&Entry> {
+        let found = self.counted(key)?;
+        self.touched(found)
+    }
+
+    /// For commands that look at a key without using it (TTL, TYPE, EXISTS, OBJECT): counts a hit
+    /// or a miss alone.
+    pub fn look(&mut self, key: &[u8]) -> Option<&Entry> {
+        let (guard, place) = self.counted(key)?;
+        self.guards.get(guard)?.at(self.scope.db, place)
+    }
+
+    /// Counts nothing.
+    pub fn peek(&mut self, key: &[u8]) -> Option<&Entry> {
+        let (guard, place) = self.live(key)?;
+        self.guards.get(guard)?.at(self.scope.db, place)
+    }
+
+    /// For a command that will write: counts the use alone.
+    #[inline]
+    pub fn find(&mut self, key: &[u8]) -> Option<&Entry> {
+        let found = self.live(key)?;
+        self.touched(found)
+    }
+
+    /// Whether the key is there; counts nothing.
+    pub fn contains(&mut self, key: &[u8]) -> bool {
+        self.live(key).is_some()
+    }
+
+    /// How long an entry has not been used, in milliseconds. Means something unless the policy is
+    /// an LFU one.
+    #[must_use]
+    pub fn idle_ms(&self, entry: &Entry) -> i64 {
+        self.clock.idle_ms(entry.access())
+    }
+
+    /// How often an entry is used, as the LFU policies count.
+    #[must_use]
+    pub fn frequency(&self, entry: &Entry) -> u8 {
+        self.clock.frequency(entry.access())
+    }
+
+    // === Changing ===
+
+    /// Stores a value, whatever was there; whether anything was.
+    #[inline]
+    pub fn set(&mut self, key: &[u8], value: NewValue<'_>, expiry: SetExpiry) -> bool {
+        let Some((number, hash)) = self.locate(key) else {
+            return false;
+        };
+        let (store, scope, clock, expired) = (self.store, self.scope, self.clock, self.expired);
+        let Some(guard) = self.guards.get_mut(number) else {
+            return false;
+        };
+        self.tally.changes += 1;
+        let Some(place) = guard.find(scope.db, hash, key) else {
+            let at = match expiry {
+                SetExpiry::Clear | SetExpiry::Keep => None,
+                SetExpiry::At(at) => Some(at),
+            };
+            guard.insert(scope.db, hash, Entry::new(key, value, at, clock.fresh()));
+            store.tell(scope.db, guard.slot(), key, Change::Written);
+            return false;
+        };
+        let mut existed = true;
+        let garbage = guard.change(scope.db, place, |entry| {
+            existed = expired == Expired::Keep || !entry.is_expired(scope.now_ms);
+            let at = match expiry {
+                SetExpiry::Clear => None,
+                SetExpiry::Keep => entry.expiry().filter(|_| existed),
+                SetExpiry::At(at) => Some(at),
+            };
+            let access = if existed {
+                clock.touched(entry.access())
+            } else {
+                clock.fresh()
+            };
+            entry.set_access(access);
+            entry.replace(value, at)
+        });
+        if let Some(garbage) = garbage.flatten() {
+            store.lazy_free.value(garbage);
+        }
+        if !existed {
+            self.tally.expired += 1;
+            store.tell(scope.db, guard.slot(), key, Change::Expired);
+        }
+        store.tell(scope.db, guard.slot(), key, Change::Written);
+        existed
+    }
+
+    /// Changes a value in place, if the key is there. What `edit` says with `Some` is a change.
+    pub fn edit<R>(&mut self, key: &[u8], edit: impl FnOnce(&mut Entry) -> Option<R>) -> Option<R> {
+        let (number, place) = self.live(key)?;
+        let (store, scope, clock) = (self.store, self.scope, self.clock);
+        let guard = self.guards.get_mut(number)?;
+        let result = guard.change(scope.db, place, |entry| {
+            entry.set_access(clock.touched(entry.access()));
+            edit(entry)
+        })??;
+        self.tally.changes += 1;
+        store.tell(scope.db, guard.slot(), key, Change::Written);
+        Some(result)
+    }
+
+    /// Deletes a key; whether it was there. A big value is freed by the freeing thread.
+    pub fn remove(&mut self, key: &[u8]) -> bool {
+        let Some(entry) = self.take(key) else {
+            return false;
+        };
+        self.store.lazy_free.entry(entry);
+        true
+    }
+
+    /// Takes an entry out.
+    pub fn take(&mut self, key: &[u8]) -> Option<Entry> {
+        let (number, place) = self.live(key)?;
+        let guard = self.guards.get_mut(number)?;
+        let entry = guard.remove(self.scope.db, place)?;
+        self.store
+            .tell(self.scope.db, guard.slot(), key, Change::Deleted);
+        self.tally.changes += 1;
+        Some(entry)
+    }
+
+    /// Puts an entry in the place of whatever has its key.
+    pub fn put(&mut self, entry: Entry) {
+        let Some((number, hash)) = self.locate(entry.key()) else {
+            return;
+        };
+        let Some(guard) = self.guards.get_mut(number) else {
+            return;
+        };
+        let db = self.scope.db;
+        if let Some(place) = guard.find(db, hash, entry.key())
+            && let Some(old) = guard.remove(db, place)
+        {
+            self.store.lazy_free.entry(old);
+        }
+        self.store
+            .tell(db, guard.slot(), entry.key(), Change::Written);
+        guard.insert(db, hash, entry);
+        self.tally.changes += 1;
+    }
+
+    /// Sets or takes away a key's expiry; whether the key is there.
+    pub fn set_expiry(&mut self, key: &[u8], expiry: Option<i64>) -> bool {
+        let Some((number, place)) = self.live(key) else {
+            return false;
+        };
+        let Some(guard) = self.guards.get_mut(number) else {
+            return false;
+        };
+        guard.change(self.scope.db, place, |entry| entry.set_expiry(expiry));
+        self.store
+            .tell(self.scope.db, guard.slot(), key, Change::Expiry);
+        self.tally.changes += 1;
+        true
+    }
+
+    /// Gives an entry another key, in place of whatever has that; whether `from` is there.
+    pub fn rename(&mut self, from: &[u8], to: &[u8]) -> bool {
+        let Some(entry) = self.take(from) else {
+            return false;
+        };
+        self.put(entry.renamed(to));
+        // One change, not two.
+        self.tally.changes -= 1;
+        true
+    }
+
+    /// Copies an entry to a key of database `db`, in place of whatever has that; whether `from`
+    /// is there.
+    pub fn copy(&mut self, from: &[u8], to: &[u8], db: u16) -> bool {
+        let Some(entry) = self.peek(from) else {
+            return false;
+        };
+        let mut copy = entry.duplicate(to);
+        copy.set_access(self.clock.fresh());
+        self.within(db, |there| there.put(copy));
+        true
+    }
+
+    // === Within ===
+
+    /// The number of the guard of the key's slot, and its hash.
+    #[inline]
+    fn locate(&self, key: &[u8]) -> Option<(usize, u64)> {
+        let hint = self.hint;
+        let hash = if hint.address == key.as_ptr().addr() && hint.len == key.len() {
+            hint.hash
+        } else {
+            self.store.key_hash(key)
+        };
+        if let [only] = self.guards.as_slice() {
+            debug_assert_eq!(
+                only.slot(),
+                Slot::of_key(key),
+                "the slot of {key:?} is not locked"
+            );
+            return Some((0, hash));
+        }
+        let slot = Slot::of_key(key);
+        let number = self.guards.binary_search_by_key(&slot, SlotGuard::slot);
+        debug_assert!(number.is_ok(), "the slot of {key:?} is not locked");
+        Some((number.ok()?, hash))
+    }
+
+    /// Finds a key whose time has not come.
+    #[inline]
+    fn live(&mut self, key: &[u8]) -> Option<(usize, Place)> {
+        let (number, hash) = self.locate(key)?;
+        let guard = self.guards.get(number)?;
+        let place = guard.find(self.scope.db, hash, key)?;
+        let entry = guard.at(self.scope.db, place)?;
+        if !entry.is_expired(self.scope.now_ms) || self.expired == Expired::Keep {
+            return Some((number, place));
+        }
+        self.expire(number, place);
+        None
+    }
+
+    #[cold]
+    fn expire(&mut self, number: usize, place: Place) {
+        if self.expired == Expired::Hide {
+            return;
+        }
+        let Some(guard) = self.guards.get_mut(number) else {
+            return;
+        };
+        if let Some(entry) = guard.remove(self.scope.db, place) {
+            self.tally.expired += 1;
+            self.store
+                .tell(self.scope.db, guard.slot(), entry.key(), Change::Expired);
+            self.store.lazy_free.entry(entry);
+        }
+    }
+
+    #[inline]
+    fn counted(&mut self, key: &[u8]) -> Option<(usize, Place)> {
+        let found = self.live(key);
+        match found {
+            Some(_) => self.tally.hits += 1,
+            None => self.tally.misses += 1,
+        }
+        found
+    }
+
+    #[inline]
+    fn touched(&mut self, (number, place): (usize, Place)) -> Option<&Entry> {
+        let (db, clock) = (self.scope.db, self.clock);
+        let guard = self.guards.get_mut(number)?;
+        guard.touch(db, place, |word| clock.touched(word));
+        guard.at(db, place)
+    }
+}
+
+impl Drop for Db<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        let Some(counters) = self.store.counters_of(self.scope.thread) else {
+            return;
+        };
+        add(&counters.hits, self.tally.hits);
+        add(&counters.misses, self.tally.misses);
+        add(&counters.expired, self.tally.expired);
+        add(&counters.changes, self.tally.changes);
+    }
+}

@@ -1,0 +1,136 @@
+//! What goes into an entry, what is seen in it, and what is left of it.
+
+use super::{INLINE_MAX, Object, size_class};
+
+/// A value to store.
+#[derive(Debug)]
+pub enum NewValue<'a> {
+    /// An integer.
+    Int(i64),
+    /// A string to copy.
+    Bytes(&'a [u8]),
+    /// A string in an allocation of its own, spare capacity and all.
+    Owned(Vec<u8>),
+    /// Anything else.
+    Object(Box<Object>),
+}
+
+impl<'a> NewValue<'a> {
+    /// What SET stores for `bytes`: an integer if it is one in its only spelling, as Redis does.
+    #[must_use]
+    #[inline]
+    pub fn encoded(bytes: &'a [u8]) -> Self {
+        match strict_integer(bytes) {
+            Some(number) => Self::Int(number),
+            None => Self::Bytes(bytes),
+        }
+    }
+
+    /// With a string that is too long to be inline in an allocation of its own.
+    #[inline]
+    pub(super) fn settled(self) -> Self {
+        match self {
+            Self::Bytes(bytes) if bytes.len() > INLINE_MAX => {
+                let mut own = Vec::with_capacity(size_class(bytes.len()));
+                own.extend_from_slice(bytes);
+                Self::Owned(own)
+            }
+            other => other,
+        }
+    }
+}
+
+/// `bytes` as an integer, if printing the integer gives `bytes` again.
+#[inline]
+pub(crate) fn strict_integer(bytes: &[u8]) -> Option<i64> {
+    // Most values are ruled out by their first byte or their length.
+    let (first, rest) = bytes.split_first()?;
+    if bytes.len() > 20 || !(first.is_ascii_digit() || *first == b'-') {
+        return None;
+    }
+    let (negative, digits) = match (*first, rest) {
+        (b'0', []) => return Some(0),
+        (b'-', digits) => (true, digits),
+        (_, _) => (false, bytes),
+    };
+    if !matches!(digits.first(), Some(b'1'..=b'9')) {
+        return None;
+    }
+    digits.iter().try_fold(0i64, |number, digit| {
+        let digit = i64::from(digit.checked_sub(b'0').filter(|digit| *digit <= 9)?);
+        let shifted = number.checked_mul(10)?;
+        if negative {
+            shifted.checked_sub(digit)
+        } else {
+            shifted.checked_add(digit)
+        }
+    })
+}
+
+/// A value as it lies in an entry.
+#[derive(Clone, Copy, Debug)]
+pub enum ValueRef<'a> {
+    /// A string that is an integer.
+    Int(i64),
+    /// A string.
+    Bytes(&'a [u8]),
+    /// Anything else.
+    Object(&'a Object),
+}
+
+impl ValueRef<'_> {
+    /// TYPE's answer.
+    #[must_use]
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Int(_) | Self::Bytes(_) => "string",
+            Self::Object(object) => object.type_name(),
+        }
+    }
+}
+
+/// OBJECT ENCODING's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// An integer.
+    Int,
+    /// A short string as it was set.
+    Embstr,
+    /// A long string, or one that was changed in place.
+    Raw,
+    /// What an object says.
+    Object(&'static str),
+}
+
+impl Encoding {
+    /// As Redis spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Int => "int",
+            Self::Embstr => "embstr",
+            Self::Raw => "raw",
+            Self::Object(name) => name,
+        }
+    }
+}
+
+/// A value that is no longer in an entry, to be freed here or by the freeing thread.
+#[derive(Debug)]
+pub enum Garbage {
+    /// A string's allocation.
+    Bytes(Vec<u8>),
+    /// Anything else.
+    Object(Box<Object>),
+}
+
+impl Garbage {
+    /// Bytes that freeing it gives back.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => size_class(bytes.capacity()),
+            Self::Object(object) => object.memory(),
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! Active expiry: deletes keys whose time has come though nobody asks for them.
+//!
+//! Every slot has a lower bound of its keys' expiries ([`Due`](super::index::Due)), so a step reads
+//! 64 KiB to find the slots that are due. In those it goes through the tables segment by segment,
+//! each under its own short lock, and reads nothing but the tags above the entries' addresses until
+//! one says that its entry may be due. No lists, no wheel: a key with an expiry costs the 8 bytes
+//! that hold it.
+//!
+//! How long an expired key keeps its memory: at most [`STEP_MS`] until the next step, a tick
+//! (256 ms) of rounding, and [`interval`] ticks if its slot was swept just before: 1.4 s by default,
+//! plus what the sweep of all due slots takes at the share of a core that the effort allows (a
+//! quarter by default; a table of a million keys is swept in a millisecond or two).
+
+use std::time::Duration;
+
+use slotilla_common::clock::Monotonic;
+use slotilla_common::slot::Slot;
+
+use super::Store;
+use super::entry::{Entry, ExpiryTag};
+use super::observe::Change;
+use super::settings::add;
+use super::slot::SlotGuard;
+
+/// Milliseconds from one step to the next.
+pub const STEP_MS: u64 = 100;
+/// The most ticks that a slot's sweeps are apart though keys of it are due.
+const INTERVAL_MAX: u32 = 4;
+
+/// Goes round the slots, step by step.
+#[derive(Debug, Default)]
+pub struct Expirer {
+    next_slot: usize,
+    unfinished: Option<Sweep>,
+    clock: Monotonic,
+}
+
+/// What a step did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Step {
+    /// Keys deleted.
+    pub expired: u64,
+    /// Whether it ended because its time was up, with slots left to sweep.
+    pub cut_short: bool,
+}
+
+/// The sweep of one slot, between two of its segments.
+#[derive(Clone, Copy, Debug)]
+struct Sweep {
+    slot: Slot,
+    /// Ticks from which and up to which keys are due.
+    window: (u32, u32),
+    /// Whether some expired before the store began, where ticks are not told apart.
+    ancient: bool,
+    /// Database and position to go on from.
+    db: u16,
+    position: u32,
+    /// The first tick at which a key seen so far comes up.
+    earliest: Option<u32>,
+}
+
+/// Ticks that a slot is left in peace after a sweep, by `active-expire-effort`.
+fn interval(effort: u32) -> u32 {
+    match effort {
+        0..=3 => INTERVAL_MAX,
+        4..=7 => 2,
+        _ => 1,
+    }
+}
+
+/// The time that a step may take: Redis's share of a core, 25 % and 2 % for each effort above 1.
+fn budget(effort: u32) -> Duration {
+    let percent = 25 + 2 * u64::from(effort.clamp(1, 10) - 1);
+    Duration::from_micros(STEP_MS * 10 * percent)
+}
+
+impl Expirer {
+    /// Sweeps the slots that are due; to be called every [`STEP_MS`], by one thread, which counts
+    /// as number `thread`. Does nothing while active expiry is switched off, and on a replica.
+    pub fn step(&mut self, store: &Store, now_ms: i64, thread: usize) -> Step {
+        let settings = store.settings();
+        if !settings.active_expire() || settings.hide_expired() {
+            return Step::default();
+        }
+        let start = self.clock.now();
+        let budget = budget(settings.active_expire_effort());
+        let mut step = Step::default();
+        // Keys of this very tick may have some milliseconds left: they are the next one's.
+        let until = store.due.tick(now_ms).saturating_sub(1);
+        let mut wrapped = self.next_slot == 0;
+        loop {
+            let elapsed = self.clock.nanos_between(start, self.clock.now());
+            if Duration::from_nanos(elapsed) > budget {
+                step.cut_short = true;
+                break;
+            }
+            if let Some(sweep) = self.unfinished.take() {
+                self.unfinished = sweep_segment(store, sweep, now_ms, &mut step.expired);
+                continue;
+            }
+            match store.due.next(self.next_slot, until) {
+                Some(slot) => {
+                    self.next_slot = slot.index() + 1;
+                    self.unfinished = Some(begin(store, slot, until));
+                }
+                None if wrapped => {
+                    self.next_slot = 0;
+                    break;
+                }
+                None => {
+                    self.next_slot = 0;
+                    wrapped = true;
+                }
+            }
+        }
+        if let Some(counters) = store.counters_of(thread) {
+            let elapsed = self.clock.nanos_between(start, self.clock.now());
+            add(&counters.expired, step.expired);
+            add(&counters.expire_nanos, elapsed);
+            add(&counters.expire_steps_cut_short, u64::from(step.cut_short));
+        }
+        step
+    }
+}
+
+/// Starts the sweep of a slot: its bound begins anew, and keys that come meanwhile lower it.
+fn begin(store: &Store, slot: Slot, until: u32) -> Sweep {
+    let _guard = store.lock(slot);
+    let bound = store.due.take(slot);
+    Sweep {
+        slot,
+        window: (bound.saturating_sub(INTERVAL_MAX), until),
+        ancient: bound == 0,
+        db: 0,
+        position: 0,
+        earliest: None,
+    }
+}
+
+/// Sweeps one segment; what is left of the slot.
+fn sweep_segment(store: &Store, mut sweep: Sweep, now_ms: i64, expired: &mut u64) -> Option<Sweep> {
+    let mut guard = store.lock(sweep.slot);
+    let next = if guard.expires(sweep.db) == 0 {
+        None
+    } else {
+        sweep_locked(store, &mut guard, &mut sweep, now_ms, expired)
+    };
+    if let Some(position) = next {
+        sweep.position = position;
+        return Some(sweep);
+    }
+    if let Some(db) = guard.databases().filter(|db| *db > sweep.db).min() {
+        sweep.db = db;
+        sweep.position = 0;
+        return Some(sweep);
+    }
+    if let Some(earliest) = sweep.earliest {
+        let rest = sweep.window.1 + interval(store.settings().active_expire_effort());
+        store.due.lower(sweep.slot, earliest.max(rest));
+    }
+    None
+}
+
+fn sweep_locked(
+    store: &Store,
+    guard: &mut SlotGuard<'_>,
+    sweep: &mut Sweep,
+    now_ms: i64,
+    expired: &mut u64,
+) -> Option<u32> {
+    let (from, until) = sweep.window;
+    let (db, slot) = (sweep.db, sweep.slot);
+    let window_ticks = if sweep.ancient {
+        ExpiryTag::ROUND
+    } else {
+        i64::from(until) - i64::from(from)
+    };
+    let (first, after) = (store.due.absolute(from), store.due.absolute(until) + 1);
+    let mut earliest = sweep.earliest;
+    let unwanted = |entry: &Entry| {
+        let Some(ticks) = entry.tag().ticks_after(first) else {
+            return false;
+        };
+        // The tag may be another round's, so what looks due is looked at.
+        let tick = if ticks <= window_ticks {
+            if entry.is_expired(now_ms) {
+                return true;
+            }
+            store.due.tick(entry.expiry().unwrap_or(i64::MAX))
+        } else {
+            let ahead = entry.tag().ticks_after(after).unwrap_or(0);
+            until
+                .saturating_add(1)
+                .saturating_add(u32::try_from(ahead).unwrap_or(0))
+        };
+        earliest = Some(earliest.map_or(tick, |known| known.min(tick)));
+        false
+    };
+    let next = guard.sweep(db, sweep.position, unwanted, |entry| {
+        *expired += 1;
+        store.tell(db, slot, entry.key(), Change::Expired);
+        store.lazy_free.entry(entry);
+    });
+    sweep.earliest = earliest;
+    next
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Db, NewValue, Scope, SetExpiry};
+    use super::*;
+    use crate::cluster::routing::Serving;
+
+    const KEYS: i64 = if cfg!(miri) { 40 } else { 4000 };
+
+    fn set(store: &Store, db: u16, key: &[u8], expiry: SetExpiry) {
+        let scope = Scope {
+            db,
+            ..Scope::default()
+        };
+        Db::one(store.lock(Slot::of_key(key)), scope).set(key, NewValue::Int(1), expiry);
+    }
+
+    fn all_steps(expirer: &mut Expirer, store: &Store, now_ms: i64) -> u64 {
+        let mut expired = 0;
+        loop {
+            let step = expirer.step(store, now_ms, 0);
+            expired += step.expired;
+            if !step.cut_short {
+                return expired;
+            }
+        }
+    }
+
+    #[test]
+    fn keys_go_within_the_stated_time() {
+        let store = Store::new(4, Serving::Ours);
+        let start = slotilla_common::clock::unix_ms();
+        // One slot in which keys expire all the time, and others.
+        let times: Vec<i64> = (0..KEYS).map(|n| start + 1 + n * 7).collect();
+        for (n, at) in times.iter().enumerate() {
+            let key = if n % 2 == 0 {
+                format!("{{t}}{n}")
+            } else {
+                format!("k{n}")
+            };
+            set(&store, (n % 3) as u16, key.as_bytes(), SetExpiry::At(*at));
+        }
+        set(&store, 0, b"stays", SetExpiry::Clear);
+        let mut expirer = Expirer::default();
+        let bound = (i64::from(INTERVAL_MAX) + 1) * 256 + STEP_MS as i64;
+        let mut now = start;
+        while now < start + KEYS * 7 + 2 * bound {
+            now += STEP_MS as i64;
+            all_steps(&mut expirer, &store, now);
+            let left: u64 = (0..3).map(|db| store.len(db)).sum();
+            let due_late = times.iter().filter(|at| **at > now - bound).count() as u64;
+            let not_due = times.iter().filter(|at| **at > now).count() as u64;
+            assert!(left <= due_late + 1, "{left} left, {due_late} allowed");
+            assert!(left > not_due, "a key went before its time");
+        }
+        assert_eq!(store.len(0), 1);
+        assert_eq!(store.counters().expired, KEYS as u64);
+        assert_eq!(store.due.next(0, u32::MAX - 1), None);
+    }
+
+    #[test]
+    fn a_far_expiry_is_not_mistaken_for_a_near_one() {
+        let store = Store::new(1, Serving::Ours);
+        let now = slotilla_common::clock::unix_ms();
+        let round_ms = ExpiryTag::ROUND << ExpiryTag::TICK_SHIFT;
+        set(
+            &store,
+            0,
+            b"far",
+            SetExpiry::At(now + 10_000 + 3 * round_ms),
+        );
+        set(&store, 0, b"farther", SetExpiry::At(i64::MAX));
+        set(&store, 0, b"past", SetExpiry::At(-1));
+        let mut expirer = Expirer::default();
+        assert_eq!(all_steps(&mut expirer, &store, now + 1000), 1);
+        for round in 0..3 {
+            let at = now + 12_000 + round * round_ms;
+            assert_eq!(all_steps(&mut expirer, &store, at), 0);
+        }
+        assert_eq!(
+            all_steps(&mut expirer, &store, now + 12_000 + 3 * round_ms),
+            1
+        );
+        assert_eq!(store.len(0), 1);
+    }
+
+    #[test]
+    fn a_key_that_expires_sooner_than_the_others_is_not_overlooked() {
+        let store = Store::new(1, Serving::Ours);
+        let now = slotilla_common::clock::unix_ms();
+        let mut expirer = Expirer::default();
+        set(&store, 0, b"{t}a", SetExpiry::At(now + 100_000));
+        assert_eq!(all_steps(&mut expirer, &store, now + 2000), 0);
+        set(&store, 0, b"{t}b", SetExpiry::At(now + 3000));
+        assert_eq!(all_steps(&mut expirer, &store, now + 5000), 1);
+    }
+
+    #[test]
+    fn it_can_be_switched_off_and_does_not_run_on_a_replica() {
+        let store = Store::new(1, Serving::Ours);
+        let now = slotilla_common::clock::unix_ms();
+        set(&store, 0, b"k", SetExpiry::At(now));
+        let mut expirer = Expirer::default();
+        store.settings().set_active_expire(false);
+        assert_eq!(all_steps(&mut expirer, &store, now + 5000), 0);
+        store.settings().set_active_expire(true);
+        store.settings().set_hide_expired(true);
+        assert_eq!(all_steps(&mut expirer, &store, now + 5000), 0);
+        store.settings().set_hide_expired(false);
+        assert_eq!(all_steps(&mut expirer, &store, now + 5000), 1);
+    }
+}

@@ -1,0 +1,409 @@
+//! One slot: a lock, the tables behind it, and counters that need no lock to be read.
+//!
+//! ```text
+//!  0  lock  1 byte      8  keys of db 0, 4     16  bytes of entries, 8
+//!  1  serving, 1       12  of those volatile   24  table of db 0, 32
+//!  2  (free, 6)                                56  the other databases, boxed, 8
+//! ```
+//!
+//! One cache line, so a command on a slot that is not in the cache waits once. What a slot will
+//! need rarely (waiting clients, who has the slot out, versions for a snapshot) belongs in
+//! [`Extra`], beside the other databases.
+
+use std::cell::UnsafeCell;
+use std::fmt;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+
+use parking_lot::lock_api::RawMutex as _;
+use slotilla_common::slot::Slot;
+
+use super::Store;
+use super::entry::Entry;
+use super::table::{Place, Table};
+use crate::cluster::routing::Serving;
+
+#[repr(C, align(64))]
+pub(crate) struct Cell {
+    lock: parking_lot::RawMutex,
+    serving: AtomicU8,
+    keys: AtomicU32,
+    expires: AtomicU32,
+    bytes: AtomicU64,
+    data: UnsafeCell<Data>,
+}
+
+const _: () = assert!(size_of::<Cell>() == 64, "a slot is one cache line");
+
+// SAFETY: `data` is reached through a `SlotGuard` alone, of which the lock allows one at a time;
+// everything in it may be sent between threads.
+unsafe impl Sync for Cell {}
+
+/// What the lock guards.
+#[derive(Default)]
+struct Data {
+    table: Table,
+    extra: Option<Box<Extra>>,
+}
+
+/// What few slots have.
+#[derive(Default)]
+struct Extra {
+    others: Vec<OtherDb>,
+}
+
+/// A database but the first.
+struct OtherDb {
+    index: u16,
+    expires: u32,
+    table: Table,
+}
+
+impl Cell {
+    pub(crate) fn new(serving: Serving) -> Self {
+        Self {
+            lock: parking_lot::RawMutex::INIT,
+            serving: AtomicU8::new(serving as u8),
+            keys: AtomicU32::new(0),
+            expires: AtomicU32::new(0),
+            bytes: AtomicU64::new(0),
+            data: UnsafeCell::new(Data::default()),
+        }
+    }
+
+    /// Keys of database 0, as of some moment ago.
+    pub(crate) fn keys(&self) -> u32 {
+        self.keys.load(Ordering::Relaxed)
+    }
+
+    /// Keys of database 0 that have an expiry, as of some moment ago.
+    pub(crate) fn expires(&self) -> u32 {
+        self.expires.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of all databases' entries, as of some moment ago.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// A locked slot. Held for microseconds, and never across an await.
+pub struct SlotGuard<'s> {
+    store: &'s Store,
+    cell: &'s Cell,
+    slot: Slot,
+}
+
+impl<'s> SlotGuard<'s> {
+    #[inline]
+    pub(super) fn lock(store: &'s Store, cell: &'s Cell, slot: Slot) -> Self {
+        cell.lock.lock();
+        Self { store, cell, slot }
+    }
+
+    /// Which slot.
+    #[must_use]
+    #[inline]
+    pub const fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    /// The store that the slot is of.
+    #[must_use]
+    #[inline]
+    pub const fn store(&self) -> &'s Store {
+        self.store
+    }
+
+    /// What this node is to the slot.
+    #[must_use]
+    #[inline]
+    pub fn serving(&self) -> Serving {
+        match self.cell.serving.load(Ordering::Relaxed) {
+            0 => Serving::Ours,
+            1 => Serving::Migrating,
+            2 => Serving::Importing,
+            3 => Serving::Replica,
+            4 => Serving::Elsewhere,
+            _ => Serving::Unassigned,
+        }
+    }
+
+    /// Sets what this node is to the slot; commands see it from the next one on.
+    pub fn set_serving(&mut self, serving: Serving) {
+        self.cell.serving.store(serving as u8, Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn data(&self) -> &Data {
+        // SAFETY: the lock is held, and writers borrow the guard mutably.
+        unsafe { &*self.cell.data.get() }
+    }
+
+    #[inline]
+    fn data_mut(&mut self) -> &mut Data {
+        // SAFETY: the lock is held, and the guard is borrowed mutably.
+        unsafe { &mut *self.cell.data.get() }
+    }
+
+    /// The table of a database; `None` if it never had a key in this slot.
+    #[inline]
+    pub(crate) fn table(&self, db: u16) -> Option<&Table> {
+        let data = self.data();
+        if db == 0 {
+            return Some(&data.table);
+        }
+        let others = &data.extra.as_ref()?.others;
+        Some(&others.iter().find(|other| other.index == db)?.table)
+    }
+
+    #[inline]
+    fn table_mut(&mut self, db: u16) -> Option<&mut Table> {
+        let data = self.data_mut();
+        if db == 0 {
+            return Some(&mut data.table);
+        }
+        let others = &mut data.extra.as_mut()?.others;
+        Some(&mut others.iter_mut().find(|other| other.index == db)?.table)
+    }
+
+    /// The databases that have keys here.
+    pub(crate) fn databases(&self) -> impl Iterator<Item = u16> {
+        let data = self.data();
+        let others = data.extra.iter().flat_map(|extra| &extra.others);
+        let first = (!data.table.is_empty()).then_some(0);
+        let rest: smallvec::SmallVec<[u16; 16]> = others
+            .filter(|other| !other.table.is_empty())
+            .map(|other| other.index)
+            .collect();
+        first.into_iter().chain(rest)
+    }
+
+    /// How many keys a database has in this slot.
+    #[must_use]
+    pub fn keys(&self, db: u16) -> usize {
+        self.table(db).map_or(0, Table::len)
+    }
+
+    /// How many of a database's keys in this slot have an expiry.
+    #[must_use]
+    pub fn expires(&self, db: u16) -> u32 {
+        if db == 0 {
+            return self.cell.expires();
+        }
+        let others = self.data().extra.iter().flat_map(|extra| &extra.others);
+        others
+            .filter(|other| other.index == db)
+            .map(|other| other.expires)
+            .sum()
+    }
+
+    #[inline]
+    pub(crate) fn find(&self, db: u16, hash: u64, key: &[u8]) -> Option<Place> {
+        self.table(db)?.find(hash, key)
+    }
+
+    #[inline]
+    pub(crate) fn at(&self, db: u16, place: Place) -> Option<&Entry> {
+        self.table(db)?.at(place)
+    }
+
+    /// Sets the access word of the entry at `place`: no counter depends on it.
+    #[inline]
+    pub(crate) fn touch(&mut self, db: u16, place: Place, touch: impl FnOnce(u32) -> u32) {
+        if let Some(entry) = self.table_mut(db).and_then(|table| table.at_mut(place)) {
+            entry.set_access(touch(entry.access()));
+        }
+    }
+
+    /// Adds an entry whose key is not there.
+    #[inline]
+    pub(crate) fn insert(&mut self, db: u16, hash: u64, entry: Entry) {
+        if db != 0 {
+            self.make_database(db);
+        }
+        let hasher = self.store.hasher;
+        let bytes = entry.memory();
+        let expiry = entry.expiry();
+        let Some(table) = self.table_mut(db) else {
+            return;
+        };
+        table.insert(hash, entry, hasher);
+        let first = table.len() == 1;
+        if first {
+            self.store.occupied.insert(self.slot);
+        }
+        self.count(db, 1, i32::from(expiry.is_some()), bytes as i64);
+        self.store.due.note(self.slot, expiry);
+    }
+
+    /// Takes an entry out.
+    pub(crate) fn remove(&mut self, db: u16, place: Place) -> Option<Entry> {
+        let hasher = self.store.hasher;
+        let table = self.table_mut(db)?;
+        let entry = table.remove(place, hasher)?;
+        let emptied = table.is_empty();
+        self.count(
+            db,
+            -1,
+            -i32::from(entry.is_volatile()),
+            -(entry.memory() as i64),
+        );
+        if emptied {
+            self.note_emptied();
+        }
+        Some(entry)
+    }
+
+    /// Changes the entry at `place`, keeping the counters right.
+    #[inline]
+    pub(crate) fn change<R>(
+        &mut self,
+        db: u16,
+        place: Place,
+        change: impl FnOnce(&mut Entry) -> R,
+    ) -> Option<R> {
+        let entry = self.table_mut(db)?.at_mut(place)?;
+        let before = (entry.memory(), entry.expiry());
+        let result = change(entry);
+        let after = (entry.memory(), entry.expiry());
+        if before != after {
+            let volatile = i32::from(after.1.is_some()) - i32::from(before.1.is_some());
+            self.count(db, 0, volatile, after.0 as i64 - before.0 as i64);
+            if before.1 != after.1 {
+                self.store.due.note(self.slot, after.1);
+            }
+        }
+        Some(result)
+    }
+
+    /// Goes through one segment, taking out what is unwanted; where the next segment starts.
+    pub(crate) fn sweep(
+        &mut self,
+        db: u16,
+        from: u32,
+        unwanted: impl FnMut(&Entry) -> bool,
+        mut removed: impl FnMut(Entry),
+    ) -> Option<u32> {
+        let hasher = self.store.hasher;
+        let (mut keys, mut expires, mut bytes) = (0, 0, 0);
+        let table = self.table_mut(db)?;
+        let next = table.sweep(from, hasher, unwanted, |entry| {
+            keys -= 1;
+            expires -= i32::from(entry.is_volatile());
+            bytes -= entry.memory() as i64;
+            removed(entry);
+        });
+        let emptied = keys != 0 && table.is_empty();
+        self.count(db, keys, expires, bytes);
+        if emptied {
+            self.note_emptied();
+        }
+        next
+    }
+
+    /// Takes a whole table out, leaving an empty one.
+    pub(crate) fn take(&mut self, db: u16) -> Option<Table> {
+        let table = std::mem::take(self.table_mut(db)?);
+        if table.is_empty() {
+            return None;
+        }
+        let (mut expires, mut bytes) = (0, 0);
+        for entry in table.iter() {
+            expires += i32::from(entry.is_volatile());
+            bytes += entry.memory() as i64;
+        }
+        self.count(db, -(table.len() as i32), -expires, -bytes);
+        self.note_emptied();
+        Some(table)
+    }
+
+    /// Exchanges two databases.
+    pub(crate) fn swap(&mut self, a: u16, b: u16) {
+        let (expires_a, expires_b) = (self.expires(a), self.expires(b));
+        let (Some(table_a), Some(table_b)) = (self.give(a), self.give(b)) else {
+            return;
+        };
+        self.receive(a, table_b, expires_b);
+        self.receive(b, table_a, expires_a);
+    }
+
+    fn give(&mut self, db: u16) -> Option<Table> {
+        if db != 0 {
+            self.make_database(db);
+        }
+        let expires = self.expires(db);
+        let table = std::mem::take(self.table_mut(db)?);
+        self.count(db, -(table.len() as i32), -(expires as i32), 0);
+        Some(table)
+    }
+
+    fn receive(&mut self, db: u16, table: Table, expires: u32) {
+        let keys = table.len() as i32;
+        if let Some(place) = self.table_mut(db) {
+            *place = table;
+        }
+        self.count(db, keys, expires as i32, 0);
+    }
+
+    fn make_database(&mut self, db: u16) {
+        let others = &mut self.data_mut().extra.get_or_insert_default().others;
+        if !others.iter().any(|other| other.index == db) {
+            others.push(OtherDb {
+                index: db,
+                expires: 0,
+                table: Table::default(),
+            });
+        }
+    }
+
+    /// Moves the counters. The lock is held, so plain loads and stores lose nothing.
+    #[inline]
+    fn count(&mut self, db: u16, keys: i32, expires: i32, bytes: i64) {
+        let cell = self.cell;
+        let add = |counter: &AtomicU32, n: i32| {
+            counter.store(
+                counter.load(Ordering::Relaxed).wrapping_add_signed(n),
+                Ordering::Relaxed,
+            );
+        };
+        let sum = cell.bytes().wrapping_add_signed(bytes);
+        cell.bytes.store(sum, Ordering::Relaxed);
+        if db == 0 {
+            add(&cell.keys, keys);
+            if expires != 0 {
+                add(&cell.expires, expires);
+            }
+            return;
+        }
+        self.store.other_dbs.count(db, keys, expires);
+        let others = self
+            .data_mut()
+            .extra
+            .iter_mut()
+            .flat_map(|extra| &mut extra.others);
+        for other in others.filter(|other| other.index == db) {
+            other.expires = other.expires.wrapping_add_signed(expires);
+        }
+    }
+
+    fn note_emptied(&mut self) {
+        if self.databases().next().is_none() {
+            self.data_mut().extra = None;
+            self.store.occupied.remove(self.slot);
+        }
+    }
+}
+
+impl Drop for SlotGuard<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: a guard is made by locking, and is the only one.
+        unsafe { self.cell.lock.unlock() };
+    }
+}
+
+impl fmt::Debug for SlotGuard<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SlotGuard({})", self.slot)
+    }
+}

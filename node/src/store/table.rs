@@ -1,0 +1,333 @@
+//! A table of entries: one database's keys in one slot.
+//!
+//! While it is small, a table is one hashbrown table of 8-byte entry pointers. From
+//! [`SEGMENT_BUCKETS`] on it becomes a [`Directory`] of such segments, which split and merge one at
+//! a time (extendible hashing), so the longest stall is the rehash of one segment, however many
+//! keys one hash tag has gathered.
+//!
+//! The 64 bits of a key's hash serve three masters, each its own bits, or entries of one segment
+//! would look alike to hashbrown:
+//!
+//! ```text
+//!  63..57  hashbrown's control byte
+//!  56..29  the position: which segment, and SCAN's order
+//!  28..0   hashbrown's bucket
+//! ```
+
+use hashbrown::HashTable;
+
+use super::entry::Entry;
+use super::hash::KeyHasher;
+
+mod directory;
+use directory::Directory;
+
+/// A segment splits when it would outgrow this many buckets.
+const SEGMENT_BUCKETS: usize = if cfg!(test) { 16 } else { 1024 };
+/// Bits of a position.
+pub(crate) const POSITION_BITS: u32 = 28;
+/// One more than the last position.
+pub(crate) const POSITIONS: u32 = 1 << POSITION_BITS;
+const POSITION_SHIFT: u32 = 64 - 7 - POSITION_BITS;
+
+type Segment = HashTable<Entry>;
+
+/// Where a hash stands in SCAN's order, whatever the table's shape.
+#[inline]
+pub(crate) fn position(hash: u64) -> u32 {
+    // The mask leaves 28 bits.
+    (hash >> POSITION_SHIFT) as u32 & (POSITIONS - 1)
+}
+
+/// Where an entry is, until the table changes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    segment: usize,
+    bucket: usize,
+}
+
+/// See the module's page.
+#[derive(Default)]
+pub(crate) struct Table(Form);
+
+enum Form {
+    One(Segment),
+    Many(Box<Directory>),
+}
+
+impl Default for Form {
+    fn default() -> Self {
+        Self::One(Segment::new())
+    }
+}
+
+impl Table {
+    /// How many entries.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        match &self.0 {
+            Form::One(segment) => segment.len(),
+            Form::Many(directory) => directory.len,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of the table itself, without its entries.
+    pub(crate) fn memory(&self) -> usize {
+        match &self.0 {
+            Form::One(segment) => segment.allocation_size(),
+            Form::Many(directory) => directory.memory(),
+        }
+    }
+
+    /// Finds `key`.
+    #[inline]
+    pub(crate) fn find(&self, hash: u64, key: &[u8]) -> Option<Place> {
+        self.find_by(hash, |entry| entry.key() == key)
+    }
+
+    /// Finds the first entry of this hash that is `wanted`.
+    #[inline]
+    pub(crate) fn find_by(&self, hash: u64, wanted: impl Fn(&Entry) -> bool) -> Option<Place> {
+        let (segment, table) = match &self.0 {
+            Form::One(table) => (0, table),
+            Form::Many(directory) => directory.of_hash(hash),
+        };
+        let bucket = table.find_bucket_index(hash, wanted)?;
+        Some(Place { segment, bucket })
+    }
+
+    /// Starts fetching the memory of whatever may be the entry of this hash.
+    #[inline]
+    pub(crate) fn prefetch(&self, hash: u64) {
+        let table = match &self.0 {
+            Form::One(table) => table,
+            Form::Many(directory) => directory.of_hash(hash).1,
+        };
+        let _ = table.find(hash, |entry| {
+            entry.prefetch();
+            false
+        });
+    }
+
+    /// The entry at a place that was found since the table last changed.
+    #[inline]
+    pub(crate) fn at(&self, place: Place) -> Option<&Entry> {
+        self.segment(place.segment)?.get_bucket(place.bucket)
+    }
+
+    /// As [`at`](Self::at), to be changed; its key stays what it is.
+    #[inline]
+    pub(crate) fn at_mut(&mut self, place: Place) -> Option<&mut Entry> {
+        self.segment_mut(place.segment)?
+            .get_bucket_mut(place.bucket)
+    }
+
+    /// Adds an entry whose key is not in the table.
+    #[inline]
+    pub(crate) fn insert(&mut self, hash: u64, entry: Entry, hasher: KeyHasher) {
+        if let Form::One(segment) = &mut self.0 {
+            if make_room(segment, hasher) {
+                segment.insert_unique(hash, entry, |entry| hasher.hash(entry.key()));
+                return;
+            }
+            let segment = std::mem::take(segment);
+            self.0 = Form::Many(Box::new(Directory::new(segment)));
+        }
+        if let Form::Many(directory) = &mut self.0 {
+            directory.insert(hash, entry, hasher);
+        }
+    }
+
+    /// Takes an entry out.
+    pub(crate) fn remove(&mut self, place: Place, hasher: KeyHasher) -> Option<Entry> {
+        let segment = self.segment_mut(place.segment)?;
+        let (entry, _) = segment.get_bucket_entry(place.bucket).ok()?.remove();
+        self.shrink(place.segment, 1, hasher);
+        Some(entry)
+    }
+
+    /// Goes through the segment that holds position `from`, taking out what `unwanted` says;
+    /// where the next segment starts, if there is one.
+    pub(crate) fn sweep(
+        &mut self,
+        from: u32,
+        hasher: KeyHasher,
+        unwanted: impl FnMut(&Entry) -> bool,
+        mut removed: impl FnMut(Entry),
+    ) -> Option<u32> {
+        let (number, end) = self.segment_at(from);
+        let segment = self.segment_mut(number)?;
+        let before = segment.len();
+        let mut unwanted = unwanted;
+        for entry in segment.extract_if(|entry| unwanted(entry)) {
+            removed(entry);
+        }
+        let gone = before - segment.len();
+        if gone > 0 {
+            self.shrink(number, gone, hasher);
+        }
+        end
+    }
+
+    /// Visits, in order of position from `from` on, about `count` entries: exactly so many, unless
+    /// several share the last position. The position to go on from, if there are more.
+    ///
+    /// An entry has the same position for life, so going through all positions meets every entry
+    /// that is there throughout, whatever else happens to the table between calls.
+    pub(crate) fn scan<'t>(
+        &'t self,
+        mut from: u32,
+        count: usize,
+        hasher: KeyHasher,
+        mut visit: impl FnMut(&'t Entry),
+    ) -> Option<u32> {
+        let mut left = count.max(1);
+        loop {
+            let (number, end) = self.segment_at(from);
+            let mut found: Vec<(u32, &Entry)> = self
+                .segment(number)?
+                .iter()
+                .map(|entry| (position(hasher.hash(entry.key())), entry))
+                .filter(|(position, _)| *position >= from)
+                .collect();
+            if found.len() > left {
+                let (_, (last, _), _) = found.select_nth_unstable_by_key(left - 1, |(at, _)| *at);
+                let next = *last + 1;
+                for (position, entry) in found {
+                    if position < next {
+                        visit(entry);
+                    }
+                }
+                return (next < POSITIONS).then_some(next);
+            }
+            left -= found.len();
+            for (_, entry) in found {
+                visit(entry);
+            }
+            from = end?;
+            if left == 0 {
+                return Some(from);
+            }
+        }
+    }
+
+    /// Visits entries from a random place on until `visit` says it has enough or the segment ends
+    /// where it began. Segments are met by their share of positions, so by their size.
+    pub(crate) fn sample<'t>(
+        &'t self,
+        random: &mut fastrand::Rng,
+        mut visit: impl FnMut(&'t Entry) -> bool,
+    ) {
+        let (number, _) = self.segment_at(random.u32(0..POSITIONS));
+        let Some(segment) = self.segment(number) else {
+            return;
+        };
+        let buckets = segment.num_buckets();
+        if segment.is_empty() {
+            return;
+        }
+        let start = random.usize(0..buckets);
+        for bucket in (start..buckets).chain(0..start) {
+            if let Some(entry) = segment.get_bucket(bucket)
+                && !visit(entry)
+            {
+                return;
+            }
+        }
+    }
+
+    /// An entry, each with nearly the same chance; `None` if the table is empty.
+    pub(crate) fn random(&self, random: &mut fastrand::Rng) -> Option<&Entry> {
+        // Empty buckets before an entry must not make it likelier: draw until one is met. Tables
+        // are an eighth full at least, so this nearly always ends here.
+        for _ in 0..64 {
+            let (number, _) = self.segment_at(random.u32(0..POSITIONS));
+            let segment = self.segment(number)?;
+            if let Some(last) = segment.num_buckets().checked_sub(1)
+                && let Some(entry) = segment.get_bucket(random.usize(0..=last))
+            {
+                return Some(entry);
+            }
+        }
+        self.iter().next()
+    }
+
+    /// All entries, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        let (one, many) = match &self.0 {
+            Form::One(segment) => (Some(segment), None),
+            Form::Many(directory) => (None, Some(directory.segments())),
+        };
+        one.into_iter()
+            .chain(many.into_iter().flatten())
+            .flat_map(HashTable::iter)
+    }
+
+    /// The segment of a position, and where the next one starts.
+    fn segment_at(&self, position: u32) -> (usize, Option<u32>) {
+        match &self.0 {
+            Form::One(_) => (0, None),
+            Form::Many(directory) => directory.at_position(position),
+        }
+    }
+
+    #[inline]
+    fn segment(&self, number: usize) -> Option<&Segment> {
+        match &self.0 {
+            Form::One(segment) => Some(segment),
+            Form::Many(directory) => directory.segment(number),
+        }
+    }
+
+    #[inline]
+    fn segment_mut(&mut self, number: usize) -> Option<&mut Segment> {
+        match &mut self.0 {
+            Form::One(segment) => Some(segment),
+            Form::Many(directory) => directory.segment_mut(number),
+        }
+    }
+
+    /// After `gone` entries have left a segment: gives memory back.
+    fn shrink(&mut self, number: usize, gone: usize, hasher: KeyHasher) {
+        match &mut self.0 {
+            Form::One(segment) => shrink(segment, hasher),
+            Form::Many(directory) => {
+                directory.len -= gone;
+                if let Some(last) = directory.shrink(number, hasher) {
+                    self.0 = Form::One(last);
+                }
+            }
+        }
+    }
+}
+
+/// Makes sure that one more entry fits; false if the segment should split instead.
+fn make_room(segment: &mut Segment, hasher: KeyHasher) -> bool {
+    if segment.len() < segment.capacity() {
+        return true;
+    }
+    // Full: of entries, or of the marks that removed ones leave. hashbrown clears those in place
+    // if half of the buckets could be free.
+    let full = segment.num_buckets() / 8 * 7;
+    if segment.num_buckets() >= SEGMENT_BUCKETS && segment.len() + 1 > full / 2 {
+        return false;
+    }
+    segment.reserve(1, |entry| hasher.hash(entry.key()));
+    true
+}
+
+/// Gives memory back once an eighth of the buckets is used.
+fn shrink(segment: &mut Segment, hasher: KeyHasher) {
+    let buckets = segment.num_buckets();
+    if buckets > 8 && segment.len() < buckets / 8 {
+        segment.shrink_to(segment.len() * 2, |entry| hasher.hash(entry.key()));
+    }
+}
+
+#[cfg(test)]
+mod tests;

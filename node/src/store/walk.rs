@@ -1,0 +1,331 @@
+//! What goes through all slots: SCAN, KEYS, RANDOMKEY, FLUSHALL, SWAPDB, DBSIZE.
+//!
+//! Slot by slot: no lock is held for longer than a segment takes. Whoever needs one instant for all
+//! slots (FLUSHALL, SWAPDB) calls these while no other thread is inside a command.
+
+use slotilla_common::slot::Slot;
+
+use super::entry::Entry;
+use super::observe::Change;
+use super::settings::add;
+use super::slot::{Cell, SlotGuard};
+use super::table::{POSITION_BITS, POSITIONS, Table};
+use super::{Scope, Store};
+
+/// Entries met under one lock.
+const PER_LOCK: usize = 512;
+/// Slots without a key of the database that one call of `scan` passes by.
+const EMPTY_MAX: usize = 1024;
+
+/// Keys of one database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DbTotals {
+    /// All of them.
+    pub keys: u64,
+    /// Those that have an expiry.
+    pub expires: u64,
+    /// How long those have to go on average, by a sample; 0 if there are none.
+    pub average_ttl_ms: i64,
+}
+
+/// Tables that a flush took out of the store. Their entries are freed when this is.
+#[derive(Default)]
+pub struct Flushed(Vec<Table>);
+
+impl Flushed {
+    /// Leaves the freeing to the freeing thread.
+    pub fn free_in_background(self, store: &Store) {
+        for table in self.0 {
+            store.lazy_free.table(table);
+        }
+    }
+
+    /// How many keys there were.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        self.0.iter().map(Table::len).sum()
+    }
+}
+
+impl Store {
+    /// SCAN: visits about `count` entries from `cursor` on; the cursor to go on with, 0 at the end.
+    ///
+    /// Every key that is there from the first call (cursor 0) to the last is visited; one that
+    /// comes or goes meanwhile may be. A cursor is a slot and a position within it, below 2^42.
+    pub fn scan(
+        &self,
+        scope: Scope,
+        cursor: u64,
+        count: usize,
+        mut visit: impl FnMut(&Entry),
+    ) -> u64 {
+        let mut from = usize::try_from(cursor >> POSITION_BITS).unwrap_or(usize::MAX);
+        let mut position = (cursor & u64::from(POSITIONS - 1)) as u32;
+        let (mut left, mut empty) = (count.max(1), 0);
+        loop {
+            if from >= usize::from(Slot::COUNT) {
+                return 0;
+            }
+            let Some(slot) = self.occupied.next(from) else {
+                return 0;
+            };
+            if slot.index() != from {
+                position = 0;
+            }
+            let mut guard = self.lock(slot);
+            let (seen, next) =
+                self.scan_slot(&mut guard, scope, position, left.min(PER_LOCK), &mut visit);
+            drop(guard);
+            (from, position) = match next {
+                Some(position) => (slot.index(), position),
+                None => (slot.index() + 1, 0),
+            };
+            empty += usize::from(seen == 0);
+            left = left.saturating_sub(seen);
+            if left == 0 || empty == EMPTY_MAX {
+                let more = self.occupied.next(from).is_some();
+                let cursor = (from as u64) << POSITION_BITS | u64::from(position);
+                return if more { cursor } else { 0 };
+            }
+        }
+    }
+
+    /// Visits entries of one locked slot; how many there were, expired ones included, and the
+    /// position to go on from.
+    fn scan_slot(
+        &self,
+        guard: &mut SlotGuard<'_>,
+        scope: Scope,
+        position: u32,
+        count: usize,
+        mut visit: impl FnMut(&Entry),
+    ) -> (usize, Option<u32>) {
+        let (mut seen, mut expired) = (0, Vec::new());
+        let Some(table) = guard.table(scope.db) else {
+            return (0, None);
+        };
+        let next = table.scan(position, count, self.hasher, |entry| {
+            seen += 1;
+            if entry.is_expired(scope.now_ms) {
+                expired.push(self.hasher.hash(entry.key()));
+            } else {
+                visit(entry);
+            }
+        });
+        for hash in expired {
+            self.expire_by_hash(guard, scope, hash);
+        }
+        (seen, next)
+    }
+
+    /// Deletes an expired entry of this hash, unless expired keys stay.
+    pub(crate) fn expire_by_hash(&self, guard: &mut SlotGuard<'_>, scope: Scope, hash: u64) {
+        if self.settings.hide_expired() {
+            return;
+        }
+        let place = guard.table(scope.db).and_then(|table| {
+            table.find_by(hash, |entry| {
+                entry.is_expired(scope.now_ms) && self.hasher.hash(entry.key()) == hash
+            })
+        });
+        if let Some(entry) = place.and_then(|place| guard.remove(scope.db, place)) {
+            if let Some(counters) = self.counters_of(scope.thread) {
+                add(&counters.expired, 1);
+            }
+            self.tell(scope.db, guard.slot(), entry.key(), Change::Expired);
+            self.lazy_free.entry(entry);
+        }
+    }
+
+    /// A key of the database, each with nearly the same chance.
+    pub fn random_key(&self, scope: Scope) -> Option<Vec<u8>> {
+        // On a replica expired keys stay, and there may be nothing else.
+        const TRIES: usize = 100;
+        let mut random = fastrand::Rng::new();
+        let mut last = None;
+        for _ in 0..TRIES {
+            let Some(slot) = self.random_slot(scope.db, &mut random) else {
+                break;
+            };
+            let mut guard = self.lock(slot);
+            let Some(entry) = guard
+                .table(scope.db)
+                .and_then(|table| table.random(&mut random))
+            else {
+                continue;
+            };
+            last = Some(entry.key().to_vec());
+            if !entry.is_expired(scope.now_ms) {
+                return last;
+            }
+            if !self.settings.hide_expired() {
+                let hash = self.hasher.hash(entry.key());
+                last = None;
+                self.expire_by_hash(&mut guard, scope, hash);
+            }
+        }
+        last
+    }
+
+    /// A slot, its chance being its share of the database's keys.
+    fn random_slot(&self, db: u16, random: &mut fastrand::Rng) -> Option<Slot> {
+        let total = self.totals_of(db).0;
+        if total == 0 {
+            return None;
+        }
+        let mut left = random.u64(0..total);
+        let mut last = None;
+        let mut from = 0;
+        while let Some(slot) = self.occupied.next(from) {
+            from = slot.index() + 1;
+            let keys = self.keys_of(slot, db);
+            if keys > 0 {
+                last = Some(slot);
+            }
+            if left < keys {
+                break;
+            }
+            left -= keys;
+        }
+        last
+    }
+
+    /// Keys of a database in one slot.
+    fn keys_of(&self, slot: Slot, db: u16) -> u64 {
+        if db == 0 {
+            return u64::from(self.cell(slot).keys());
+        }
+        self.lock(slot).keys(db) as u64
+    }
+
+    /// Keys of a database, and how many of them have an expiry.
+    fn totals_of(&self, db: u16) -> (u64, u64) {
+        if db != 0 {
+            return self.other_dbs.totals(db);
+        }
+        let add = |(keys, expires): (u64, u64), cell: &Cell| {
+            (
+                keys + u64::from(cell.keys()),
+                expires + u64::from(cell.expires()),
+            )
+        };
+        self.cells.iter().fold((0, 0), add)
+    }
+
+    /// DBSIZE.
+    #[must_use]
+    pub fn len(&self, db: u16) -> u64 {
+        self.totals_of(db).0
+    }
+
+    /// Whether no database has a key.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.occupied.next(0).is_none()
+    }
+
+    /// What INFO says of a database.
+    #[must_use]
+    pub fn totals(&self, db: u16, now_ms: i64) -> DbTotals {
+        let (keys, expires) = self.totals_of(db);
+        DbTotals {
+            keys,
+            expires,
+            average_ttl_ms: if expires == 0 {
+                0
+            } else {
+                self.sample_ttl(db, now_ms)
+            },
+        }
+    }
+
+    fn sample_ttl(&self, db: u16, now_ms: i64) -> i64 {
+        const SAMPLES: i64 = 32;
+        const SLOTS: usize = 256;
+        let mut random = fastrand::Rng::new();
+        let (mut sum, mut met) = (0i64, 0);
+        for _ in 0..SLOTS {
+            let start = random.usize(0..usize::from(Slot::COUNT));
+            let Some(slot) = self.occupied.next(start).or_else(|| self.occupied.next(0)) else {
+                break;
+            };
+            let guard = self.lock(slot);
+            if guard.expires(db) == 0 {
+                continue;
+            }
+            let Some(table) = guard.table(db) else {
+                continue;
+            };
+            table.sample(&mut random, |entry| {
+                if let Some(at) = entry.expiry() {
+                    sum = sum.saturating_add(at.saturating_sub(now_ms).max(0));
+                    met += 1;
+                }
+                !entry.is_volatile()
+            });
+            if met >= SAMPLES {
+                break;
+            }
+        }
+        sum / met.max(1)
+    }
+
+    /// How many keys a slot has (CLUSTER COUNTKEYSINSLOT).
+    #[must_use]
+    pub fn slot_len(&self, slot: Slot) -> usize {
+        self.lock(slot).keys(0)
+    }
+
+    /// Some keys of a slot (CLUSTER GETKEYSINSLOT).
+    #[must_use]
+    pub fn slot_keys(&self, slot: Slot, most: usize) -> Vec<Vec<u8>> {
+        let guard = self.lock(slot);
+        let entries = guard.table(0).into_iter().flat_map(Table::iter);
+        entries
+            .take(most)
+            .map(|entry| entry.key().to_vec())
+            .collect()
+    }
+
+    /// Takes all keys out of a database, or of all of them.
+    #[must_use = "the keys are freed when it is dropped: that can take long"]
+    pub fn flush(&self, db: Option<u16>) -> Flushed {
+        let mut flushed = Vec::new();
+        let mut from = 0;
+        while let Some(slot) = self.occupied.next(from) {
+            from = slot.index() + 1;
+            flushed.extend(self.flush_locked(&mut self.lock(slot), db));
+        }
+        Flushed(flushed)
+    }
+
+    /// Takes all keys out of one slot (its data has moved to another node, or is not ours).
+    #[must_use = "the keys are freed when it is dropped: that can take long"]
+    pub fn flush_slot(&self, slot: Slot) -> Flushed {
+        Flushed(self.flush_locked(&mut self.lock(slot), None))
+    }
+
+    fn flush_locked(&self, guard: &mut SlotGuard<'_>, db: Option<u16>) -> Vec<Table> {
+        let chosen: Vec<u16> = match db {
+            Some(db) => vec![db],
+            None => guard.databases().collect(),
+        };
+        let tables: Vec<Table> = chosen.into_iter().filter_map(|db| guard.take(db)).collect();
+        if guard.databases().next().is_none() {
+            self.due.take(guard.slot());
+        }
+        tables
+    }
+
+    /// SWAPDB. Whoever calls it sees to it that no command runs meanwhile.
+    pub fn swap_databases(&self, a: u16, b: u16) {
+        if a == b {
+            return;
+        }
+        let mut from = 0;
+        while let Some(slot) = self.occupied.next(from) {
+            from = slot.index() + 1;
+            self.lock(slot).swap(a, b);
+        }
+    }
+}
