@@ -143,6 +143,12 @@ fn allowed(key: Key, value: Value) -> Result<Value, String> {
         Key::TlsPort if value != Value::Number(0) => {
             Err("TLS is not supported by this version".to_owned())
         }
+        Key::TlsReplication | Key::TlsCluster if value != Value::Number(0) => {
+            Err("Unable to update TLS configuration. Check server logs.".to_owned())
+        }
+        Key::Activedefrag if value != Value::Number(0) => {
+            Err("Active defragmentation cannot be enabled: this server does not have it".to_owned())
+        }
         _ => Ok(value),
     }
 }

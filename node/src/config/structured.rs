@@ -27,8 +27,11 @@ pub struct SavePoint {
     pub changes: u32,
 }
 
-/// A number as C's `strtoll` reads a whole word.
+/// A number as C's `strtoll` reads a whole word, for which nothing is 0.
 fn whole(text: &str) -> Option<i64> {
+    if text.is_empty() {
+        return Some(0);
+    }
     let digits = text.strip_prefix('+').unwrap_or(text);
     if digits.starts_with(['+', ' ']) {
         None
@@ -304,6 +307,9 @@ fn title_is_valid(mut text: &str) -> bool {
         "unixsocket",
         "config-file",
     ];
+    if text.is_empty() {
+        return false;
+    }
     while let Some((_, after)) = text.split_once('{') {
         let Some((variable, rest)) = after.split_once('}') else {
             return false;

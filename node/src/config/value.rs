@@ -12,6 +12,7 @@ use super::structured::{
     self, OutputLimit, SavePoint, notify_flags, output_limits, percentiles, save_points,
     shutdown_flags,
 };
+use super::table::Key;
 
 /// The value of one directive.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,7 +87,14 @@ impl Value {
             Kind::Int { min, max, .. } => {
                 let number =
                     parse_i64(word).ok_or("argument couldn't be parsed into an integer")?;
-                within(number, min, max).map(Self::Number)
+                let number = within(number, min, max)?;
+                // Redis accepts any, and uses and shows what is in range.
+                let bent = if directive.key == Key::Hz {
+                    number.clamp(1, 500)
+                } else {
+                    number
+                };
+                Ok(Self::Number(bent))
             }
             Kind::Octal { max } => octal(&text(), max).map(Self::Number),
             Kind::Size { min, max } => {
@@ -96,7 +104,13 @@ impl Value {
                         "argument must be between {min} and {max} inclusive"
                     ));
                 }
-                Ok(Self::Size(bytes))
+                // A backlog below this is of no use to anybody, and Redis makes it this large.
+                let least = if directive.key == Key::ReplBacklogSize {
+                    16 * 1024
+                } else {
+                    0
+                };
+                Ok(Self::Size(bytes.max(least)))
             }
             Kind::SizeOrPercent => size_or_percent(&text()).map(Self::Number),
             Kind::Choice(choices) => choices
