@@ -68,9 +68,12 @@ impl Core {
     /// Whether a link is known to be a node's, so that it may send long messages.
     #[must_use]
     pub fn is_known(&self, link: LinkId) -> bool {
-        self.links
-            .get(&link)
-            .is_some_and(|link| link.direction != Direction::Inbound(None))
+        let key = self.links.get(&link).and_then(|link| match link.direction {
+            Direction::Outbound(key) => Some(key),
+            Direction::Inbound(key) => key,
+        });
+        key.and_then(|key| self.nodes.get(key))
+            .is_some_and(|node| !node.is(NodeFlags::HANDSHAKE))
     }
 
     /// Something happened to a link.

@@ -10,7 +10,7 @@
 //! ownership   slots, claims, epochs                        health    is the cluster up?
 //! command     what CLUSTER commands change                 view      what readers see
 //! nodes_conf  the file that survives a crash               routing   serve or redirect
-//! outbox      what waits until that file is on disk
+//! outbox      what waits until that file is on disk    shell     sockets, clock, disk
 //! ```
 //!
 //! Elections and manual failover will have a file of their own; until then a node asks for no
@@ -28,6 +28,7 @@ pub mod outbox;
 mod ownership;
 mod receive;
 pub mod routing;
+pub mod shell;
 mod state;
 #[cfg(test)]
 mod tests;
