@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 /// How many connections of strangers are kept. At the limit the oldest goes: a node that is
 /// really there dials again.
-const STRANGERS_MAX: usize = 1024;
+const STRANGERS_MAX: usize = if cfg!(test) { 64 } else { 1024 };
 
 /// What the driver waits for.
 pub(super) enum Event {
