@@ -3,5 +3,6 @@
 pub mod cluster;
 pub mod commands;
 pub mod config;
+pub mod process;
 pub mod server;
 pub mod store;
