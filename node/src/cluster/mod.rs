@@ -10,6 +10,7 @@
 //! ownership   slots, claims, epochs                        health    is the cluster up?
 //! command     what CLUSTER commands change                 view      what readers see
 //! nodes_conf  the file that survives a crash               routing   serve or redirect
+//! reply       CLUSTER SLOTS and its like, from a view
 //! outbox      what waits until that file is on disk    shell     sockets, clock, disk
 //! ```
 //!
@@ -27,6 +28,7 @@ pub mod nodes_conf;
 pub mod outbox;
 mod ownership;
 mod receive;
+mod reply;
 pub mod routing;
 pub mod shell;
 mod state;

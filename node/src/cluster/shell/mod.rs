@@ -15,6 +15,7 @@
 mod driver;
 mod file;
 mod links;
+mod setup;
 mod writer;
 
 use super::action::{Command, CommandReply, Options};
