@@ -188,4 +188,6 @@ impl std::fmt::Debug for Config {
 }
 
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;

@@ -12,6 +12,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+#[cfg(test)]
+pub(super) use toml::to_toml;
+
 use super::value::system_text;
 use super::{Config, Form, Values};
 

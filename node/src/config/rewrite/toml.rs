@@ -83,7 +83,7 @@ fn change(table: &mut dyn TableLike, name: &str, new: Option<Toml>) {
 }
 
 /// The value as TOML would say it; `None` where that is to leave the key out.
-fn to_toml(directive: &Directive, of: &Value) -> Result<Option<Toml>, RewriteError> {
+pub(crate) fn to_toml(directive: &Directive, of: &Value) -> Result<Option<Toml>, RewriteError> {
     let text = |bytes: &[u8]| match std::str::from_utf8(bytes) {
         Ok(text) => Ok(Toml::from(text)),
         Err(_) => Err(RewriteError::NotText(directive.name)),
@@ -98,7 +98,7 @@ fn to_toml(directive: &Directive, of: &Value) -> Result<Option<Toml>, RewriteErr
         Value::Size(bytes) => size(*bytes),
         Value::Text(bytes) => text(bytes)?,
         Value::Addresses(addresses) => Toml::Array(addresses.iter().map(String::as_str).collect()),
-        Value::OutputLimits(_) => text(&of.show(directive.kind))?,
+        Value::OutputLimits(_) => Toml::from(of.conf_lines(directive.kind).join(" ")),
         Value::SavePoints(points) if points.is_empty() => Toml::from(""),
         Value::SavePoints(points) => {
             let pair = |point: &crate::config::SavePoint| {
