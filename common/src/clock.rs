@@ -56,6 +56,20 @@ impl Monotonic {
     pub fn nanos_between(&self, start: Tick, end: Tick) -> u64 {
         self.0.delta_as_nanos(start.0, end.0)
     }
+
+    /// The reading that this clock will give `time` after `start`, to within a millionth.
+    #[must_use]
+    pub fn later(&self, start: Tick, time: Duration) -> Tick {
+        // The clock tells ticks to nanoseconds only; the way back is a proportion.
+        const SAMPLE: u64 = 1 << 40;
+        let nanos = u128::from(self.0.delta_as_nanos(0, SAMPLE)).max(1);
+        let ticks = time.as_nanos().saturating_mul(u128::from(SAMPLE)) / nanos;
+        Tick(
+            start
+                .0
+                .saturating_add(u64::try_from(ticks).unwrap_or(u64::MAX)),
+        )
+    }
 }
 
 impl Default for Monotonic {
@@ -78,6 +92,16 @@ mod tests {
             clock.nanos_between(end, start).min(1),
             u64::from(end < start)
         );
+    }
+
+    #[test]
+    fn a_later_tick_is_as_far_away_as_was_asked() {
+        let clock = Monotonic::new();
+        let start = clock.now();
+        let later = clock.later(start, Duration::from_secs(5));
+        let nanos = clock.nanos_between(start, later);
+        assert!(nanos.abs_diff(5_000_000_000) < 10_000, "{nanos}");
+        assert_eq!(clock.later(start, Duration::ZERO), start);
     }
 
     #[test]
