@@ -1,1 +1,5 @@
-//! Retries and limits.
+//! When a request is sent again, and how long it waits before.
+
+mod retry;
+
+pub use retry::{Retry, RetryQueue, backoff};

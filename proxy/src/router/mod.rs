@@ -1,1 +1,16 @@
-//! Where a request goes, and how replies are merged.
+//! From a request to the nodes that must see it, and from their replies to one.
+
+mod args;
+mod dispatch;
+mod gather;
+mod request;
+mod routes;
+mod scan;
+mod split;
+
+pub use args::RequestArgs;
+pub use gather::{Gather, Recipe};
+pub use request::{Owner, Request};
+pub use routes::{Class, Route, Routes, Way, is_read};
+pub use scan::Cursor;
+pub use split::{SlotOfKey, send_parts, slots, to_primaries};

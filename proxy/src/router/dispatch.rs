@@ -1,0 +1,354 @@
+//! Sends requests where they belong, and does what the answers ask for: deliver, follow, repeat.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use slotilla_common::command::FanOut;
+use slotilla_common::redirect::{Endpoint, Redirect};
+use slotilla_common::resp::Protocol;
+use slotilla_common::slot::Slot;
+
+use super::request::{Owner, Request};
+use super::split;
+use crate::downstream::{Followers, Whereabouts};
+use crate::error;
+use crate::policy::{self, Retry};
+use crate::slotmap::{Address, Calm, NodeIndex};
+use crate::upstream::Upstream;
+use crate::worker::Worker;
+
+/// How long a request waits whose predecessors on the slot are still out.
+const TURN_WAIT: Duration = Duration::from_millis(2);
+
+impl Worker {
+    /// Sends a request to its node: the pinned one, its slot's owner, or any.
+    pub fn send(self: &Rc<Self>, bytes: &[u8], request: Request) {
+        let node = match (request.pinned, request.slot) {
+            (Some(node), _) => Some(node),
+            (None, Some(slot)) => self.map.borrow().owner(slot),
+            (None, None) => self.any_primary(),
+        };
+        match node {
+            Some(node) => self.send_to(node, bytes, request, false),
+            None => {
+                let known = self.map.borrow().version() > 0;
+                let failure = if known {
+                    error::NO_OWNER
+                } else {
+                    error::NO_MAP
+                };
+                self.shared.refresher.ask();
+                self.retry_later(bytes.to_vec(), request, failure);
+            }
+        }
+    }
+
+    /// Sends a request to this node, whoever owns the slot.
+    pub fn send_to(self: &Rc<Self>, node: NodeIndex, bytes: &[u8], request: Request, asking: bool) {
+        let protocol = request.protocol();
+        let Some(upstream) = self.upstream(node, protocol) else {
+            return self.retry_later(bytes.to_vec(), request, error::NOT_SENT);
+        };
+        if request.attempts > 0
+            && let (Owner::Client(client, sequence), Some(slot)) = (&request.owner, request.slot)
+        {
+            client.is_at(*sequence, Whereabouts::At(slot, upstream.id));
+        }
+        self.counters.upstream_rq_total.add(1);
+        if let Err(request) = upstream.push(self, bytes, request, asking) {
+            self.retry_later(bytes.to_vec(), request, error::NOT_SENT);
+        }
+    }
+
+    /// Some primary, by chance.
+    pub fn any_primary(&self) -> Option<NodeIndex> {
+        let map = self.map.borrow();
+        let primaries = map.primaries();
+        let chosen = fastrand::usize(..primaries.len().max(1));
+        primaries.get(chosen).map(|(_, node)| *node)
+    }
+
+    /// The request is answered.
+    #[inline]
+    pub fn finish(self: &Rc<Self>, request: Request, reply: &[u8]) {
+        match request.owner {
+            Owner::Client(client, sequence) => {
+                let nanos = self.clock.nanos_between(request.started, self.now());
+                self.record(request.spec, nanos, reply);
+                client.deliver(self, sequence, reply);
+            }
+            owner => self.deliver(&owner, reply),
+        }
+    }
+
+    fn deliver(self: &Rc<Self>, owner: &Owner, reply: &[u8]) {
+        match owner {
+            Owner::Client(client, sequence) => client.deliver(self, *sequence, reply),
+            Owner::Part(gather, part) => {
+                if let Some(whole) = gather.add(*part, reply) {
+                    if matches!(gather.owner(), Owner::Client(..)) {
+                        let nanos = self.clock.nanos_between(gather.started, self.now());
+                        self.record(gather.spec, nanos, &whole);
+                    }
+                    self.deliver(gather.owner(), &whole);
+                }
+            }
+            Owner::Task(sender) => {
+                if let Some(sender) = sender.take() {
+                    // A task that went away wants no reply.
+                    let _ = sender.send(reply.to_vec());
+                }
+            }
+            Owner::Nobody => {}
+        }
+    }
+
+    /// A node said: elsewhere, or later.
+    #[cold]
+    pub fn redirected(
+        self: &Rc<Self>,
+        from: &Rc<Upstream>,
+        mut request: Request,
+        bytes: Vec<u8>,
+        redirect: &Redirect,
+        reply: &[u8],
+    ) {
+        if matches!(request.owner, Owner::Nobody) || request.owner.is_gone() {
+            return self.finish(request, reply);
+        }
+        self.counters.count_redirect(redirect);
+        request.attempts += 1;
+        let config = &self.shared.config;
+        if request.attempts > config.retries_max
+            || self.since(request.started) >= config.request_timeout
+        {
+            let reply = match redirect {
+                // Where the cluster's nodes are is nothing for a client to see.
+                Redirect::Moved(..) | Redirect::Ask(..) => error::TOO_MANY_REDIRECTS,
+                _ => reply,
+            };
+            return self.give_up(request, reply);
+        }
+        match redirect {
+            Redirect::Moved(slot, endpoint) => {
+                self.shared.refresher.ask();
+                match self.learn(from, endpoint) {
+                    Some(node) => {
+                        let until = self.unstable_until();
+                        self.map.borrow_mut().moved(*slot, node, until);
+                        self.follow(node, &bytes, request, false);
+                    }
+                    None => self.retry_later(bytes, request, error::TOO_MANY_REDIRECTS),
+                }
+            }
+            Redirect::Ask(slot, endpoint) => {
+                self.disturb(*slot, Calm::Migrating);
+                if split::has_parts(&request, &bytes) {
+                    return split::by_key(self, &bytes, request);
+                }
+                match self.learn(from, endpoint) {
+                    Some(node) => self.follow(node, &bytes, request, true),
+                    None => self.retry_later(bytes, request, error::TOO_MANY_REDIRECTS),
+                }
+            }
+            Redirect::TryAgain => {
+                if let Some(slot) = request.slot {
+                    self.disturb(slot, Calm::Migrating);
+                }
+                if split::has_parts(&request, &bytes) {
+                    return split::by_key(self, &bytes, request);
+                }
+                self.retry_later(bytes, request, reply);
+            }
+            Redirect::ClusterDown | Redirect::Loading | Redirect::PrimaryDown => {
+                self.shared.refresher.ask();
+                self.retry_later(bytes, request, reply);
+            }
+        }
+    }
+
+    /// The node that `from` named.
+    fn learn(&self, from: &Upstream, endpoint: &Endpoint) -> Option<NodeIndex> {
+        let (host, port) = endpoint.resolve(&from.address.host)?;
+        self.node(&Address { host, port })
+    }
+
+    /// Sends a redirected request on, unless it would pass an earlier one of its client.
+    fn follow(self: &Rc<Self>, node: NodeIndex, bytes: &[u8], request: Request, asking: bool) {
+        let target = Self::upstream_id(node, request.protocol());
+        let passes = match (request.owner.client(), request.slot) {
+            (Some((client, sequence)), Some(slot)) => {
+                client.would_overtake(sequence, slot, Some(target))
+            }
+            _ => false,
+        };
+        if passes {
+            self.wait_for_turn(bytes.to_vec(), request, error::TOO_MANY_REDIRECTS.to_vec());
+        } else {
+            self.send_to(node, bytes, request, asking);
+        }
+    }
+
+    /// The connection of this request was lost.
+    #[cold]
+    pub fn lost(self: &Rc<Self>, bytes: Vec<u8>, mut request: Request, was_sent: bool) {
+        if matches!(request.owner, Owner::Nobody) || request.owner.is_gone() {
+            return;
+        }
+        if was_sent && !request.is_read() {
+            self.counters.writes_in_doubt.add(1);
+            return self.finish(request, error::REPLY_LOST);
+        }
+        request.attempts += 1;
+        let failure = if was_sent {
+            error::REPLY_LOST
+        } else {
+            error::NOT_SENT
+        };
+        self.retry_later(bytes, request, failure);
+    }
+
+    /// Sends a request that was not executed again after a while; if there is no time or room
+    /// left, `failure` is its reply.
+    #[cold]
+    pub fn retry_later(self: &Rc<Self>, bytes: Vec<u8>, mut request: Request, failure: &[u8]) {
+        let config = &self.shared.config;
+        request.attempts = request.attempts.saturating_add(1);
+        let wait = self.backoff(request.attempts);
+        let too_late = self.since(request.started) + wait >= config.request_timeout;
+        let too_much = self.retries.bytes() + bytes.len() > config.retry_queue_max;
+        if too_late || too_much || request.attempts > config.retries_max {
+            if too_much {
+                self.counters.retry_queue_overflows.add(1);
+            }
+            return self.give_up(request, failure);
+        }
+        self.counters.retries.add(1);
+        self.hold(bytes, request, failure.to_vec(), wait);
+    }
+
+    fn wait_for_turn(self: &Rc<Self>, bytes: Vec<u8>, request: Request, failure: Vec<u8>) {
+        if self.since(request.started) >= self.shared.config.request_timeout {
+            return self.give_up(request, &failure);
+        }
+        self.hold(bytes, request, failure, TURN_WAIT);
+    }
+
+    fn hold(&self, bytes: Vec<u8>, request: Request, failure: Vec<u8>, wait: Duration) {
+        if let Some(slot) = request.slot {
+            self.disturb(slot, Calm::Moved);
+            if let Owner::Client(client, sequence) = &request.owner {
+                client.is_at(*sequence, Whereabouts::Held(slot));
+            }
+        }
+        let retry = Retry {
+            bytes,
+            request,
+            failure,
+        };
+        self.retries.push(self.after(wait), retry);
+    }
+
+    /// Answers a request that was never executed.
+    fn give_up(self: &Rc<Self>, request: Request, reply: &[u8]) {
+        if let Owner::Client(client, sequence) = &request.owner {
+            client.is_at(*sequence, Whereabouts::Local);
+        }
+        self.finish(request, reply);
+    }
+
+    fn disturb(&self, slot: Slot, calm: Calm) {
+        let until = self.unstable_until();
+        self.map.borrow_mut().disturb(slot, calm, until);
+    }
+
+    /// How long the attempt after `attempts` others waits.
+    pub fn backoff(&self, attempts: u16) -> Duration {
+        let config = &self.shared.config;
+        let (min, max) = (config.retry_backoff_min, config.retry_backoff_max);
+        policy::backoff(attempts, min, max, fastrand::f64())
+    }
+
+    /// The task that sends requests again when they are due.
+    pub async fn send_retries(self: Rc<Self>) {
+        loop {
+            self.event();
+            while let Some(retry) = self.retries.pop(self.now()) {
+                self.resend(retry);
+            }
+            let wait = self
+                .retries
+                .first_due()
+                .map(|due| self.clock.nanos_between(self.now(), due));
+            match wait {
+                None => self.retries.changed().await,
+                Some(nanos) => {
+                    let wait = Duration::from_nanos(nanos).max(Duration::from_millis(1));
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => {}
+                        () = self.retries.changed() => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn resend(self: &Rc<Self>, retry: Retry) {
+        let Retry {
+            bytes,
+            request,
+            failure,
+        } = retry;
+        if request.owner.is_gone() {
+            return;
+        }
+        if let (Some((client, sequence)), Some(slot)) = (request.owner.client(), request.slot) {
+            let owner = self.map.borrow().owner(slot);
+            let target = owner.map(|node| Self::upstream_id(node, request.protocol()));
+            match client.followers(sequence, slot) {
+                // To run it now would undo the order that the client sent.
+                Followers::Ran => return self.give_up(request, &failure),
+                Followers::Out => return self.wait_for_turn(bytes, request, failure),
+                Followers::None => {}
+            }
+            if client.would_overtake(sequence, slot, target) {
+                return self.wait_for_turn(bytes, request, failure);
+            }
+        }
+        if self.since(request.started) >= self.shared.config.request_timeout {
+            return self.give_up(request, &failure);
+        }
+        self.send(&bytes, request);
+    }
+}
+
+impl Request {
+    /// What is spoken where the reply goes.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.owner
+            .client()
+            .map_or(Protocol::Resp2, |(client, _)| client.protocol())
+    }
+
+    /// Whether it may be repeated when nobody knows whether it ran.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        super::is_read(self.spec)
+    }
+
+    /// Whether the command is one that may be split.
+    #[must_use]
+    pub fn is_splittable(&self) -> bool {
+        matches!(self.spec.fan_out, FanOut::Split(_))
+    }
+
+    /// The same request of nobody.
+    #[must_use]
+    pub fn copy_without_owner(&self) -> Self {
+        Self {
+            owner: Owner::Nobody,
+            ..*self
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! One thread's own copy of the slot map, which it may correct at once when a node says MOVED,
+//! and what it knows of slots on the move.
+
+use std::collections::HashMap;
+
+use slotilla_common::clock::Tick;
+use slotilla_common::slot::Slot;
+
+use super::map::{Address, NODES_MAX, SlotMap};
+
+/// A node's place in this thread's list.
+pub type NodeIndex = u16;
+
+const NOBODY: NodeIndex = NodeIndex::MAX;
+
+/// What is known of a slot's rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Calm {
+    /// The slot stays where it is.
+    Stable,
+    /// Its owner changed, or requests on it had to wait: a client's request must not pass
+    /// another of its requests that is out on another connection.
+    Moved,
+    /// It is being migrated, key by key: a client's requests on it go one at a time.
+    Migrating,
+}
+
+/// The map of one thread.
+#[derive(Debug)]
+pub struct LocalMap {
+    /// For each slot its owner.
+    owners: Vec<NodeIndex>,
+    calm: Vec<Calm>,
+    /// Until when any slot is not stable, if one is.
+    unstable_until: Option<Tick>,
+    addresses: Vec<Address>,
+    by_address: HashMap<Address, NodeIndex>,
+    /// Owners of slots in the order of their numbers, for SCAN and for sending to all.
+    primaries: Vec<(u16, NodeIndex)>,
+    version: u64,
+}
+
+impl Default for LocalMap {
+    fn default() -> Self {
+        let slots = usize::from(Slot::COUNT);
+        Self {
+            owners: vec![NOBODY; slots],
+            calm: vec![Calm::Stable; slots],
+            unstable_until: None,
+            addresses: Vec::new(),
+            by_address: HashMap::new(),
+            primaries: Vec::new(),
+            version: 0,
+        }
+    }
+}
+
+impl LocalMap {
+    /// The owner of `slot`.
+    #[must_use]
+    #[inline]
+    pub fn owner(&self, slot: Slot) -> Option<NodeIndex> {
+        match self.owners.get(slot.index()) {
+            Some(&NOBODY) | None => None,
+            Some(node) => Some(*node),
+        }
+    }
+
+    /// Whether any slot is not stable: the one thing that the hot path asks.
+    #[must_use]
+    #[inline]
+    pub fn is_unstable(&self) -> bool {
+        self.unstable_until.is_some()
+    }
+
+    /// How stable `slot` is.
+    #[must_use]
+    pub fn calm(&self, slot: Slot) -> Calm {
+        self.calm.get(slot.index()).copied().unwrap_or(Calm::Stable)
+    }
+
+    /// The address of a node.
+    #[must_use]
+    pub fn address(&self, node: NodeIndex) -> Option<&Address> {
+        self.addresses.get(usize::from(node))
+    }
+
+    /// The primaries as (number, node), in the order of their numbers.
+    #[must_use]
+    pub fn primaries(&self) -> &[(u16, NodeIndex)] {
+        &self.primaries
+    }
+
+    /// The version of the last map taken over; zero if there was none.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Notes that `slot` is not at rest before `until`.
+    pub fn disturb(&mut self, slot: Slot, calm: Calm, until: Tick) {
+        if let Some(known) = self.calm.get_mut(slot.index()) {
+            *known = calm.max(*known);
+        }
+        self.unstable_until = Some(self.unstable_until.map_or(until, |known| known.max(until)));
+    }
+
+    /// Lets all slots come to rest once the time is over.
+    pub fn settle(&mut self, now: Tick) {
+        if self.unstable_until.is_some_and(|until| until <= now) {
+            self.calm.fill(Calm::Stable);
+            self.unstable_until = None;
+        }
+    }
+
+    /// The place of the node at `address`, new if need be. When the list is full, the place of
+    /// a node that owns nothing and is not `busy` is reused; `None` if there is none.
+    pub fn node(
+        &mut self,
+        address: &Address,
+        busy: impl Fn(NodeIndex) -> bool,
+    ) -> Option<NodeIndex> {
+        if let Some(node) = self.by_address.get(address) {
+            return Some(*node);
+        }
+        let place = if self.addresses.len() < NODES_MAX {
+            self.addresses.push(address.clone());
+            self.addresses.len() - 1
+        } else {
+            let is_free = |place: &usize| {
+                let node = NodeIndex::try_from(*place).unwrap_or(NOBODY);
+                !busy(node) && !self.owners.contains(&node)
+            };
+            let place = (0..self.addresses.len()).find(is_free)?;
+            let old = self.addresses.get_mut(place)?;
+            self.by_address.remove(old);
+            *old = address.clone();
+            place
+        };
+        let node = NodeIndex::try_from(place).ok()?;
+        self.by_address.insert(address.clone(), node);
+        Some(node)
+    }
+
+    /// A node said that `slot` is owned by `node`.
+    pub fn moved(&mut self, slot: Slot, node: NodeIndex, until: Tick) {
+        let Some(owner) = self.owners.get_mut(slot.index()) else {
+            return;
+        };
+        if *owner != node {
+            *owner = node;
+            self.disturb(slot, Calm::Moved, until);
+        }
+    }
+
+    /// Takes over a new map. Slots that change owner are disturbed until `until`.
+    pub fn take_over(&mut self, map: &SlotMap, until: Tick, busy: impl Fn(NodeIndex) -> bool) {
+        self.version = map.version;
+        self.primaries.clear();
+        for (number, address) in &map.primaries {
+            if let Some(node) = self.node(address, &busy) {
+                self.primaries.push((*number, node));
+            }
+        }
+        for slot in Slot::all() {
+            let new = map
+                .owner(slot)
+                .and_then(|address| self.by_address.get(address).copied())
+                .unwrap_or(NOBODY);
+            let Some(owner) = self.owners.get_mut(slot.index()) else {
+                continue;
+            };
+            if *owner != new {
+                let is_first = *owner == NOBODY;
+                *owner = new;
+                if !is_first {
+                    self.disturb(slot, Calm::Moved, until);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slotmap::MapBuilder;
+    use slotilla_common::clock::Monotonic;
+    use slotilla_common::redirect::{Endpoint, Host};
+    use slotilla_common::topology::{Node, Shard, Topology};
+
+    fn slot(number: u64) -> Slot {
+        Slot::from_wire(number).unwrap()
+    }
+
+    fn address(text: &str) -> Address {
+        Address::parse(text).unwrap()
+    }
+
+    fn map(builder: &mut MapBuilder, shards: &[(u64, u64, &str)]) -> SlotMap {
+        let shards = shards
+            .iter()
+            .map(|(first, last, host)| Shard {
+                slots: vec![slot(*first)..=slot(*last)],
+                primary: Node {
+                    id: None,
+                    endpoint: Endpoint {
+                        host: Host::from_wire(host),
+                        port: 1,
+                    },
+                },
+                replicas: vec![],
+            })
+            .collect();
+        builder.build(&Topology { shards }, "x", 1)
+    }
+
+    fn owner(local: &LocalMap, number: u64) -> Option<String> {
+        let node = local.owner(slot(number))?;
+        local.address(node).map(ToString::to_string)
+    }
+
+    #[test]
+    fn a_first_map_disturbs_nothing_and_a_changed_one_what_changed() {
+        let now = Monotonic::new().now();
+        let mut builder = MapBuilder::default();
+        let mut local = LocalMap::default();
+        assert_eq!(local.owner(slot(0)), None);
+        let first = map(&mut builder, &[(0, 99, "a"), (100, 199, "b")]);
+        local.take_over(&first, now, |_| false);
+        assert_eq!(owner(&local, 99).as_deref(), Some("a:1"));
+        assert!(!local.is_unstable());
+        let second = map(&mut builder, &[(0, 49, "a"), (50, 199, "b")]);
+        local.take_over(&second, now, |_| false);
+        assert_eq!(owner(&local, 50).as_deref(), Some("b:1"));
+        assert_eq!(local.calm(slot(50)), Calm::Moved);
+        assert_eq!(local.calm(slot(49)), Calm::Stable);
+    }
+
+    #[test]
+    fn a_redirect_corrects_one_slot_at_once() {
+        let clock = Monotonic::new();
+        let now = clock.now();
+        let mut local = LocalMap::default();
+        let node = local.node(&address("c:1"), |_| false).unwrap();
+        local.moved(slot(7), node, now);
+        assert_eq!(owner(&local, 7).as_deref(), Some("c:1"));
+        assert_eq!(local.calm(slot(7)), Calm::Moved);
+        local.disturb(slot(7), Calm::Migrating, now);
+        local.disturb(slot(7), Calm::Moved, now);
+        assert_eq!(local.calm(slot(7)), Calm::Migrating);
+        local.settle(clock.now());
+        assert!(!local.is_unstable());
+        assert_eq!(local.calm(slot(7)), Calm::Stable);
+    }
+
+    #[test]
+    fn places_of_idle_nodes_are_reused_when_all_are_taken() {
+        let mut local = LocalMap::default();
+        for n in 0..NODES_MAX {
+            let address = address(&format!("pod-{n}:1"));
+            assert!(local.node(&address, |_| true).is_some());
+        }
+        let new = address("new:1");
+        assert_eq!(local.node(&new, |_| true), None);
+        assert_eq!(local.node(&new, |node| node != 5), Some(5));
+        assert_eq!(local.address(5), Some(&new));
+        assert_eq!(local.node(&address("pod-5:1"), |_| true), None);
+    }
+}
