@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::structured::{OutputLimit, SavePoint};
 use super::{Config, Directive, Key, Value};
+use crate::store::Policy;
 
 /// Who may do something that can do harm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -251,10 +252,10 @@ impl Config {
         std::hint::black_box(differs) == 0
     }
 
-    /// `maxmemory-policy`, as Redis spells it.
+    /// `maxmemory-policy`.
     #[must_use]
-    pub fn maxmemory_policy_name(&self) -> &'static str {
-        self.choice(Key::MaxmemoryPolicy)
+    pub fn maxmemory_policy(&self) -> Policy {
+        Policy::from_name(self.choice(Key::MaxmemoryPolicy)).unwrap_or_default()
     }
 
     /// The word of a choice.

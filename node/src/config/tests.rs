@@ -348,6 +348,15 @@ fn passwords_are_compared_whole() {
 }
 
 #[test]
+fn every_policy_of_the_table_is_one_of_the_store_s() {
+    let config = load(&[]);
+    for name in table::POLICIES {
+        set(&config, &[("maxmemory-policy", name)]).unwrap();
+        assert_eq!(config.maxmemory_policy().name(), *name);
+    }
+}
+
+#[test]
 fn percentages_of_memory_follow_it() {
     let config = load(&["--maxmemory", "1000", "--maxmemory-clients", "5%"]);
     assert_eq!(config.maxmemory_clients(), 50);
