@@ -112,6 +112,12 @@ impl<'s> Db<'s> {
         self.scope.db
     }
 
+    /// Database and time.
+    #[must_use]
+    pub const fn scope(&self) -> Scope {
+        self.scope
+    }
+
     /// Milliseconds since the epoch, the same throughout.
     #[must_use]
     pub const fn now_ms(&self) -> i64 {
@@ -177,17 +183,17 @@ impl<'s> Db<'s> {
         self.live(key).is_some()
     }
 
-    /// How long an entry has not been used, in milliseconds. Means something unless the policy is
+    /// How long ago an access word was set, in milliseconds. Means something unless the policy is
     /// an LFU one.
     #[must_use]
-    pub fn idle_ms(&self, entry: &Entry) -> i64 {
-        self.clock.idle_ms(entry.access())
+    pub fn idle_ms(&self, access: u32) -> i64 {
+        self.clock.idle_ms(access)
     }
 
-    /// How often an entry is used, as the LFU policies count.
+    /// How often an entry of this access word is used, as the LFU policies count.
     #[must_use]
-    pub fn frequency(&self, entry: &Entry) -> u8 {
-        self.clock.frequency(entry.access())
+    pub fn frequency(&self, access: u32) -> u8 {
+        self.clock.frequency(access)
     }
 
     // === Changing ===
@@ -306,6 +312,11 @@ impl<'s> Db<'s> {
             .tell(self.scope.db, guard.slot(), key, Change::Expiry);
         self.tally.changes += 1;
         true
+    }
+
+    /// Takes a key's expiry away; whether it had one.
+    pub fn persist(&mut self, key: &[u8]) -> bool {
+        self.peek(key).is_some_and(Entry::is_volatile) && self.set_expiry(key, None)
     }
 
     /// Gives an entry another key, in place of whatever has that; whether `from` is there.

@@ -29,12 +29,12 @@ mod value;
 
 pub(crate) use header::ExpiryTag;
 use header::{Header, Storage};
-pub use value::{Encoding, Garbage, NewValue, ValueRef};
+pub use value::{Digits, Encoding, Garbage, NewValue, ValueRef};
 
 /// A string longer than this gets an allocation of its own.
-pub(crate) const INLINE_MAX: usize = 1024;
+const INLINE_MAX: usize = 1024;
 /// OBJECT ENCODING says `embstr` up to this length, `raw` above.
-pub(crate) const EMBSTR_MAX: usize = 44;
+const EMBSTR_MAX: usize = 44;
 
 const ALIGN: usize = 8;
 const ADDRESS_BITS: u32 = 48;
@@ -340,9 +340,9 @@ impl Entry {
     /// encoding is `raw` from now on. `None` if the value is no string.
     pub fn bytes_mut(&mut self, len: usize) -> Option<&mut [u8]> {
         if let ValueRef::Int(number) = self.value() {
-            let digits = number.to_string();
+            let mut digits = Digits::default();
             let expiry = self.expiry();
-            drop(self.replace(NewValue::Bytes(digits.as_bytes()), expiry));
+            drop(self.replace(NewValue::Bytes(digits.of(number)), expiry));
         }
         if self.header().storage() == Storage::Inline {
             if len <= INLINE_MAX.max(self.shape().inline_len) {

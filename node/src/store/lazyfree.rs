@@ -71,12 +71,11 @@ impl LazyFree {
         }
     }
 
-    /// Frees a table and all its entries elsewhere.
-    pub(crate) fn table(&self, table: Table) {
-        let entries: usize = table.iter().map(Entry::memory).sum();
+    /// Frees a table elsewhere, and its entries, which take so many bytes.
+    pub(crate) fn table(&self, table: Table, entries: u64) {
         let job = Job {
             values: table.len() as i64,
-            bytes: (entries + table.memory()) as i64,
+            bytes: entries as i64 + table.memory() as i64,
             load: Load::Table(table),
         };
         self.send(job);

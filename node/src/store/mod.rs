@@ -42,7 +42,7 @@ use slotilla_common::slot::Slot;
 use smallvec::SmallVec;
 
 pub use db::{Db, SetExpiry};
-pub use entry::{Encoding, Entry, Garbage, NewValue, ValueRef};
+pub use entry::{Digits, Encoding, Entry, Garbage, NewValue, ValueRef};
 pub use evict::Room;
 pub use expire::{Expirer, STEP_MS, Step};
 pub use object::Object;
@@ -128,7 +128,7 @@ impl Store {
     }
 
     /// Locks several slots: ascending, each once, or two threads would wait for each other.
-    pub fn lock_many(&self, slots: &[Slot]) -> SmallVec<[SlotGuard<'_>; 4]> {
+    pub fn lock_many(&self, slots: &[Slot]) -> SmallVec<[SlotGuard<'_>; 1]> {
         debug_assert!(slots.is_sorted_by(|a, b| a < b), "locks are taken in order");
         slots.iter().map(|slot| self.lock(*slot)).collect()
     }

@@ -301,20 +301,28 @@ impl<'s> SlotGuard<'s> {
         next
     }
 
-    /// Takes a whole table out, leaving an empty one.
-    pub(crate) fn take(&mut self, db: u16) -> Option<Table> {
+    /// Takes a whole table out, leaving an empty one; with the bytes of its entries.
+    pub(crate) fn take(&mut self, db: u16) -> Option<(Table, u64)> {
+        let expires = self.expires(db);
+        let alone = self.databases().all(|other| other == db);
         let table = std::mem::take(self.table_mut(db)?);
         if table.is_empty() {
             return None;
         }
-        let (mut expires, mut bytes) = (0, 0);
-        for entry in table.iter() {
-            expires += i32::from(entry.is_volatile());
-            bytes += entry.memory() as i64;
-        }
-        self.count(db, -(table.len() as i32), -expires, -bytes);
+        // Nearly always the slot's counter knows, and millions of entries need not be visited.
+        let bytes = if alone {
+            self.cell.bytes()
+        } else {
+            table.iter().map(|entry| entry.memory() as u64).sum()
+        };
+        self.count(
+            db,
+            -(table.len() as i32),
+            -(expires as i32),
+            -(bytes as i64),
+        );
         self.note_emptied();
-        Some(table)
+        Some((table, bytes))
     }
 
     /// Exchanges two databases.

@@ -30,20 +30,20 @@ pub struct DbTotals {
 
 /// Tables that a flush took out of the store. Their entries are freed when this is.
 #[derive(Default)]
-pub struct Flushed(Vec<Table>);
+pub struct Flushed(Vec<(Table, u64)>);
 
 impl Flushed {
     /// Leaves the freeing to the freeing thread.
     pub fn free_in_background(self, store: &Store) {
-        for table in self.0 {
-            store.lazy_free.table(table);
+        for (table, bytes) in self.0 {
+            store.lazy_free.table(table, bytes);
         }
     }
 
     /// How many keys there were.
     #[must_use]
     pub fn keys(&self) -> usize {
-        self.0.iter().map(Table::len).sum()
+        self.0.iter().map(|(table, _)| table.len()).sum()
     }
 }
 
@@ -270,6 +270,17 @@ impl Store {
         sum / met.max(1)
     }
 
+    /// Bytes of a database's tables, without their entries.
+    #[must_use]
+    pub fn table_bytes(&self, db: u16) -> usize {
+        let (mut bytes, mut from) = (0, 0);
+        while let Some(slot) = self.occupied.next(from) {
+            from = slot.index() + 1;
+            bytes += self.lock(slot).table(db).map_or(0, Table::memory);
+        }
+        bytes
+    }
+
     /// How many keys a slot has (CLUSTER COUNTKEYSINSLOT).
     #[must_use]
     pub fn slot_len(&self, slot: Slot) -> usize {
@@ -305,12 +316,12 @@ impl Store {
         Flushed(self.flush_locked(&mut self.lock(slot), None))
     }
 
-    fn flush_locked(&self, guard: &mut SlotGuard<'_>, db: Option<u16>) -> Vec<Table> {
+    fn flush_locked(&self, guard: &mut SlotGuard<'_>, db: Option<u16>) -> Vec<(Table, u64)> {
         let chosen: Vec<u16> = match db {
             Some(db) => vec![db],
             None => guard.databases().collect(),
         };
-        let tables: Vec<Table> = chosen.into_iter().filter_map(|db| guard.take(db)).collect();
+        let tables = chosen.into_iter().filter_map(|db| guard.take(db)).collect();
         if guard.databases().next().is_none() {
             self.due.take(guard.slot());
         }

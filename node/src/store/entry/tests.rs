@@ -73,6 +73,18 @@ fn strict_integers_have_one_spelling() {
 }
 
 #[test]
+fn integers_are_written_as_they_are_read() {
+    for number in [0, 9, 10, -1, -10, 1 << 40, i64::MAX, i64::MIN] {
+        let mut digits = Digits::default();
+        assert_eq!(digits.of(number), number.to_string().as_bytes());
+        assert_eq!(
+            ValueRef::Int(number).text_len(),
+            Some(number.to_string().len())
+        );
+    }
+}
+
+#[test]
 fn a_growing_string_is_not_copied_at_each_step() {
     let mut entry = Entry::new(b"k", NewValue::Bytes(&[1; 2000]), None, 0);
     let mut moves = 0;

@@ -78,7 +78,27 @@ pub enum ValueRef<'a> {
     Object(&'a Object),
 }
 
-impl ValueRef<'_> {
+impl<'a> ValueRef<'a> {
+    /// The string's bytes, an integer's written into `digits`; `None` if it is no string.
+    #[must_use]
+    #[inline]
+    pub fn text<'b>(self, digits: &'b mut Digits) -> Option<&'b [u8]>
+    where
+        'a: 'b,
+    {
+        match self {
+            Self::Int(number) => Some(digits.of(number)),
+            Self::Bytes(bytes) => Some(bytes),
+            Self::Object(_) => None,
+        }
+    }
+
+    /// The string's length; `None` if it is no string.
+    #[must_use]
+    pub fn text_len(self) -> Option<usize> {
+        self.text(&mut Digits::default()).map(<[u8]>::len)
+    }
+
     /// TYPE's answer.
     #[must_use]
     pub fn type_name(&self) -> &'static str {
@@ -86,6 +106,42 @@ impl ValueRef<'_> {
             Self::Int(_) | Self::Bytes(_) => "string",
             Self::Object(object) => object.type_name(),
         }
+    }
+}
+
+/// Room for an integer in decimal.
+#[derive(Debug)]
+pub struct Digits([u8; 20]);
+
+impl Default for Digits {
+    #[inline]
+    fn default() -> Self {
+        Self([0; 20])
+    }
+}
+
+impl Digits {
+    /// `number` in decimal.
+    #[inline]
+    pub fn of(&mut self, number: i64) -> &[u8] {
+        let mut rest = number.unsigned_abs();
+        let mut from = self.0.len();
+        for (index, place) in self.0.iter_mut().enumerate().rev() {
+            // The remainder is below 10.
+            *place = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            from = index;
+            if rest == 0 {
+                break;
+            }
+        }
+        if number < 0 {
+            from = from.saturating_sub(1);
+            if let Some(place) = self.0.get_mut(from) {
+                *place = b'-';
+            }
+        }
+        self.0.get(from..).unwrap_or_default()
     }
 }
 
