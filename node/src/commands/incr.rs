@@ -1,0 +1,71 @@
+//! INCR and its kin: strings that are numbers.
+
+use super::long_double::LongDouble;
+use super::{Args, CommandError, Ctx, Handler};
+use crate::store::{Digits, NewValue, SetExpiry, ValueRef};
+use slotilla_common::resp::parse_i64;
+
+/// The commands of this file.
+pub(super) const HANDLERS: &[(&str, Handler)] = &[
+    ("decr", decr),
+    ("decrby", decrby),
+    ("incr", incr),
+    ("incrby", incrby),
+    ("incrbyfloat", incrbyfloat),
+];
+
+fn incr(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    add(ctx, args.get(1), 1)
+}
+
+fn decr(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    add(ctx, args.get(1), -1)
+}
+
+fn incrby(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    let by = args.int(2)?;
+    add(ctx, args.get(1), by)
+}
+
+fn decrby(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    let by = args.int(2)?;
+    let by = by.checked_neg().ok_or(CommandError::DecrementWouldOverflow)?;
+    add(ctx, args.get(1), by)
+}
+
+fn add(ctx: &mut Ctx<'_>, key: &[u8], by: i64) -> Result<(), CommandError> {
+    let old = match ctx.db.find(key).map(|entry| entry.value()) {
+        None => 0,
+        Some(ValueRef::Int(number)) => number,
+        Some(ValueRef::Bytes(bytes)) => parse_i64(bytes).ok_or(CommandError::NotInteger)?,
+        Some(ValueRef::Object(_)) => return Err(CommandError::WrongType),
+    };
+    let sum = old.checked_add(by).ok_or(CommandError::WouldOverflow)?;
+    ctx.db.set(key, NewValue::Int(sum), SetExpiry::Keep);
+    ctx.reply.integer(sum);
+    Ok(())
+}
+
+fn incrbyfloat(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    let key = args.get(1);
+    let mut digits = Digits::default();
+    let old = match ctx.db.find(key).map(|entry| entry.value()) {
+        None => Some(LongDouble::ZERO),
+        Some(value) => {
+            LongDouble::parse(value.text(&mut digits).ok_or(CommandError::WrongType)?)
+        }
+    };
+    let by = LongDouble::parse(args.get(2));
+    let (Some(old), Some(by)) = (old, by) else {
+        return Err(CommandError::NotFloat);
+    };
+    let sum = old.add(by);
+    if !sum.is_finite() {
+        return Err(CommandError::NanOrInfinity);
+    }
+    let text = sum.to_decimal();
+    // Never as an integer, even if it is one: OBJECT ENCODING tells.
+    ctx.db.set(key, NewValue::Bytes(text.as_bytes()), SetExpiry::Keep);
+    ctx.reply.bulk(text.as_bytes());
+    Ok(())
+}
