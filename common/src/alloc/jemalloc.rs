@@ -101,6 +101,7 @@ mod tests {
 
     #[test]
     fn figures_follow_what_is_held() {
+        let _alone = crate::alloc::tests::SUM_IS_WATCHED.lock();
         let block = vec![1u8; 32 << 20];
         let with = figures();
         assert!(with.allocated >= block.len());
