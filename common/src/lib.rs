@@ -11,6 +11,7 @@ pub mod config;
 pub mod glob;
 pub mod ids;
 pub mod net;
+pub mod rdb;
 pub mod redirect;
 pub mod resp;
 pub mod slot;

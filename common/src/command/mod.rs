@@ -6,14 +6,18 @@
 //! What the table does not know: which commands the node implements, and the texts of "unknown
 //! command" errors.
 
+mod answer;
 mod flags;
+mod help;
 mod keys;
 mod lookup;
 pub mod reply;
 mod spec;
 mod table;
 
+pub use answer::{CommandReplyError, answer, find};
 pub use flags::{AclCategories, Flags, KeyFlags};
+pub use help::{help, syntax};
 pub use keys::{
     Args, KeyError, KeyPosition, KeyPositions, RequestArgs, first_key, keys, reported_keys,
 };
