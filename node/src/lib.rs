@@ -1,8 +1,11 @@
-//! A storage node.
+//! A storage node: owns some of the 16384 slots and serves them on every core.
 
 pub mod cluster;
 pub mod commands;
 pub mod config;
 pub mod process;
+mod run;
 pub mod server;
 pub mod store;
+
+pub use run::run;

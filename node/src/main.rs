@@ -1,3 +1,10 @@
 //! Starts a storage node.
 
-fn main() {}
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: slotilla_common::alloc::Counting = slotilla_common::alloc::Counting;
+
+fn main() -> ExitCode {
+    slotilla_node::run(std::env::args().skip(1))
+}

@@ -1,1 +1,88 @@
 //! What each command does.
+//!
+//! A command is a row of the table in `slotilla_common::command` and a function in the file of
+//! its group, listed in that file's `HANDLERS`. [`Handlers`] joins the two at start.
+
+mod args;
+mod client;
+mod connection;
+mod ctx;
+mod debug;
+mod error;
+pub(crate) mod info;
+mod server;
+
+use slotilla_common::command::{COMMANDS, CommandId, Spec};
+use std::collections::HashMap;
+
+pub use args::Args;
+pub use ctx::{After, Background, Ctx, Exclusive, Handler};
+pub use error::CommandError;
+
+/// The groups of commands that this node implements.
+const GROUPS: &[&[(&str, Handler)]] = &[
+    client::HANDLERS,
+    connection::HANDLERS,
+    debug::HANDLERS,
+    info::HANDLERS,
+    server::HANDLERS,
+];
+
+/// The handler of each command, by [`CommandId`].
+#[derive(Debug)]
+pub struct Handlers(Box<[Option<Handler>]>);
+
+impl Handlers {
+    /// Joins the groups with the command table.
+    #[must_use]
+    pub fn new() -> Self {
+        let by_name: HashMap<&str, Handler> = GROUPS.iter().copied().flatten().copied().collect();
+        Self(
+            COMMANDS
+                .iter()
+                .map(|spec| by_name.get(spec.name).copied())
+                .collect(),
+        )
+    }
+
+    /// Whether this node has a command; a container counts if it has one of its subcommands.
+    #[must_use]
+    pub fn implements(&self, spec: &Spec) -> bool {
+        self.of(spec.id).is_some()
+            || spec
+                .subcommands()
+                .iter()
+                .any(|sub| self.of(sub.id).is_some())
+    }
+
+    /// The handler of a command; `None` if this node does not have it.
+    #[must_use]
+    #[inline]
+    pub fn of(&self, id: CommandId) -> Option<Handler> {
+        self.0.get(id.index()).copied().flatten()
+    }
+}
+
+impl Default for Handlers {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_handler_is_of_a_command_in_the_table_and_listed_once() {
+        let mut seen = BTreeSet::new();
+        for (name, _) in GROUPS.iter().copied().flatten() {
+            assert!(
+                COMMANDS.iter().any(|spec| spec.name == *name),
+                "{name} is not in the command table"
+            );
+            assert!(seen.insert(name), "{name} has two handlers");
+        }
+    }
+}

@@ -1,1 +1,140 @@
-//! Threads, connections, sessions.
+//! The server: threads, connections, sessions, and what they share.
+//!
+//! ```text
+//! main thread     acceptor, timers, signals
+//! worker 0..N     connection -> session -> dispatch -> a command's handler
+//! cluster thread  gossip (crate::cluster)
+//! background      per worker, for what takes long; one for freeing, one for expiry
+//! ```
+
+pub mod acceptor;
+pub mod admin;
+pub mod batch;
+pub mod client;
+pub mod connection;
+pub mod cron;
+pub mod dispatch;
+pub mod gate;
+pub mod host;
+pub mod latency;
+pub mod machine;
+pub mod monitor;
+pub mod pause;
+pub mod session;
+pub mod slowlog;
+pub mod socket;
+pub mod start;
+pub mod stats;
+pub mod worker;
+
+use parking_lot::Mutex;
+use slotilla_common::alloc;
+use slotilla_common::clock::Monotonic;
+use slotilla_common::slot::Slot;
+use std::sync::{Arc, OnceLock};
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::{self, routing};
+use crate::commands::Handlers;
+use crate::config::Config;
+use crate::store::{Room, Scope, Store};
+use client::Registry;
+use gate::Gate;
+use latency::LatencyMonitor;
+use pause::Pause;
+use slowlog::SlowLog;
+use stats::Stats;
+
+/// What all threads of one node share.
+#[derive(Debug)]
+pub struct Server {
+    /// The directives.
+    pub config: Arc<Config>,
+    /// The keyspace.
+    pub store: Store,
+    /// The clients.
+    pub clients: Registry,
+    /// What has been counted.
+    pub stats: Stats,
+    /// Where all threads can be stopped for an instant.
+    pub gate: Gate,
+    /// CLIENT PAUSE.
+    pub pause: Pause,
+    /// SLOWLOG.
+    pub slowlog: SlowLog,
+    /// LATENCY.
+    pub latency: LatencyMonitor,
+    /// What each command does.
+    pub handlers: Handlers,
+    /// Whether this node is of a cluster: fixed at start.
+    pub cluster_enabled: bool,
+    /// The cluster thread; see [`Server::cluster`].
+    cluster: OnceLock<cluster::shell::Handle>,
+    /// Whether the cluster takes commands on keys; always up outside a cluster.
+    pub cluster_health: routing::Health,
+    /// Cancelled when the node is to stop.
+    pub shutdown: CancellationToken,
+    /// Calibrated once; workers clone it.
+    pub clock: Monotonic,
+    /// 40 random hex digits, new at each start.
+    pub run_id: String,
+    /// 40 random hex digits that name the history of this node's data.
+    pub replid: Mutex<String>,
+    /// When the node started, in milliseconds since the epoch.
+    pub started_ms: i64,
+    /// Bytes that the process held before the first key.
+    pub startup_bytes: u64,
+}
+
+impl Server {
+    /// Whether the data set is being loaded. Nothing is kept on disk yet, so never.
+    #[must_use]
+    #[inline]
+    pub fn loading(&self) -> bool {
+        false
+    }
+
+    /// Evicts keys until used memory is within `maxmemory`. False if it is not, and nothing more
+    /// may be evicted. Must not be called with a slot locked.
+    #[must_use]
+    pub fn make_room(&self, scope: Scope) -> bool {
+        self.store.make_room(scope, || self.excess_bytes()) == Room::Enough
+    }
+
+    /// How many bytes are used beyond `maxmemory`. What only waits to be freed does not count.
+    #[must_use]
+    pub fn excess_bytes(&self) -> usize {
+        let limit = self.config.maxmemory();
+        if limit == 0 {
+            return 0;
+        }
+        let used = alloc::used_bytes().saturating_sub(self.store.lazyfree_pending_bytes());
+        used.saturating_sub(limit)
+    }
+
+    /// DEBUG CHANGE-REPL-ID.
+    pub fn change_replid(&self) {
+        *self.replid.lock() = start::random_hex();
+    }
+
+    /// The cluster thread; `None` on a node that stands alone.
+    #[must_use]
+    pub fn cluster(&self) -> Option<&cluster::shell::Handle> {
+        self.cluster.get()
+    }
+
+    /// Links to other nodes of the cluster.
+    #[must_use]
+    pub fn cluster_links(&self) -> usize {
+        self.cluster().map_or(0, |cluster| cluster.link_totals().0)
+    }
+
+    /// The text that sends a client to where `slot` is.
+    #[must_use]
+    pub fn redirect(&self, refusal: routing::Refusal, slot: Slot) -> String {
+        let endpoints = self.config.cluster_preferred_endpoint_type();
+        self.cluster()
+            .map(|cluster| cluster.view().refusal_text(refusal, slot, endpoints))
+            .unwrap_or_default()
+    }
+}

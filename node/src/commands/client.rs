@@ -1,0 +1,439 @@
+//! CLIENT: what clients tell of themselves and do to each other.
+
+use slotilla_common::clock;
+use slotilla_common::resp::parse_i64;
+use std::fmt::Write;
+use std::sync::Arc;
+
+use super::connection::DEFAULT_USER;
+use super::{Args, CommandError, Ctx, Handler};
+use crate::server::client::{Client, flag};
+use crate::server::pause::Scope;
+use crate::server::session::ReplyMode;
+
+/// The commands of this file.
+pub(super) const HANDLERS: &[(&str, Handler)] = &[
+    ("client|caching", caching),
+    ("client|getname", getname),
+    ("client|getredir", getredir),
+    ("client|help", help),
+    ("client|id", id),
+    ("client|info", info),
+    ("client|kill", kill),
+    ("client|list", list),
+    ("client|no-evict", no_evict),
+    ("client|pause", pause),
+    ("client|reply", reply),
+    ("client|setname", setname),
+    ("client|trackinginfo", trackinginfo),
+    ("client|unblock", unblock),
+    ("client|unpause", unpause),
+];
+
+fn id(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
+    ctx.reply
+        .integer(i64::try_from(ctx.session.client.id).unwrap_or(i64::MAX));
+    Ok(())
+}
+
+fn getname(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
+    let name = ctx.session.client.name();
+    if name.is_empty() {
+        ctx.reply.null();
+    } else {
+        ctx.reply.bulk(&name);
+    }
+    Ok(())
+}
+
+fn setname(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    check_name(args.get(2))?;
+    ctx.session.client.set_name(args.get(2));
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// Refuses names that would break the lines of CLIENT LIST.
+pub(super) fn check_name(name: &[u8]) -> Result<(), CommandError> {
+    if name.iter().all(|byte| (b'!'..=b'~').contains(byte)) {
+        return Ok(());
+    }
+    Err(CommandError::fixed(
+        "ERR Client names cannot contain spaces, newlines or special characters.",
+    ))
+}
+
+fn info(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
+    let mut text = String::new();
+    describe(&mut text, &ctx.session.client, clock::unix_ms());
+    ctx.reply.verbatim(b"txt", text.as_bytes());
+    Ok(())
+}
+
+fn list(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    let chosen = match (args.len(), args.get(2)) {
+        (2, _) => ctx.server.clients.all(),
+        (4, option) if option.eq_ignore_ascii_case(b"type") => {
+            let kind = Kind::parse(args.get(3))?;
+            ctx.server
+                .clients
+                .all()
+                .into_iter()
+                .filter(|client| kind.fits(client))
+                .collect()
+        }
+        (5.., option) | (4, option) if option.eq_ignore_ascii_case(b"id") => {
+            let mut chosen = Vec::new();
+            for id in args.iter_from(3) {
+                let id = parse_i64(id).ok_or(CommandError::fixed("ERR Invalid client ID"))?;
+                chosen.extend(
+                    u64::try_from(id)
+                        .ok()
+                        .and_then(|id| ctx.server.clients.by_id(id)),
+                );
+            }
+            chosen
+        }
+        _ => return Err(CommandError::Syntax),
+    };
+    let now_ms = clock::unix_ms();
+    let mut text = String::new();
+    for client in &chosen {
+        describe(&mut text, client, now_ms);
+        text.push('\n');
+    }
+    ctx.reply.verbatim(b"txt", text.as_bytes());
+    Ok(())
+}
+
+/// One line of CLIENT LIST, its fields as Redis 7.0 names and orders them.
+fn describe(text: &mut String, client: &Client, now_ms: i64) {
+    let seconds = |since_ms: i64| (now_ms - since_ms).max(0) / 1000;
+    let active_ms = client.active_ms.load(std::sync::atomic::Ordering::Relaxed);
+    let load = |n: &std::sync::atomic::AtomicUsize| n.load(std::sync::atomic::Ordering::Relaxed);
+    let (input, output) = (load(&client.input_bytes), load(&client.output_bytes));
+    // Writing to a string cannot fail.
+    let _: Result<(), std::fmt::Error> = write!(
+        text,
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 \
+         multi=-1 qbuf={input} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} \
+         omem={output} tot-mem={} events={} cmd={} user={DEFAULT_USER} redir=-1 resp={}",
+        client.id,
+        client.addr,
+        client.laddr,
+        client.fd,
+        String::from_utf8_lossy(&client.name()),
+        seconds(client.connected_ms),
+        seconds(active_ms),
+        letters(client.flags()),
+        client.db.load(std::sync::atomic::Ordering::Relaxed),
+        usize::from(output > 0),
+        CONNECTION_BYTES + input + output,
+        if output > 0 { "rw" } else { "r" },
+        client.last_command().map_or("NULL", |command| command.name),
+        client.protocol().version(),
+    );
+}
+
+/// What a connection takes beside its buffers: task, socket, session and shared part.
+const CONNECTION_BYTES: usize = 1536;
+
+fn letters(flags: u32) -> String {
+    const LETTERS: &[(u32, char)] = &[
+        (flag::MONITOR, 'O'),
+        (flag::BLOCKED, 'b'),
+        (flag::CLOSE_AFTER_REPLY, 'c'),
+        (flag::KILLED, 'A'),
+        (flag::UNIX_SOCKET, 'U'),
+        (flag::READONLY, 'r'),
+        (flag::NO_EVICT, 'e'),
+    ];
+    let set: String = LETTERS
+        .iter()
+        .filter(|(bit, _)| flags & bit != 0)
+        .map(|(_, letter)| *letter)
+        .collect();
+    if set.is_empty() { "N".to_owned() } else { set }
+}
+
+/// The classes of clients that CLIENT LIST and KILL tell apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Normal,
+    /// Primaries, replicas and subscribers: none until replication and Pub/Sub are there.
+    Other,
+}
+
+impl Kind {
+    fn parse(name: &[u8]) -> Result<Self, CommandError> {
+        let is = |word: &str| name.eq_ignore_ascii_case(word.as_bytes());
+        if is("normal") {
+            Ok(Self::Normal)
+        } else if is("master") || is("replica") || is("slave") || is("pubsub") {
+            Ok(Self::Other)
+        } else {
+            Err(CommandError::err(format_args!(
+                "Unknown client type '{}'",
+                String::from_utf8_lossy(name),
+            )))
+        }
+    }
+
+    fn fits(self, _client: &Client) -> bool {
+        self == Self::Normal
+    }
+}
+
+/// Which clients CLIENT KILL closes.
+#[derive(Default)]
+struct KillFilter {
+    id: Option<u64>,
+    kind: Option<Kind>,
+    addr: Option<Vec<u8>>,
+    laddr: Option<Vec<u8>>,
+    spare_me: bool,
+}
+
+impl KillFilter {
+    fn parse(args: &Args<'_>) -> Result<Self, CommandError> {
+        let mut filter = Self {
+            spare_me: true,
+            ..Self::default()
+        };
+        if !args.len().is_multiple_of(2) {
+            return Err(CommandError::Syntax);
+        }
+        for at in (2..args.len()).step_by(2) {
+            let value = args.get(at + 1);
+            if args.is(at, "id") {
+                let id = parse_i64(value)
+                    .and_then(|id| u64::try_from(id).ok())
+                    .filter(|id| *id > 0);
+                filter.id = Some(id.ok_or(CommandError::fixed(
+                    "ERR client-id should be greater than 0",
+                ))?);
+            } else if args.is(at, "type") {
+                filter.kind = Some(Kind::parse(value)?);
+            } else if args.is(at, "addr") {
+                filter.addr = Some(value.to_vec());
+            } else if args.is(at, "laddr") {
+                filter.laddr = Some(value.to_vec());
+            } else if args.is(at, "user") {
+                if value != DEFAULT_USER.as_bytes() {
+                    return Err(CommandError::err(format_args!(
+                        "No such user '{}'",
+                        String::from_utf8_lossy(value),
+                    )));
+                }
+            } else if args.is(at, "skipme") {
+                filter.spare_me = yes_or_no(value)?;
+            } else {
+                return Err(CommandError::Syntax);
+            }
+        }
+        Ok(filter)
+    }
+
+    fn fits(&self, client: &Client, me: u64) -> bool {
+        self.id.is_none_or(|id| id == client.id)
+            && self.kind.is_none_or(|kind| kind.fits(client))
+            && self
+                .addr
+                .as_ref()
+                .is_none_or(|addr| addr == client.addr.as_bytes())
+            && self
+                .laddr
+                .as_ref()
+                .is_none_or(|laddr| laddr == client.laddr.as_bytes())
+            && !(self.spare_me && client.id == me)
+    }
+}
+
+fn yes_or_no(value: &[u8]) -> Result<bool, CommandError> {
+    if value.eq_ignore_ascii_case(b"yes") {
+        Ok(true)
+    } else if value.eq_ignore_ascii_case(b"no") {
+        Ok(false)
+    } else {
+        Err(CommandError::Syntax)
+    }
+}
+
+fn kill(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    let me = ctx.session.client.id;
+    // The old form: an address, which may be one's own.
+    let by_address = args.len() == 3;
+    let filter = if by_address {
+        KillFilter {
+            addr: Some(args.get(2).to_vec()),
+            ..KillFilter::default()
+        }
+    } else {
+        KillFilter::parse(args)?
+    };
+    let clients = ctx.server.clients.all();
+    let found: Vec<&Arc<Client>> = clients
+        .iter()
+        .filter(|client| filter.fits(client, me))
+        .collect();
+    if by_address {
+        if found.is_empty() {
+            return Err(CommandError::fixed("ERR No such client"));
+        }
+        ctx.reply.ok();
+    } else {
+        ctx.reply
+            .integer(i64::try_from(found.len()).unwrap_or(i64::MAX));
+    }
+    for client in found {
+        if client.id == me {
+            // It gets its reply first.
+            client.set(flag::CLOSE_AFTER_REPLY, true);
+            ctx.after = super::After::Close;
+        } else {
+            client.kill();
+        }
+    }
+    Ok(())
+}
+
+fn pause(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    let scope = match args.len() {
+        3 => Scope::All,
+        4 if args.is(3, "write") => Scope::Writes,
+        4 if args.is(3, "all") => Scope::All,
+        _ => {
+            return Err(CommandError::fixed(
+                "ERR CLIENT PAUSE mode must be WRITE or ALL",
+            ));
+        }
+    };
+    let timeout_ms = parse_i64(args.get(2)).ok_or(CommandError::fixed(
+        "ERR timeout is not an integer or out of range",
+    ))?;
+    if timeout_ms < 0 {
+        return Err(CommandError::fixed("ERR timeout is negative"));
+    }
+    let until_ms = ctx
+        .now_ms
+        .checked_add(timeout_ms)
+        .ok_or(CommandError::fixed("ERR timeout is out of range"))?;
+    ctx.exclusively(move |server, reply| {
+        server.pause.start(scope, until_ms);
+        reply.ok();
+        Ok(())
+    });
+    Ok(())
+}
+
+fn unpause(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
+    ctx.server.pause.end();
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn reply(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    if args.is(2, "on") {
+        ctx.session.reply_mode = ReplyMode::On;
+        ctx.reply.ok();
+    } else if args.is(2, "off") {
+        ctx.session.reply_mode = ReplyMode::Off;
+    } else if args.is(2, "skip") {
+        // While replies are off there is nothing to skip.
+        if ctx.session.reply_mode == ReplyMode::On {
+            ctx.session.reply_mode = ReplyMode::SkipNext;
+        }
+    } else {
+        return Err(CommandError::Syntax);
+    }
+    Ok(())
+}
+
+fn no_evict(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    let on = if args.is(2, "on") {
+        true
+    } else if args.is(2, "off") {
+        false
+    } else {
+        return Err(CommandError::Syntax);
+    };
+    ctx.session.client.set(flag::NO_EVICT, on);
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// Client tracking is not there yet, so it is always off.
+fn trackinginfo(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
+    ctx.reply.map(3);
+    ctx.reply.bulk(b"flags");
+    ctx.reply.set(1);
+    ctx.reply.bulk(b"off");
+    ctx.reply.bulk(b"redirect");
+    ctx.reply.integer(-1);
+    ctx.reply.bulk(b"prefixes");
+    ctx.reply.array(0);
+    Ok(())
+}
+
+fn getredir(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
+    ctx.reply.integer(-1);
+    Ok(())
+}
+
+fn caching(_ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
+    Err(CommandError::fixed(
+        "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or \
+         OPTOUT mode enabled",
+    ))
+}
+
+/// No command blocks yet, so there is nobody to unblock.
+fn unblock(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    let reason_known =
+        args.len() == 3 || (args.len() == 4 && (args.is(3, "timeout") || args.is(3, "error")));
+    if !reason_known {
+        return Err(CommandError::fixed(
+            "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR",
+        ));
+    }
+    args.int(2)?;
+    ctx.reply.integer(0);
+    Ok(())
+}
+
+fn help(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
+    ctx.help(
+        "CLIENT",
+        &[
+            "GETNAME",
+            "    Tell this connection's name.",
+            "GETREDIR",
+            "    Tell which client gets this one's invalidations.",
+            "ID",
+            "    Tell this connection's ID.",
+            "INFO",
+            "    Describe this connection.",
+            "KILL <ip:port>",
+            "    Close the connection from this address.",
+            "KILL <option> <value> [<option> <value> [...]]",
+            "    Close all connections that fit: ID, TYPE, ADDR, LADDR, USER, SKIPME.",
+            "LIST [TYPE <type> | ID <id> [...]]",
+            "    Describe connections, one a line.",
+            "NO-EVICT (ON|OFF)",
+            "    Exempt this connection from client eviction, or no longer.",
+            "PAUSE <timeout> [WRITE|ALL]",
+            "    Hold back commands for so many milliseconds.",
+            "REPLY (ON|OFF|SKIP)",
+            "    Whether this connection hears replies.",
+            "SETNAME <name>",
+            "    Name this connection.",
+            "TRACKINGINFO",
+            "    Tell how this connection's keys are tracked.",
+            "UNBLOCK <clientid> [TIMEOUT|ERROR]",
+            "    Let a waiting client go on.",
+            "UNPAUSE",
+            "    End the pause.",
+        ],
+    );
+    Ok(())
+}

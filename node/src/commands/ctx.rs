@@ -1,0 +1,143 @@
+//! What a command works with.
+
+use slotilla_common::command::Spec;
+use slotilla_common::resp::{Protocol, ReplyWriter};
+use std::fmt;
+use std::sync::Arc;
+
+use super::{Args, CommandError};
+use crate::server::Server;
+use crate::server::session::SessionState;
+use crate::store::{Db, Scope};
+
+/// A command's behaviour: reads its arguments, works on the keys whose slots are locked, and
+/// writes one reply. An `Err` becomes the error reply; nothing may have been written before it.
+pub type Handler = fn(&mut Ctx<'_>, &Args<'_>) -> Result<(), CommandError>;
+
+/// What a command works with. The fields are borrowed apart, so that a value of `db` can go
+/// straight into `reply`.
+#[derive(Debug)]
+pub struct Ctx<'a> {
+    /// The node: configuration, store, clients, cluster.
+    pub server: &'a Arc<Server>,
+    /// The client's own state.
+    pub session: &'a mut SessionState,
+    /// The keys named by the command, in the database it has selected. Their slots are locked.
+    pub db: Db<'a>,
+    /// Where the reply goes.
+    pub reply: ReplyWriter<'a>,
+    /// The command's row of the table.
+    pub spec: &'static Spec,
+    /// Milliseconds since the epoch, the same for the whole batch.
+    pub now_ms: i64,
+    /// The database and the time of `db`, for commands that lock slots of their own.
+    pub scope: Scope,
+    /// What is to happen once the locks are released.
+    pub after: After,
+}
+
+/// What is to happen once a command's locks are released.
+#[derive(Debug, Default)]
+pub enum After {
+    /// Nothing: the reply is written.
+    #[default]
+    Nothing,
+    /// The connection is to close once the reply is sent.
+    Close,
+    /// The reply comes from a background thread.
+    Background(Background),
+    /// The reply comes from work that needs the node to itself.
+    Exclusive(Exclusive),
+}
+
+type Work = dyn FnOnce(&Arc<Server>, &mut ReplyWriter<'_>) -> Result<(), CommandError> + Send;
+
+/// Work for a background thread, whose reply the client waits for while its thread serves others.
+pub struct Background(Box<Work>);
+
+/// Work that runs while no other thread is inside a command.
+pub struct Exclusive(Box<Work>);
+
+impl Ctx<'_> {
+    /// Leaves the command to a background thread: for what may take longer than a millisecond.
+    /// The thread holds no slot; `work` locks what it needs, slot by slot, inside
+    /// [`crate::server::gate::Gate::guest`].
+    pub fn in_background(
+        &mut self,
+        work: impl FnOnce(&Arc<Server>, &mut ReplyWriter<'_>) -> Result<(), CommandError>
+        + Send
+        + 'static,
+    ) {
+        self.after = After::Background(Background(Box::new(work)));
+    }
+
+    /// Leaves the command to the gate: `work` runs, on this thread, while no other is inside a
+    /// command. It must be quick.
+    pub fn exclusively(
+        &mut self,
+        work: impl FnOnce(&Arc<Server>, &mut ReplyWriter<'_>) -> Result<(), CommandError>
+        + Send
+        + 'static,
+    ) {
+        self.after = After::Exclusive(Exclusive(Box::new(work)));
+    }
+
+    /// Answers a container's HELP: what each subcommand is for, and HELP itself.
+    pub fn help(&mut self, container: &str, lines: &[&str]) {
+        self.reply.array(lines.len().saturating_add(3));
+        self.reply.simple(&format!(
+            "{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"
+        ));
+        for line in lines {
+            self.reply.simple(line);
+        }
+        self.reply.simple("HELP");
+        self.reply.simple("    Tell what the subcommands are.");
+    }
+
+    /// Closes the connection once the reply is sent.
+    pub fn close(&mut self) {
+        self.after = After::Close;
+    }
+}
+
+impl Background {
+    /// Does the work; gives the reply, or the error reply.
+    #[must_use]
+    pub fn run(self, server: &Arc<Server>, protocol: Protocol) -> Vec<u8> {
+        let mut out = Vec::new();
+        if let Err(error) = (self.0)(server, &mut ReplyWriter::new(&mut out, protocol)) {
+            let text = error.to_string();
+            server.stats.count_error(&text);
+            out.clear();
+            ReplyWriter::new(&mut out, protocol).error(&text);
+        }
+        out
+    }
+}
+
+impl Exclusive {
+    /// Does the work. To be called at the gate.
+    ///
+    /// # Errors
+    /// What the client is told instead of a reply.
+    pub fn run(
+        self,
+        server: &Arc<Server>,
+        reply: &mut ReplyWriter<'_>,
+    ) -> Result<(), CommandError> {
+        (self.0)(server, reply)
+    }
+}
+
+impl fmt::Debug for Background {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Background")
+    }
+}
+
+impl fmt::Debug for Exclusive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Exclusive")
+    }
+}

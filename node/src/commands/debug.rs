@@ -1,0 +1,291 @@
+//! DEBUG: what tests and the curious need. Off unless `enable-debug-command` allows it.
+
+use slotilla_common::clock;
+use slotilla_common::resp::{Protocol, ReplyWriter};
+use slotilla_common::slot::Slot;
+use std::time::Duration;
+
+use super::{Args, CommandError, Ctx, Handler};
+use crate::server::Server;
+use crate::store::{Db, NewValue, Scope, SetExpiry, ValueRef};
+
+/// The commands of this file.
+pub(super) const HANDLERS: &[(&str, Handler)] = &[("debug", debug)];
+
+type Subcommand = (&'static str, Handler);
+
+/// DEBUG's subcommands are not rows of the command table, in Redis either.
+const SUBCOMMANDS: &[Subcommand] = &[
+    ("change-repl-id", change_repl_id),
+    ("config-rewrite-force-all", config_rewrite_force_all),
+    ("help", help),
+    ("log", log),
+    ("object", object),
+    ("populate", populate),
+    ("protocol", protocol),
+    ("set-active-expire", set_active_expire),
+    ("sleep", sleep),
+];
+
+fn debug(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    match SUBCOMMANDS.iter().find(|(name, _)| args.is(1, name)) {
+        Some((_, subcommand)) => subcommand(ctx, args),
+        None => Err(wrong_use(args)),
+    }
+}
+
+fn wrong_use(args: &Args<'_>) -> CommandError {
+    CommandError::err(format_args!(
+        "unknown subcommand or wrong number of arguments for '{}'. Try DEBUG HELP.",
+        String::from_utf8_lossy(args.get(1)),
+    ))
+}
+
+/// Longest DEBUG SLEEP; beyond it a typing mistake would look like a dead node.
+const SLEEP_SECONDS_MAX: f64 = 3600.0;
+
+/// Stops this worker's thread, as a slow command would, and only it.
+fn sleep(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    if args.len() != 3 {
+        return Err(wrong_use(args));
+    }
+    let seconds: f64 = std::str::from_utf8(args.get(2))
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .filter(|seconds: &f64| seconds.is_finite())
+        .unwrap_or(0.0);
+    std::thread::sleep(Duration::from_secs_f64(
+        seconds.clamp(0.0, SLEEP_SECONDS_MAX),
+    ));
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn log(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    if args.len() != 3 {
+        return Err(wrong_use(args));
+    }
+    tracing::warn!("DEBUG LOG: {}", String::from_utf8_lossy(args.get(2)));
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn set_active_expire(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    if args.len() != 3 {
+        return Err(wrong_use(args));
+    }
+    ctx.server
+        .store
+        .settings()
+        .set_active_expire(!args.is(2, "0"));
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn config_rewrite_force_all(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
+    ctx.server.config.rewrite_all().map_err(CommandError::err)?;
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn change_repl_id(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
+    ctx.server.change_replid();
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// DEBUG PROTOCOL: one reply of each type, for the tests of clients.
+fn protocol(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    if args.len() != 3 {
+        return Err(wrong_use(args));
+    }
+    let kind = args.get(2).to_ascii_lowercase();
+    let reply = &mut ctx.reply;
+    match kind.as_slice() {
+        b"string" => reply.bulk(b"Hello World"),
+        b"integer" => reply.integer(12345),
+        #[expect(
+            clippy::approx_constant,
+            reason = "the number that Redis answers, no pi"
+        )]
+        b"double" => reply.double(3.141),
+        b"bignum" => reply.big_number(b"1234567999999999999999999999999999999"),
+        b"null" => reply.null(),
+        b"array" => {
+            reply.array(3);
+            (0..3).for_each(|n| reply.integer(n));
+        }
+        b"set" => {
+            reply.set(3);
+            (0..3).for_each(|n| reply.integer(n));
+        }
+        b"map" => {
+            reply.map(3);
+            for n in 0..3 {
+                reply.integer(n);
+                reply.boolean(n == 1);
+            }
+        }
+        b"attrib" => attributed(reply),
+        b"push" => pushed(reply)?,
+        b"verbatim" => reply.verbatim(b"txt", b"This is a verbatim\nstring"),
+        b"true" => reply.boolean(true),
+        b"false" => reply.boolean(false),
+        _ => {
+            return Err(CommandError::fixed(
+                "ERR Wrong protocol type name. Please use one of the following: \
+                 string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn attributed(reply: &mut ReplyWriter<'_>) {
+    if reply.protocol == Protocol::Resp3 {
+        reply.attribute(1);
+        reply.bulk(b"key-popularity");
+        reply.array(2);
+        reply.bulk(b"key:123");
+        reply.integer(90);
+    }
+    reply.bulk(b"Some real reply following the attribute");
+}
+
+fn pushed(reply: &mut ReplyWriter<'_>) -> Result<(), CommandError> {
+    if reply.protocol == Protocol::Resp2 {
+        return Err(CommandError::fixed(
+            "ERR RESP2 is not supported by this command",
+        ));
+    }
+    reply.push(2);
+    reply.bulk(b"server-cpu-usage");
+    reply.integer(42);
+    reply.bulk(b"Some real reply following the push reply");
+    Ok(())
+}
+
+/// Keys that one hold of the gate's seat writes: the node stays responsive meanwhile.
+const POPULATE_STEP: u64 = 1000;
+
+/// DEBUG POPULATE count [prefix] [size]: keys `prefix:0` and so on, those missing. In a cluster
+/// only those of the slots that are served here, as nothing else could be read again.
+fn populate(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    if !(3..=5).contains(&args.len()) {
+        return Err(wrong_use(args));
+    }
+    let positive = |at: usize| u64::try_from(args.int(at)?).map_err(|_| CommandError::NotPositive);
+    let count = positive(2).map_err(|_| CommandError::NotPositive)?;
+    let prefix = if args.len() > 3 {
+        args.get(3).to_vec()
+    } else {
+        b"key".to_vec()
+    };
+    let size = if args.len() == 5 {
+        Some(positive(4)?)
+    } else {
+        None
+    };
+    let size = match size.map(usize::try_from) {
+        Some(Ok(size)) if size > ctx.server.config.proto_max_bulk_len() => {
+            return Err(CommandError::StringTooLong);
+        }
+        Some(size) => Some(size.map_err(|_| CommandError::NotPositive)?),
+        None => None,
+    };
+    let db = ctx.session.db;
+    ctx.in_background(move |server, reply| {
+        for step in (0..count).step_by(1000) {
+            let end = count.min(step.saturating_add(POPULATE_STEP));
+            server
+                .gate
+                .guest(|| (step..end).for_each(|n| populate_one(server, db, &prefix, n, size)));
+        }
+        reply.ok();
+        Ok(())
+    });
+    Ok(())
+}
+
+fn populate_one(server: &Server, db: u16, prefix: &[u8], n: u64, size: Option<usize>) {
+    let key = [prefix, format!(":{n}").as_bytes()].concat();
+    let mut value = format!("value:{n}").into_bytes();
+    if let Some(size) = size {
+        value.resize(size, 0);
+    }
+    let scope = Scope {
+        db,
+        now_ms: clock::unix_ms(),
+        thread: 0,
+    };
+    let mut db = Db::one(server.store.lock(Slot::of_key(&key)), scope);
+    if !db.contains(&key) {
+        db.set(&key, NewValue::encoded(&value), SetExpiry::Clear);
+    }
+}
+
+fn object(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    if args.len() != 3 {
+        return Err(wrong_use(args));
+    }
+    let key = args.get(2);
+    let scope = ctx.scope;
+    let mut db = Db::one(ctx.server.store.lock(Slot::of_key(key)), scope);
+    let entry = db.peek(key).ok_or(CommandError::NoSuchKey)?;
+    let (encoding, access) = (entry.encoding().name(), entry.access());
+    let address = std::ptr::from_ref(entry).addr();
+    let serialized = serialized_len(&entry.value());
+    let idle_s = db.peek(key).map_or(0, |_| 0);
+    ctx.reply.simple(&format!(
+        "Value at:{address:#x} refcount:1 encoding:{encoding} serializedlength:{serialized} \
+         lru:{access} lru_seconds_idle:{idle_s}",
+    ));
+    Ok(())
+}
+
+/// Bytes of the value in an RDB file, before compression.
+fn serialized_len(value: &ValueRef<'_>) -> usize {
+    match value {
+        ValueRef::Int(number) => match number {
+            -0x80..=0x7f => 2,
+            -0x8000..=0x7fff => 3,
+            -0x8000_0000..=0x7fff_ffff => 5,
+            _ => number.to_string().len() + 1,
+        },
+        ValueRef::Bytes(bytes) => {
+            let prefix = match bytes.len() {
+                0..=0x3f => 1,
+                0x40..=0x3fff => 2,
+                0x4000..=0xffff_ffff => 5,
+                _ => 9,
+            };
+            bytes.len() + prefix
+        }
+        ValueRef::Object(object) => object.memory(),
+    }
+}
+
+fn help(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
+    ctx.help(
+        "DEBUG",
+        &[
+            "CHANGE-REPL-ID",
+            "    Take a new replication ID.",
+            "CONFIG-REWRITE-FORCE-ALL",
+            "    As CONFIG REWRITE, with every directive written out.",
+            "LOG <message>",
+            "    Write a line to the server's log.",
+            "OBJECT <key>",
+            "    Tell how the value of a key is kept.",
+            "POPULATE <count> [<prefix>] [<size>]",
+            "    Create keys <prefix>:<number>, each value padded or cut to <size> bytes.",
+            "PROTOCOL <type>",
+            "    Answer with a value of this type of the protocol.",
+            "SET-ACTIVE-EXPIRE (0|1)",
+            "    Whether expired keys are removed before somebody asks for them.",
+            "SLEEP <seconds>",
+            "    Stop this connection's thread for so long.",
+        ],
+    );
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! TIME, SHUTDOWN, MONITOR, LOLWUT's plainer neighbours: the server as a whole.
+
+use slotilla_common::clock;
+
+use super::{Args, CommandError, Ctx, Handler};
+
+/// The commands of this file.
+pub(super) const HANDLERS: &[(&str, Handler)] =
+    &[("monitor", monitor), ("shutdown", shutdown), ("time", time)];
+
+fn time(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
+    let now_us = clock::unix_us();
+    ctx.reply.array(2);
+    ctx.reply.bulk((now_us / 1_000_000).to_string().as_bytes());
+    ctx.reply.bulk((now_us % 1_000_000).to_string().as_bytes());
+    Ok(())
+}
+
+fn monitor(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
+    ctx.server.clients.set_monitor(&ctx.session.client, true);
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE] [ABORT]. There is nothing to save yet, so all but ABORT
+/// stop the node at once.
+fn shutdown(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    let (mut save, mut nosave, mut abort) = (false, false, false);
+    for at in 1..args.len() {
+        if args.is(at, "nosave") {
+            nosave = true;
+        } else if args.is(at, "save") {
+            save = true;
+        } else if args.is(at, "abort") {
+            abort = true;
+        } else if !args.is(at, "now") && !args.is(at, "force") {
+            return Err(CommandError::Syntax);
+        }
+    }
+    if (abort && args.len() > 2) || (save && nosave) {
+        return Err(CommandError::Syntax);
+    }
+    if abort {
+        return Err(CommandError::fixed("ERR No shutdown in progress."));
+    }
+    tracing::warn!(
+        "User requested shutdown (client {})",
+        ctx.session.client.addr
+    );
+    ctx.server.shutdown.cancel();
+    ctx.close();
+    Ok(())
+}

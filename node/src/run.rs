@@ -1,0 +1,85 @@
+//! The whole program: from arguments to an exit code.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::process::{self, PidFile, Request, Started};
+use crate::server::start::Node;
+use slotilla_common::config::ConfigError;
+
+/// Runs a node until it is told to stop. `args` are the program's arguments without its name.
+pub fn run(args: impl Iterator<Item = String>) -> ExitCode {
+    let args: Vec<String> = args.collect();
+    let config = match Config::load(args.iter().cloned()) {
+        Ok(config) => Arc::new(config),
+        Err(faults) => return refuse(&faults),
+    };
+    if config.daemonize() {
+        match process::daemonize(args) {
+            Ok(Started::Daemon) => {}
+            Ok(Started::Parent(_)) => return ExitCode::SUCCESS,
+            Err(error) => return fail(&format!("Going into the background: {error}")),
+        }
+    }
+    let dir = config.dir();
+    if let Err(error) = std::env::set_current_dir(&dir) {
+        return fail(&format!(
+            "Changing to the directory dir = {}: {error}",
+            dir.display()
+        ));
+    }
+    let log = match process::start_log(&config) {
+        Ok(log) => log,
+        Err(error) => return fail(&error.to_string()),
+    };
+    process::start_allocator(&config);
+    process::limit_clients(&config);
+    let pid_file = PidFile::create(&config);
+    let node = match Node::start(Arc::clone(&config)) {
+        Ok(node) => node,
+        Err(error) => {
+            tracing::error!("{error}");
+            return fail(&error.to_string());
+        }
+    };
+    let shutdown = node.server.shutdown.clone();
+    let watched = process::on_signals(move |request| match request {
+        Request::Terminate | Request::Interrupt => {
+            tracing::warn!("Received a signal, shutting down");
+            shutdown.cancel();
+        }
+        Request::Reopen => {
+            if let Err(error) = log.reopen() {
+                tracing::warn!("{error}");
+            }
+        }
+    });
+    if let Err(error) = watched {
+        return fail(&format!("Watching for signals: {error}"));
+    }
+    tracing::info!("Ready to accept connections");
+    process::tell_ready(&config);
+    node.join();
+    process::tell_stopping(&config);
+    drop(pid_file);
+    tracing::warn!("Ready to exit, bye bye");
+    ExitCode::SUCCESS
+}
+
+/// All that is wrong with the configuration, in the shape that tools look for in Redis's output.
+fn refuse(faults: &[ConfigError]) -> ExitCode {
+    let mut text = String::from("\n*** FATAL CONFIG FILE ERROR (Slotilla, as Redis 7.0.15) ***\n");
+    for fault in faults {
+        text.push_str(&fault.to_string());
+        text.push('\n');
+    }
+    fail(&text)
+}
+
+fn fail(text: &str) -> ExitCode {
+    // Nobody is left to tell if standard error is gone.
+    let _written = writeln!(std::io::stderr(), "{text}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,305 @@
+//! What other threads may know of a client, and do to it.
+//!
+//! A connection belongs to one worker; its session is nobody else's business. What CLIENT LIST
+//! prints, CLIENT KILL changes and MONITOR sends goes through this shared part.
+
+use parking_lot::Mutex;
+use slotilla_common::clock;
+use slotilla_common::command::{COMMANDS, Spec};
+use slotilla_common::resp::Protocol;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{
+    AtomicBool, AtomicI64, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
+use std::task::Waker;
+
+/// One bit each of [`Client::flags`].
+pub mod flag {
+    /// Close the connection as soon as its worker notices.
+    pub const KILLED: u32 = 1;
+    /// Close it once what has been answered is sent.
+    pub const CLOSE_AFTER_REPLY: u32 = 1 << 1;
+    /// Sends every command to this client (MONITOR).
+    pub const MONITOR: u32 = 1 << 2;
+    /// Exempt from client eviction (CLIENT NO-EVICT).
+    pub const NO_EVICT: u32 = 1 << 3;
+    /// Reads from replicas are fine (READONLY).
+    pub const READONLY: u32 = 1 << 4;
+    /// Waits for something: a background result, a pause to end.
+    pub const BLOCKED: u32 = 1 << 5;
+    /// Came in through the Unix socket.
+    pub const UNIX_SOCKET: u32 = 1 << 6;
+    /// There is mail to send.
+    pub const MAIL: u32 = 1 << 7;
+}
+
+/// The shared part of one client.
+#[derive(Debug)]
+pub struct Client {
+    /// Unique in this process, ascending.
+    pub id: u64,
+    /// Peer's address, `ip:port`, or the socket's path and `:0`.
+    pub addr: Box<str>,
+    /// Our end's address.
+    pub laddr: Box<str>,
+    /// The socket's number in this process.
+    pub fd: i32,
+    /// Milliseconds since the epoch at which it connected.
+    pub connected_ms: i64,
+    /// Milliseconds since the epoch of the last bytes from it.
+    pub active_ms: AtomicI64,
+    /// Place of the last command in [`COMMANDS`]; [`u16::MAX`] before the first.
+    pub last_command: AtomicU16,
+    /// Bits of [`flag`].
+    flags: AtomicU32,
+    /// The database it has selected.
+    pub db: AtomicU16,
+    /// 3 after HELLO 3.
+    pub resp3: AtomicBool,
+    /// Bytes received but not yet executed.
+    pub input_bytes: AtomicUsize,
+    /// Bytes answered but not yet sent.
+    pub output_bytes: AtomicUsize,
+    name: Mutex<Box<[u8]>>,
+    /// What other threads want it to send; appended to its output by its worker.
+    mail: Mutex<Vec<u8>>,
+    waker: Mutex<Option<Waker>>,
+}
+
+impl Client {
+    /// The bits of [`flag`] that are set.
+    #[inline]
+    pub fn flags(&self) -> u32 {
+        self.flags.load(Ordering::Acquire)
+    }
+
+    /// Whether all bits of `flags` are set.
+    #[inline]
+    pub fn has(&self, flags: u32) -> bool {
+        self.flags() & flags == flags
+    }
+
+    /// Sets or clears bits of [`flag`].
+    pub fn set(&self, flags: u32, on: bool) {
+        if on {
+            self.flags.fetch_or(flags, Ordering::AcqRel);
+        } else {
+            self.flags.fetch_and(!flags, Ordering::AcqRel);
+        }
+    }
+
+    /// Its CLIENT SETNAME name; empty if it has none.
+    pub fn name(&self) -> Box<[u8]> {
+        self.name.lock().clone()
+    }
+
+    /// Sets the name.
+    pub fn set_name(&self, name: &[u8]) {
+        *self.name.lock() = name.into();
+    }
+
+    /// Closes the connection from any thread.
+    pub fn kill(&self) {
+        self.set(flag::KILLED, true);
+        self.wake();
+    }
+
+    /// Has its worker look at it.
+    pub fn wake(&self) {
+        let waker = self.waker.lock().clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Whom [`Client::wake`] wakes.
+    pub fn set_waker(&self, waker: &Waker) {
+        *self.waker.lock() = Some(waker.clone());
+    }
+
+    /// Sends `bytes`, whole replies or pushes, after what has been answered. At `limit` bytes of
+    /// unsent mail the client is closed instead: it does not read.
+    pub fn post(&self, bytes: &[u8], limit: usize) {
+        let fits = {
+            let mut mail = self.mail.lock();
+            let fits = mail.len().saturating_add(bytes.len()) <= limit;
+            if fits {
+                mail.extend_from_slice(bytes);
+                self.set(flag::MAIL, true);
+            }
+            fits
+        };
+        if fits {
+            self.wake();
+        } else {
+            self.kill();
+        }
+    }
+
+    /// Moves the mail to the end of `out`.
+    pub fn take_mail(&self, out: &mut Vec<u8>) {
+        let mut mail = self.mail.lock();
+        self.set(flag::MAIL, false);
+        out.append(&mut mail);
+        mail.shrink_to(0);
+    }
+
+    /// Whether it is on this machine.
+    pub fn is_local(&self) -> bool {
+        self.has(flag::UNIX_SOCKET)
+            || self.addr.starts_with("127.")
+            || self.addr.starts_with("[::1]")
+            || self.addr.starts_with("[::ffff:127.")
+    }
+
+    /// The protocol it speaks.
+    pub fn protocol(&self) -> Protocol {
+        if self.resp3.load(Ordering::Relaxed) {
+            Protocol::Resp3
+        } else {
+            Protocol::Resp2
+        }
+    }
+
+    /// The last command it sent.
+    pub fn last_command(&self) -> Option<&'static Spec> {
+        COMMANDS.get(usize::from(self.last_command.load(Ordering::Relaxed)))
+    }
+}
+
+/// What a client comes with.
+#[derive(Debug)]
+pub struct Introduction {
+    /// Peer's address.
+    pub addr: Box<str>,
+    /// Our end's address.
+    pub laddr: Box<str>,
+    /// The socket's number in this process.
+    pub fd: i32,
+    /// Came in through the Unix socket.
+    pub unix_socket: bool,
+}
+
+/// All clients of the node.
+#[derive(Debug, Default)]
+pub struct Registry {
+    clients: Mutex<BTreeMap<u64, Arc<Client>>>,
+    next_id: AtomicU64,
+    connected: AtomicUsize,
+    monitors: AtomicUsize,
+}
+
+impl Registry {
+    /// Admits a client.
+    pub fn admit(&self, introduction: Introduction) -> Arc<Client> {
+        let now = clock::unix_ms();
+        let client = Arc::new(Client {
+            id: self.next_id.fetch_add(1, Ordering::Relaxed) + 1,
+            addr: introduction.addr,
+            laddr: introduction.laddr,
+            fd: introduction.fd,
+            connected_ms: now,
+            active_ms: AtomicI64::new(now),
+            last_command: AtomicU16::new(u16::MAX),
+            flags: AtomicU32::new(if introduction.unix_socket {
+                flag::UNIX_SOCKET
+            } else {
+                0
+            }),
+            db: AtomicU16::new(0),
+            resp3: AtomicBool::new(false),
+            input_bytes: AtomicUsize::new(0),
+            output_bytes: AtomicUsize::new(0),
+            name: Mutex::default(),
+            mail: Mutex::default(),
+            waker: Mutex::new(None),
+        });
+        self.clients.lock().insert(client.id, Arc::clone(&client));
+        self.connected.fetch_add(1, Ordering::Relaxed);
+        client
+    }
+
+    /// Forgets a client whose connection is closed.
+    pub fn dismiss(&self, client: &Client) {
+        if self.clients.lock().remove(&client.id).is_some() {
+            self.connected.fetch_sub(1, Ordering::Relaxed);
+            self.set_monitor(client, false);
+        }
+    }
+
+    /// How many clients are connected.
+    pub fn connected(&self) -> usize {
+        self.connected.load(Ordering::Relaxed)
+    }
+
+    /// All clients in the order in which they came.
+    pub fn all(&self) -> Vec<Arc<Client>> {
+        self.clients.lock().values().cloned().collect()
+    }
+
+    /// The client with this id.
+    pub fn by_id(&self, id: u64) -> Option<Arc<Client>> {
+        self.clients.lock().get(&id).cloned()
+    }
+
+    /// Whether any client watches all commands: read before each one.
+    #[inline]
+    pub fn has_monitors(&self) -> bool {
+        self.monitors.load(Ordering::Relaxed) != 0
+    }
+
+    /// Makes `client` a monitor, or no longer.
+    pub fn set_monitor(&self, client: &Client, on: bool) {
+        if client.has(flag::MONITOR) != on {
+            client.set(flag::MONITOR, on);
+            if on {
+                self.monitors.fetch_add(1, Ordering::Relaxed);
+            } else {
+                self.monitors.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn introduction() -> Introduction {
+        Introduction {
+            addr: "127.0.0.1:5".into(),
+            laddr: "127.0.0.1:6".into(),
+            fd: 9,
+            unix_socket: false,
+        }
+    }
+
+    #[test]
+    fn clients_come_and_go() {
+        let registry = Registry::default();
+        let first = registry.admit(introduction());
+        let second = registry.admit(introduction());
+        assert!(first.id < second.id);
+        assert_eq!(registry.connected(), 2);
+        registry.set_monitor(&first, true);
+        assert!(registry.has_monitors());
+        registry.dismiss(&first);
+        registry.dismiss(&first);
+        assert_eq!(registry.connected(), 1);
+        assert!(!registry.has_monitors());
+        assert!(registry.by_id(first.id).is_none() && registry.by_id(second.id).is_some());
+    }
+
+    #[test]
+    fn mail_beyond_the_limit_closes_the_client() {
+        let client = Registry::default().admit(introduction());
+        client.post(b"+a\r\n", 6);
+        assert!(!client.has(flag::KILLED));
+        client.post(b"+b\r\n", 6);
+        assert!(client.has(flag::KILLED));
+        let mut out = Vec::new();
+        client.take_mail(&mut out);
+        assert_eq!(out, b"+a\r\n");
+    }
+}

@@ -1,0 +1,383 @@
+//! The shell around a session: moves bytes between a socket and it.
+//!
+//! Reads go into the worker's one input buffer and replies into its one output buffer, so an idle
+//! connection holds neither. A connection has memory of its own only for a request that has not
+//! come whole, and for replies that its socket did not take.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, ReadBuf};
+
+use super::Server;
+use super::client::{Introduction, flag};
+use super::session::{Session, Then};
+use super::socket::{Raw, Socket};
+use super::worker::{self, INPUT_BYTES, Worker};
+
+/// A connection on its way to its worker.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The socket, in non-blocking mode, not yet registered with any runtime.
+    pub socket: Raw,
+    /// Who it is.
+    pub introduction: Introduction,
+}
+
+/// Batches that one connection runs before the others have their turn.
+const BATCHES_PER_TURN: usize = 64;
+
+/// Replies that pile up before they are sent, even if more requests are at hand.
+const OUTPUT_PER_TURN: usize = 1024 * 1024;
+
+/// Serves a connection until it ends. Must run on a worker's thread.
+pub async fn serve(accepted: Accepted, open: Arc<AtomicUsize>) {
+    if let Some(Ok(connection)) = worker::with(|worker| Connection::new(worker, accepted)) {
+        connection.await;
+    }
+    open.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// What a connection waits for before it goes on with its input.
+enum Wait {
+    Nothing,
+    Background(tokio::task::JoinHandle<Vec<u8>>),
+    Pause(Pin<Box<dyn Future<Output = ()> + Send>>),
+}
+
+struct Connection {
+    server: Arc<Server>,
+    socket: Socket,
+    session: Session,
+    /// Received, but not a whole request yet, or held back while waiting.
+    pending: Vec<u8>,
+    /// Answered, but not taken by the socket yet; sent up to `sent`.
+    unsent: Vec<u8>,
+    sent: usize,
+    wait: Wait,
+    /// There may be whole requests in `pending`.
+    more: bool,
+    /// Nothing more is read; it ends once all is sent.
+    closing: bool,
+    introduced: bool,
+}
+
+/// The connection is over.
+struct Ended;
+
+/// What one step of a connection came to.
+enum Step {
+    /// Go on with the next step.
+    Go,
+    /// Let others have their turn first.
+    Yield,
+}
+
+impl Future for Connection {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let turn = worker::with(|worker| self.turn(worker, cx));
+        turn.unwrap_or(Poll::Ready(()))
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.server.clients.dismiss(&self.session.state.client);
+    }
+}
+
+impl Connection {
+    fn new(worker: &mut Worker, accepted: Accepted) -> io::Result<Self> {
+        let server = Arc::clone(&worker.server);
+        let socket = Socket::register(accepted.socket)?;
+        let client = server.clients.admit(accepted.introduction);
+        let session = Session::new(client, !server.config.has_password());
+        Ok(Self {
+            server,
+            socket,
+            session,
+            pending: Vec::new(),
+            unsent: Vec::new(),
+            sent: 0,
+            wait: Wait::Nothing,
+            more: false,
+            closing: false,
+            introduced: false,
+        })
+    }
+
+    /// Steps until there is nothing to do, or others should have their turn.
+    fn turn(&mut self, worker: &mut Worker, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.introduced {
+            self.session.state.client.set_waker(cx.waker());
+            self.introduced = true;
+        }
+        loop {
+            match ready!(self.step(worker, cx)) {
+                Ok(Step::Go) => {}
+                Ok(Step::Yield) => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Err(Ended) => return Poll::Ready(()),
+            }
+        }
+    }
+
+    /// Sends what there is, waits for what it must, runs what it has, reads: the first that
+    /// there is to do.
+    fn step(&mut self, worker: &mut Worker, cx: &mut Context<'_>) -> Poll<Result<Step, Ended>> {
+        let flags = self.session.state.client.flags();
+        if flags & flag::KILLED != 0 {
+            return Poll::Ready(Err(Ended));
+        }
+        if flags & flag::MAIL != 0 {
+            self.session.state.client.take_mail(&mut self.unsent);
+        }
+        let flushed = match self.poll_send(worker, cx) {
+            Poll::Ready(Ok(())) => true,
+            Poll::Ready(Err(ended)) => return Poll::Ready(Err(ended)),
+            Poll::Pending => false,
+        };
+        if self.closing {
+            return if flushed {
+                Poll::Ready(Err(Ended))
+            } else {
+                Poll::Pending
+            };
+        }
+        ready!(self.poll_wait(cx));
+        if self.more {
+            let mut pending = std::mem::take(&mut self.pending);
+            let consumed = self.run(worker, &pending);
+            pending.drain(..consumed);
+            if pending.is_empty() {
+                pending = Vec::new();
+            }
+            self.pending = pending;
+            return Poll::Ready(self.after_run(true));
+        }
+        self.poll_read(worker, cx)
+    }
+
+    /// Reads once and runs what came.
+    fn poll_read(
+        &mut self,
+        worker: &mut Worker,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Step, Ended>> {
+        let mut input = std::mem::take(&mut worker.input);
+        let mut buffer = ReadBuf::new(&mut input);
+        let polled = Pin::new(&mut self.socket).poll_read(cx, &mut buffer);
+        let received = buffer.filled().len();
+        let outcome = match polled {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) if received > 0 => {
+                let bytes = input.get(..received).unwrap_or_default();
+                Poll::Ready(self.receive(worker, bytes))
+            }
+            // The peer sends no more; what it asked for before, it still gets.
+            Poll::Ready(Ok(())) => {
+                self.closing = true;
+                Poll::Ready(Ok(Step::Go))
+            }
+            Poll::Ready(Err(_)) => Poll::Ready(Err(Ended)),
+        };
+        worker.input = input;
+        outcome
+    }
+
+    fn receive(&mut self, worker: &mut Worker, bytes: &[u8]) -> Result<Step, Ended> {
+        if let Some(stats) = worker.stats() {
+            stats.reads.add(1);
+            stats.input_bytes.add(bytes.len() as u64);
+        }
+        let whole_buffer = bytes.len() == INPUT_BYTES;
+        if self.pending.is_empty() {
+            let consumed = self.run(worker, bytes);
+            let rest = bytes.get(consumed..).unwrap_or_default();
+            self.pending.extend_from_slice(rest);
+        } else {
+            self.pending.extend_from_slice(bytes);
+            self.more = true;
+        }
+        self.after_run(whole_buffer)
+    }
+
+    /// Runs requests of `input` until the turn is over; gives the bytes consumed and notes in
+    /// `self` what follows.
+    fn run(&mut self, worker: &mut Worker, input: &[u8]) -> usize {
+        // Replies go behind what is still unsent, or into the worker's buffer.
+        let direct = self.unsent.is_empty();
+        let mut out = std::mem::take(if direct {
+            &mut worker.output
+        } else {
+            &mut self.unsent
+        });
+        let mut consumed = 0;
+        let mut then = Then::Again;
+        for _ in 0..BATCHES_PER_TURN {
+            let rest = input.get(consumed..).unwrap_or_default();
+            let turn = self.session.run(worker, rest, &mut out);
+            consumed += turn.consumed;
+            then = turn.then;
+            if !matches!(then, Then::Again) || out.len() > OUTPUT_PER_TURN {
+                break;
+            }
+        }
+        self.session.publish(worker.now_ms());
+        self.more = !matches!(then, Then::Read);
+        match then {
+            Then::Read | Then::Again => {}
+            Then::Close => self.closing = true,
+            Then::Background(work) => self.wait = Wait::Background(self.start_background(work)),
+            Then::Paused => {
+                let server = Arc::clone(&self.server);
+                self.wait = Wait::Pause(Box::pin(async move { server.pause.ended().await }));
+            }
+        }
+        if direct {
+            self.send_now(worker, &out);
+            worker.output = out;
+            worker.trim();
+        } else {
+            self.unsent = out;
+        }
+        consumed
+    }
+
+    fn after_run(&mut self, long: bool) -> Result<Step, Ended> {
+        let client = &self.session.state.client;
+        client
+            .input_bytes
+            .store(self.pending.len(), Ordering::Relaxed);
+        let limit = self.server.config.client_query_buffer_limit();
+        if self.pending.len() > limit {
+            tracing::warn!(
+                "Closing client id={} addr={}: it sent a request larger than \
+                 client-query-buffer-limit ({limit} bytes)",
+                client.id,
+                client.addr,
+            );
+            return Err(Ended);
+        }
+        Ok(if long { Step::Yield } else { Step::Go })
+    }
+
+    fn start_background(
+        &self,
+        work: crate::commands::Background,
+    ) -> tokio::task::JoinHandle<Vec<u8>> {
+        let server = Arc::clone(&self.server);
+        let protocol = self.session.state.protocol;
+        tokio::task::spawn_blocking(move || work.run(&server, protocol))
+    }
+
+    /// Ready when nothing stands in the way of the next request.
+    fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.wait {
+            Wait::Nothing => return Poll::Ready(()),
+            Wait::Pause(ended) => ready!(ended.as_mut().poll(cx)),
+            Wait::Background(work) => {
+                let reply = ready!(Pin::new(work).poll(cx));
+                // A panic in there has been logged; the client gets an error instead of silence.
+                let reply = reply.unwrap_or_else(|_| b"-ERR internal error\r\n".to_vec());
+                if self.session.hears() {
+                    self.unsent.extend_from_slice(&reply);
+                }
+            }
+        }
+        self.wait = Wait::Nothing;
+        self.more = true;
+        // What was answered goes out before the next step reads or runs.
+        cx.waker().wake_by_ref();
+        Poll::Ready(())
+    }
+
+    /// Sends `out` at once, as far as the socket takes it; keeps the rest.
+    fn send_now(&mut self, worker: &Worker, out: &[u8]) {
+        if out.is_empty() {
+            return;
+        }
+        let taken = match self.socket.try_write(out) {
+            Ok(taken) => {
+                if let Some(stats) = worker.stats() {
+                    stats.writes.add(1);
+                    stats.output_bytes.add(taken as u64);
+                }
+                taken
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(_) => {
+                self.session.state.client.set(flag::KILLED, true);
+                return;
+            }
+        };
+        let rest = out.get(taken..).unwrap_or_default();
+        self.unsent.extend_from_slice(rest);
+        self.note_unsent();
+    }
+
+    /// Sends what the socket did not take before.
+    fn poll_send(&mut self, worker: &Worker, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+        if self.unsent.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            let rest = self.unsent.get(self.sent..).unwrap_or_default();
+            if rest.is_empty() {
+                self.unsent = Vec::new();
+                self.sent = 0;
+                self.note_unsent();
+                return Poll::Ready(Ok(()));
+            }
+            match self.socket.try_write(rest) {
+                Ok(taken) => {
+                    self.sent += taken;
+                    if let Some(stats) = worker.stats() {
+                        stats.writes.add(1);
+                        stats.output_bytes.add(taken as u64);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.check_output_limit()?;
+                    ready!(self.socket.poll_write_ready(cx)).map_err(|_| Ended)?;
+                }
+                Err(_) => return Poll::Ready(Err(Ended)),
+            }
+        }
+    }
+
+    fn note_unsent(&self) {
+        let waiting = self.unsent.len().saturating_sub(self.sent);
+        self.session
+            .state
+            .client
+            .output_bytes
+            .store(waiting, Ordering::Relaxed);
+    }
+
+    /// A client that does not read what it asked for is closed at its limit: to stop reading
+    /// from it instead would deadlock with one that sends its whole pipeline first.
+    fn check_output_limit(&mut self) -> Result<(), Ended> {
+        let waiting = self.unsent.len().saturating_sub(self.sent);
+        self.note_unsent();
+        let limit = self.server.config.output_limit_normal();
+        if limit == 0 || waiting <= limit {
+            return Ok(());
+        }
+        let client = &self.session.state.client;
+        tracing::warn!(
+            "Closing client id={} addr={}: it left {waiting} bytes of replies unread, \
+             client-output-buffer-limit allows {limit}",
+            client.id,
+            client.addr,
+        );
+        Err(Ended)
+    }
+}

@@ -1,0 +1,384 @@
+//! From a parsed request to its reply: the checks of Redis's `processCommand`, in its order, then
+//! the locks, then the handler.
+
+use slotilla_common::command::{self, Flags, Group, KeyPositions, Spec, Unresolved};
+use slotilla_common::resp::ReplyWriter;
+use slotilla_common::slot::Slot;
+use smallvec::SmallVec;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::Server;
+use super::batch::{KeyAt, Request};
+use super::session::SessionState;
+use super::worker::Worker;
+use crate::cluster::routing::{self, Refusal, Serving, Verdict};
+use crate::commands::{After, Args, Background, CommandError, Ctx, Handler};
+use crate::store::{Db, Scope, SlotGuard};
+
+/// What follows a request.
+#[derive(Debug)]
+pub enum Flow {
+    /// The next one.
+    Next,
+    /// This one's answer comes from a background thread.
+    Background(Background),
+    /// This one has not run; it does when clients are no longer paused.
+    Postpone,
+    /// Nothing: close once the replies are sent.
+    Close,
+}
+
+/// Runs one request and appends its reply to `out`.
+pub fn run(
+    session: &mut SessionState,
+    worker: &mut Worker,
+    request: &Request,
+    args: &Args<'_>,
+    out: &mut Vec<u8>,
+) -> Flow {
+    let server = Arc::clone(&worker.server);
+    let (spec, handler) = match admit(session, &server, request, args) {
+        Ok(admitted) => admitted,
+        Err(error) => {
+            reject(session, worker, request.spec.ok(), &error, out);
+            return Flow::Next;
+        }
+    };
+    if server.pause.postpones(spec) {
+        return Flow::Postpone;
+    }
+    if let Err(error) = make_room(&server, spec, worker.scope(session.db)) {
+        reject(session, worker, Some(spec), &error, out);
+        return Flow::Next;
+    }
+    if server.clients.has_monitors() {
+        super::monitor::feed(&server, session, spec, args);
+    }
+    note_command(session, spec);
+
+    let (result, after) = execute(session, worker, &server, request, spec, handler, args, out);
+    if spec.flags.contains(Flags::DENYOOM) && server.config.maxmemory() != 0 {
+        // Enough or not: the next command of this kind will be told.
+        let _enough = server.make_room(worker.scope(session.db));
+    }
+    let flow = match (result, after) {
+        (Err(Failure::Refused(error)), _) => {
+            reject(session, worker, Some(spec), &error, out);
+            return Flow::Next;
+        }
+        (Err(Failure::Failed(error)), _) => {
+            answer_error(session, worker, &error, out);
+            Flow::Next
+        }
+        (Ok(()), After::Nothing) => Flow::Next,
+        (Ok(()), After::Close) => Flow::Close,
+        (Ok(()), After::Background(work)) => Flow::Background(work),
+        (Ok(()), After::Exclusive(work)) => {
+            let mut reply = ReplyWriter::new(out, session.protocol);
+            let seat = Some(worker.seat);
+            if let Err(error) = server
+                .gate
+                .exclusive(seat, |_| work.run(&server, &mut reply))
+            {
+                answer_error(session, worker, &error, out);
+            }
+            Flow::Next
+        }
+    };
+    // ASKING holds for one command.
+    if session.asking && spec.name != "asking" {
+        session.asking = false;
+    }
+    worker.finish_command(session, spec, args);
+    flow
+}
+
+/// Tells CLIENT LIST what the client did last.
+fn note_command(session: &SessionState, spec: &Spec) {
+    let place = u16::try_from(spec.id.index()).unwrap_or(u16::MAX);
+    session.client.last_command.store(place, Ordering::Relaxed);
+}
+
+/// Redis's checks that need no lock, in its order.
+fn admit(
+    session: &SessionState,
+    server: &Server,
+    request: &Request,
+    args: &Args<'_>,
+) -> Result<(&'static Spec, Handler), CommandError> {
+    let spec = match request.spec {
+        Ok(spec) if server.handlers.implements(spec) => spec,
+        Ok(spec) => return Err(unknown(args, spec.parent())),
+        Err(Unresolved::Command) => return Err(unknown(args, None)),
+        Err(Unresolved::Subcommand(container)) => return Err(unknown(args, Some(container))),
+    };
+    if !spec.arity_allows(args.len()) {
+        return Err(CommandError::WrongArity(spec.name));
+    }
+    // A container by itself has no handler, and its arity does not allow it either.
+    let handler = server
+        .handlers
+        .of(spec.id)
+        .ok_or(CommandError::WrongArity(spec.name))?;
+    if spec.flags.contains(Flags::PROTECTED) {
+        check_protected(session, server, spec)?;
+    }
+    if !session.authenticated
+        && !spec.flags.contains(Flags::NO_AUTH)
+        && server.config.has_password()
+    {
+        return Err(CommandError::NoAuth);
+    }
+    if server.loading() && !spec.flags.contains(Flags::LOADING) {
+        return Err(CommandError::fixed(
+            "LOADING Redis is loading the dataset in memory",
+        ));
+    }
+    Ok((spec, handler))
+}
+
+/// The error of a command that is not there, with the arguments that came along, as Redis quotes
+/// them: 128 bytes of the name, and of the arguments until 128 bytes are full.
+#[cold]
+fn unknown(args: &Args<'_>, container: Option<&'static Spec>) -> CommandError {
+    let clip = |bytes: &[u8], most: usize| {
+        String::from_utf8_lossy(bytes.get(..most).unwrap_or(bytes)).into_owned()
+    };
+    if let Some(container) = container {
+        return CommandError::unknown_subcommand(args.get(1), container.name);
+    }
+    let mut text = format!(
+        "unknown command '{}', with args beginning with: ",
+        clip(args.get(0), 128)
+    );
+    let mut quoted = String::new();
+    for arg in args.iter_from(1) {
+        if quoted.len() >= 128 {
+            break;
+        }
+        quoted.push('\'');
+        quoted.push_str(&clip(arg, 128 - quoted.len()));
+        quoted.push_str("' ");
+    }
+    text.push_str(&quoted);
+    CommandError::err(text)
+}
+
+/// DEBUG and MODULE run only when the configuration allows them to this client.
+#[cold]
+fn check_protected(
+    session: &SessionState,
+    server: &Server,
+    spec: &Spec,
+) -> Result<(), CommandError> {
+    let container = spec.parent().unwrap_or(spec).name;
+    let (directive, permission) = if container == "debug" {
+        ("enable-debug-command", server.config.debug_command())
+    } else {
+        ("enable-module-command", server.config.module_command())
+    };
+    if permission.allows(session.client.is_local()) {
+        return Ok(());
+    }
+    Err(CommandError::err(format_args!(
+        "{} command not allowed. If the {directive} option is set to \"local\", you can run it \
+         from a local connection, otherwise you need to set this option in the configuration \
+         file, and then restart the server.",
+        container.to_ascii_uppercase(),
+    )))
+}
+
+/// Evicts until a command that may add memory fits, or refuses it.
+fn make_room(server: &Server, spec: &Spec, scope: Scope) -> Result<(), CommandError> {
+    if server.config.maxmemory() == 0 || !spec.flags.contains(Flags::DENYOOM) {
+        return Ok(());
+    }
+    if server.make_room(scope) {
+        Ok(())
+    } else {
+        Err(CommandError::OutOfMemory)
+    }
+}
+
+/// Why a command gave no reply of its own.
+enum Failure {
+    /// It never ran: redirected, or its keys could not be found.
+    Refused(CommandError),
+    /// It ran and failed.
+    Failed(CommandError),
+}
+
+/// Takes the locks of the command's slots, asks whether this node serves them, runs the handler.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "what a command works on, each part its own borrow"
+)]
+fn execute(
+    session: &mut SessionState,
+    worker: &Worker,
+    server: &Arc<Server>,
+    request: &Request,
+    spec: &'static Spec,
+    handler: Handler,
+    args: &Args<'_>,
+    out: &mut Vec<u8>,
+) -> (Result<(), Failure>, After) {
+    let scope = worker.scope(session.db);
+    let db = match request.key {
+        Some(key) => one_slot(session, server, spec, key, args, scope),
+        None if !spec.keys.is_empty() => several_slots(session, server, spec, args, scope),
+        None => Ok(Db::without_keys(&server.store, scope)),
+    };
+    let db = match db {
+        Ok(db) => db,
+        Err(error) => return (Err(Failure::Refused(error)), After::Nothing),
+    };
+    let mut ctx = Ctx {
+        server,
+        reply: ReplyWriter::new(out, session.protocol),
+        session,
+        db,
+        spec,
+        now_ms: scope.now_ms,
+        scope,
+        after: After::Nothing,
+    };
+    let result = handler(&mut ctx, args).map_err(Failure::Failed);
+    (result, ctx.after)
+}
+
+/// The view of a command with one key: its slot is locked, and this node serves it.
+#[inline]
+fn one_slot<'s>(
+    session: &SessionState,
+    server: &'s Server,
+    spec: &Spec,
+    key: KeyAt,
+    args: &Args<'_>,
+    scope: Scope,
+) -> Result<Db<'s>, CommandError> {
+    let mut db = Db::one(server.store.lock(key.slot), scope);
+    db.know_hash(args.get(key.arg), key.hash);
+    if server.cluster_enabled {
+        serves(
+            session,
+            server,
+            spec,
+            key.slot,
+            &mut db,
+            &[args.get(key.arg)],
+        )?;
+    }
+    Ok(db)
+}
+
+/// The view of a command with several keys. In a cluster they must lie in one slot; a node alone
+/// locks all their slots, in ascending order.
+fn several_slots<'s>(
+    session: &SessionState,
+    server: &'s Server,
+    spec: &Spec,
+    args: &Args<'_>,
+    scope: Scope,
+) -> Result<Db<'s>, CommandError> {
+    let mut positions = KeyPositions::new();
+    // Arguments that are no request of this command: its handler says what is wrong with them.
+    if command::keys(spec, args, &mut positions).is_err() || positions.is_empty() {
+        return Ok(Db::without_keys(&server.store, scope));
+    }
+    let keys: SmallVec<[&[u8]; 8]> = positions.iter().map(|key| args.get(key.index)).collect();
+    let mut slots: SmallVec<[Slot; 8]> = keys.iter().map(|key| Slot::of_key(key)).collect();
+    let first = slots.first().copied();
+    slots.sort_unstable();
+    slots.dedup();
+    match (first, slots.as_slice()) {
+        (Some(slot), [_]) => {
+            let mut db = Db::one(server.store.lock(slot), scope);
+            if server.cluster_enabled {
+                serves(session, server, spec, slot, &mut db, &keys)?;
+            }
+            Ok(db)
+        }
+        (Some(first), _) if server.cluster_enabled => {
+            let serving = server.store.lock(first).serving();
+            Err(refuse(server, routing::cross_slot(serving), first))
+        }
+        _ => Ok(Db::many(
+            &server.store,
+            server.store.lock_many(&slots),
+            scope,
+        )),
+    }
+}
+
+/// Whether this node runs a command on `keys`, all of `slot`, the only one that `db` has locked.
+fn serves(
+    session: &SessionState,
+    server: &Server,
+    spec: &Spec,
+    slot: Slot,
+    db: &mut Db<'_>,
+    keys: &[&[u8]],
+) -> Result<(), CommandError> {
+    let request = routing::Request {
+        asking: session.asking || spec.flags.contains(Flags::ASKING),
+        readonly: session.readonly,
+        write: spec.flags.contains(Flags::WRITE),
+        several_keys: keys.len() > 1,
+        migrate: spec.name == "migrate",
+        shard_pubsub: spec.group == Group::Pubsub,
+    };
+    let serving = db
+        .guards()
+        .next()
+        .map_or_else(Serving::default, SlotGuard::serving);
+    let refusal = match routing::admit(serving, &server.cluster_health, request) {
+        Verdict::Serve => return Ok(()),
+        Verdict::Refuse(refusal) => refusal,
+        Verdict::CountKeys(direction) => {
+            let present = keys.iter().filter(|key| db.contains(key)).count();
+            match routing::open_slot(direction, present, keys.len()) {
+                Ok(()) => return Ok(()),
+                Err(refusal) => refusal,
+            }
+        }
+    };
+    Err(refuse(server, refusal, slot))
+}
+
+/// The error of a command that another node should run, or nobody can.
+#[cold]
+fn refuse(server: &Server, refusal: Refusal, slot: Slot) -> CommandError {
+    match refusal.text() {
+        Some(text) => CommandError::fixed(text),
+        None => CommandError::Redirect(server.redirect(refusal, slot)),
+    }
+}
+
+/// Answers a command that was refused before it ran.
+#[cold]
+fn reject(
+    session: &SessionState,
+    worker: &mut Worker,
+    spec: Option<&'static Spec>,
+    error: &CommandError,
+    out: &mut Vec<u8>,
+) {
+    let text = error.to_string();
+    ReplyWriter::new(out, session.protocol).error(&text);
+    worker.reject(spec, &text);
+}
+
+/// Answers a command that ran and failed.
+#[cold]
+fn answer_error(
+    session: &SessionState,
+    worker: &mut Worker,
+    error: &CommandError,
+    out: &mut Vec<u8>,
+) {
+    let text = error.to_string();
+    ReplyWriter::new(out, session.protocol).error(&text);
+    worker.fail(&text);
+}

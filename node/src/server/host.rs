@@ -1,0 +1,51 @@
+//! What the cluster thread may do to the node: tell slots what this node is to them, and drop
+//! keys that others have taken over.
+
+use slotilla_common::slot::Slot;
+use std::sync::{Arc, Weak};
+
+use super::Server;
+use crate::cluster::routing::{Condition, Serving};
+use crate::cluster::shell::Host;
+
+/// The node, as its cluster thread sees it. Weak, because the server holds the cluster's handle.
+#[derive(Debug)]
+pub struct ClusterHost(Weak<Server>);
+
+impl ClusterHost {
+    /// For this server.
+    #[must_use]
+    pub fn new(server: &Arc<Server>) -> Self {
+        Self(Arc::downgrade(server))
+    }
+}
+
+impl Host for ClusterHost {
+    fn set_serving(&self, slot: Slot, serving: Serving) {
+        if let Some(server) = self.0.upgrade() {
+            server.store.lock(slot).set_serving(serving);
+        }
+    }
+
+    fn set_condition(&self, condition: Condition) {
+        if let Some(server) = self.0.upgrade() {
+            server.cluster_health.set(condition);
+        }
+    }
+
+    fn drop_keys(&self, slots: &[Slot]) {
+        let Some(server) = self.0.upgrade() else {
+            return;
+        };
+        for slot in slots {
+            let dropped = server.gate.guest(|| server.store.flush_slot(*slot));
+            if dropped.keys() > 0 {
+                tracing::warn!(
+                    "Dropped {} keys of slot {slot}: it is another node's now",
+                    dropped.keys()
+                );
+            }
+            dropped.free_in_background(&server.store);
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! One client's conversation: bytes in, replies out. No socket, no clock, no thread.
+//!
+//! A read brings a batch of pipelined requests. They are parsed first, then the memory of their
+//! keys is prefetched, then they run one by one, all replies going to one buffer. Whatever cannot
+//! be answered at once (work for a background thread, CLIENT PAUSE) ends the batch; its worker
+//! waits and then goes on with the bytes that are left.
+
+use slotilla_common::resp::{Protocol, ProtocolError, ReplyWriter, RequestLimits, RequestParser};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::batch::{Batch, Request};
+use super::client::Client;
+use super::dispatch;
+use super::worker::Worker;
+use crate::commands::Background;
+
+/// Whether a client hears answers (CLIENT REPLY).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReplyMode {
+    /// It does.
+    #[default]
+    On,
+    /// It does not.
+    Off,
+    /// Not the one to the next command.
+    SkipNext,
+}
+
+/// What commands may read and change of their session.
+#[derive(Debug)]
+pub struct SessionState {
+    /// The part that other threads see.
+    pub client: Arc<Client>,
+    /// RESP2 until HELLO 3.
+    pub protocol: Protocol,
+    /// Has given the password, or needs none.
+    pub authenticated: bool,
+    /// The selected database.
+    pub db: u16,
+    /// ASKING was the command before this one.
+    pub asking: bool,
+    /// READONLY was said, and not READWRITE since.
+    pub readonly: bool,
+    /// CLIENT REPLY.
+    pub reply_mode: ReplyMode,
+    /// Close once the replies are sent.
+    pub closing: bool,
+}
+
+/// One client's conversation.
+#[derive(Debug)]
+pub struct Session {
+    /// What commands see.
+    pub state: SessionState,
+    parser: RequestParser,
+}
+
+/// How far a batch came.
+#[derive(Debug)]
+pub struct Turn {
+    /// Bytes of the input that are done with.
+    pub consumed: usize,
+    /// What to do next.
+    pub then: Then,
+}
+
+/// What follows a batch.
+#[derive(Debug)]
+pub enum Then {
+    /// All whole requests have run: more bytes are needed.
+    Read,
+    /// There may be more whole requests in the input.
+    Again,
+    /// Run this elsewhere, send what it answers, then go on with the input.
+    Background(Background),
+    /// Wait until clients are no longer paused, then go on with the input.
+    Paused,
+    /// Send what has been answered, then close.
+    Close,
+}
+
+impl Session {
+    /// A session of a client that has just connected.
+    #[must_use]
+    pub fn new(client: Arc<Client>, authenticated: bool) -> Self {
+        Self {
+            state: SessionState {
+                client,
+                protocol: Protocol::Resp2,
+                authenticated,
+                db: 0,
+                asking: false,
+                readonly: false,
+                reply_mode: ReplyMode::On,
+                closing: false,
+            },
+            parser: RequestParser::default(),
+        }
+    }
+
+    /// Runs the requests at the start of `input`, at most a batch of them, and appends the
+    /// replies to `out`. What is not consumed must come again, with what follows it.
+    pub fn run(&mut self, worker: &mut Worker, input: &[u8], out: &mut Vec<u8>) -> Turn {
+        let mut batch = std::mem::take(&mut worker.batch);
+        let turn = self.run_with(&mut batch, worker, input, out);
+        batch.clear();
+        worker.batch = batch;
+        turn
+    }
+
+    fn run_with(
+        &mut self,
+        batch: &mut Batch,
+        worker: &mut Worker,
+        input: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Turn {
+        let end = self.parse(batch, worker, input);
+        let server = Arc::clone(&worker.server);
+        batch.prefetch(&server.store);
+
+        server.gate.enter(worker.seat);
+        let ran = self.run_parsed(batch, worker, input, out);
+        server.gate.leave(worker.seat);
+        worker.finish_batch();
+
+        match ran {
+            Ran::All { consumed } => match end {
+                ParseEnd::Incomplete => Turn {
+                    consumed,
+                    then: Then::Read,
+                },
+                ParseEnd::Full => Turn {
+                    consumed,
+                    then: Then::Again,
+                },
+                ParseEnd::Failed(error) => {
+                    let text = format!("ERR {error}");
+                    ReplyWriter::new(out, self.state.protocol).error(&text);
+                    worker.note_error(&text);
+                    Turn {
+                        consumed,
+                        then: Then::Close,
+                    }
+                }
+            },
+            Ran::Stopped { consumed, then } => {
+                // What was parsed of the next request is parsed again from its start.
+                self.parser = RequestParser::default();
+                Turn { consumed, then }
+            }
+        }
+    }
+
+    fn parse(&mut self, batch: &mut Batch, worker: &Worker, input: &[u8]) -> ParseEnd {
+        let limits = RequestLimits {
+            max_bulk: worker.server.config.proto_max_bulk_len(),
+            authenticated: self.state.authenticated,
+            ..RequestLimits::default()
+        };
+        // What an unauthenticated client may send changes with its AUTH: one at a time.
+        let most = if self.state.authenticated {
+            Batch::MOST
+        } else {
+            1
+        };
+        let mut start = 0;
+        while batch.len() < most {
+            match batch.parse_one(
+                &mut self.parser,
+                input,
+                start,
+                &limits,
+                &worker.server.store,
+            ) {
+                Ok(Some(next)) => start = next,
+                Ok(None) => return ParseEnd::Incomplete,
+                Err(error) => return ParseEnd::Failed(error),
+            }
+        }
+        ParseEnd::Full
+    }
+
+    fn run_parsed(
+        &mut self,
+        batch: &Batch,
+        worker: &mut Worker,
+        input: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Ran {
+        worker.start_batch();
+        let mut consumed = 0;
+        for request in batch.requests() {
+            let args = batch.args(request, input);
+            let flow = if args.len() == 0 {
+                dispatch::Flow::Next
+            } else {
+                self.run_one(worker, request, &args, out)
+            };
+            match flow {
+                dispatch::Flow::Next => consumed = request.end(),
+                dispatch::Flow::Background(work) => {
+                    let then = Then::Background(work);
+                    return Ran::Stopped {
+                        consumed: request.end(),
+                        then,
+                    };
+                }
+                dispatch::Flow::Postpone => {
+                    return Ran::Stopped {
+                        consumed,
+                        then: Then::Paused,
+                    };
+                }
+                dispatch::Flow::Close => {
+                    return Ran::Stopped {
+                        consumed: request.end(),
+                        then: Then::Close,
+                    };
+                }
+            }
+            if self.state.client.flags() & super::client::flag::KILLED != 0 {
+                return Ran::Stopped {
+                    consumed,
+                    then: Then::Close,
+                };
+            }
+        }
+        Ran::All { consumed }
+    }
+
+    fn run_one(
+        &mut self,
+        worker: &mut Worker,
+        request: &Request,
+        args: &crate::commands::Args<'_>,
+        out: &mut Vec<u8>,
+    ) -> dispatch::Flow {
+        let silent_before = self.state.reply_mode;
+        let length = out.len();
+        let flow = dispatch::run(&mut self.state, worker, request, args, out);
+        if silent_before != ReplyMode::On || self.state.reply_mode == ReplyMode::Off {
+            self.silence(silent_before, length, out);
+        }
+        flow
+    }
+
+    /// Takes back the reply that CLIENT REPLY OFF or SKIP does not want.
+    #[cold]
+    fn silence(&mut self, before: ReplyMode, length: usize, out: &mut Vec<u8>) {
+        match (before, self.state.reply_mode) {
+            (ReplyMode::SkipNext, ReplyMode::SkipNext) => {
+                out.truncate(length);
+                self.state.reply_mode = ReplyMode::On;
+            }
+            // CLIENT REPLY ON answers +OK; so does nothing else while replies are off.
+            (_, ReplyMode::On) => {}
+            (_, ReplyMode::Off | ReplyMode::SkipNext) => out.truncate(length),
+        }
+    }
+
+    /// Whether the client hears the answer that comes from the background.
+    #[must_use]
+    pub fn hears(&self) -> bool {
+        self.state.reply_mode != ReplyMode::Off
+    }
+
+    /// Tells the shared part what CLIENT LIST shows of it.
+    pub fn publish(&self, now_ms: i64) {
+        let client = &self.state.client;
+        client.active_ms.store(now_ms, Ordering::Relaxed);
+        client.db.store(self.state.db, Ordering::Relaxed);
+        client
+            .resp3
+            .store(self.state.protocol == Protocol::Resp3, Ordering::Relaxed);
+    }
+}
+
+/// Why parsing stopped.
+enum ParseEnd {
+    /// At a request that is not whole yet.
+    Incomplete,
+    /// The batch is full.
+    Full,
+    /// At something that is no request.
+    Failed(ProtocolError),
+}
+
+/// How far the parsed requests were run.
+enum Ran {
+    All { consumed: usize },
+    Stopped { consumed: usize, then: Then },
+}

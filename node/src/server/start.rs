@@ -1,0 +1,229 @@
+//! Starting and stopping a node, in order.
+
+use slotilla_common::net::admin::{self, AdminServer};
+use slotilla_common::net::listen;
+use slotilla_common::{alloc, clock};
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::acceptor::{self, Listener};
+use super::client::Registry;
+use super::gate::Gate;
+use super::latency::LatencyMonitor;
+use super::pause::Pause;
+use super::slowlog::SlowLog;
+use super::stats::Stats;
+use super::{Server, cron, worker};
+use crate::cluster::routing::{Condition, Health, Serving};
+use crate::cluster::shell as cluster;
+use crate::commands::Handlers;
+use crate::config::Config;
+use crate::store::{Expirer, STEP_MS, Store};
+
+/// Why a node could not start. The text says what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A socket could not be opened.
+    #[error(transparent)]
+    Listen(#[from] listen::ListenError),
+    /// The admin port could not be served.
+    #[error(transparent)]
+    Admin(#[from] admin::AdminError),
+    /// The cluster thread could not start.
+    #[error(transparent)]
+    Cluster(#[from] cluster::StartError),
+    /// A thread or a runtime could not be made.
+    #[error("Starting a thread: {0}; raise the limit of processes (ulimit -u) or lower io-threads")]
+    Thread(#[from] io::Error),
+}
+
+/// A node that runs until it is told to stop.
+#[derive(Debug)]
+pub struct Node {
+    /// What its threads share.
+    pub server: Arc<Server>,
+    threads: Vec<JoinHandle<()>>,
+    _admin: Option<AdminServer>,
+}
+
+impl Node {
+    /// Opens the sockets, then starts the threads.
+    ///
+    /// # Errors
+    /// A socket, a file or a thread that could not be had. Threads that were started already
+    /// are told to stop.
+    pub fn start(config: Arc<Config>) -> Result<Self, StartError> {
+        let listeners = open_listeners(&config)?;
+        let server = Arc::new(Server::new(config));
+        let started = Self::start_threads(&server, listeners);
+        if started.is_err() {
+            server.shutdown.cancel();
+        }
+        started
+    }
+
+    fn start_threads(server: &Arc<Server>, listeners: Vec<Listener>) -> Result<Self, StartError> {
+        let mut threads = Vec::new();
+        if server.cluster_enabled {
+            threads.push(start_cluster(server)?);
+        }
+        let mut inboxes = Vec::new();
+        for number in 0..server.config.io_threads() {
+            let Some(seat) = server.gate.seat(number) else {
+                continue;
+            };
+            let (inbox, thread) = worker::spawn(Arc::clone(server), number, seat)?;
+            inboxes.push(inbox);
+            threads.push(thread);
+        }
+        threads.push(spawn_expirer(Arc::clone(server))?);
+        threads.push(spawn_main_loop(
+            Arc::clone(server),
+            listeners,
+            inboxes.into(),
+        )?);
+        let admin = match server.config.admin_port() {
+            0 => None,
+            port => {
+                let endpoints = Arc::new(super::admin::NodeEndpoints::new(Arc::clone(server)));
+                Some(admin::serve(&server.config.admin_bind(), port, endpoints)?)
+            }
+        };
+        Ok(Self {
+            server: Arc::clone(server),
+            threads,
+            _admin: admin,
+        })
+    }
+
+    /// Waits until the node has been told to stop and has stopped.
+    pub fn join(self) {
+        for thread in self.threads {
+            // A thread that panicked has said so in the log.
+            drop(thread.join());
+        }
+    }
+}
+
+fn start_cluster(server: &Arc<Server>) -> Result<JoinHandle<()>, StartError> {
+    let setup = cluster::Setup::from_config(&server.config, server.shutdown.clone())?;
+    let host = Arc::new(super::host::ClusterHost::new(server));
+    let (handle, thread) = cluster::start(setup, host)?;
+    // Set once, here, before any worker runs.
+    let _first = server.cluster.set(handle);
+    Ok(thread)
+}
+
+/// The thread that deletes keys whose time has come, in short steps.
+fn spawn_expirer(server: Arc<Server>) -> io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
+    std::thread::Builder::new()
+        .name("expire".to_owned())
+        .spawn(move || {
+            let mut expirer = Expirer::default();
+            let thread = server.config.io_threads();
+            runtime.block_on(async {
+                let mut timer = tokio::time::interval(std::time::Duration::from_millis(STEP_MS));
+                timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+                loop {
+                    tokio::select! {
+                        _ = timer.tick() => {}
+                        () = server.shutdown.cancelled() => return,
+                    }
+                    let now_ms = clock::unix_ms();
+                    server
+                        .gate
+                        .guest(|| expirer.step(&server.store, now_ms, thread));
+                }
+            });
+        })
+}
+
+impl Server {
+    fn new(config: Arc<Config>) -> Self {
+        let workers = config.io_threads();
+        // In a cluster a slot is served once the cluster thread has said so.
+        let serving = if config.cluster_enabled() {
+            Serving::Unassigned
+        } else {
+            Serving::Ours
+        };
+        let store = Store::new(config.databases(), serving);
+        Self {
+            slowlog: SlowLog::new(
+                config.slowlog_log_slower_than_us(),
+                config.slowlog_max_len(),
+            ),
+            latency: LatencyMonitor::new(config.latency_monitor_threshold_ms()),
+            clients: Registry::default(),
+            stats: Stats::new(workers),
+            gate: Gate::new(workers),
+            pause: Pause::default(),
+            handlers: Handlers::new(),
+            cluster_enabled: config.cluster_enabled(),
+            cluster_health: Health::new(Condition::Up),
+            shutdown: CancellationToken::new(),
+            clock: clock::Monotonic::new(),
+            run_id: random_hex(),
+            replid: parking_lot::Mutex::new(random_hex()),
+            started_ms: clock::unix_ms(),
+            startup_bytes: alloc::used_bytes() as u64,
+            cluster: OnceLock::new(),
+            store,
+            config,
+        }
+    }
+}
+
+/// 40 hex digits, as Redis names runs and replication histories.
+pub(super) fn random_hex() -> String {
+    let mut random = [0; 20];
+    fastrand::fill(&mut random);
+    slotilla_common::ids::NodeId::from_random(random).to_string()
+}
+
+fn open_listeners(config: &Config) -> Result<Vec<Listener>, StartError> {
+    let mut listeners = Vec::new();
+    if config.port() != 0 {
+        let sockets = listen::tcp(&config.bind(), config.port(), config.tcp_backlog(), "port")?;
+        listeners.extend(sockets.into_iter().map(Listener::Tcp));
+    }
+    if let Some(path) = config.unixsocket() {
+        let socket = listen::unix(&path, config.unixsocketperm(), config.tcp_backlog())?;
+        listeners.push(Listener::Unix(socket, path.display().to_string()));
+    }
+    Ok(listeners)
+}
+
+/// The thread that accepts, keeps time and hears signals.
+fn spawn_main_loop(
+    server: Arc<Server>,
+    listeners: Vec<Listener>,
+    inboxes: Arc<[worker::Inbox]>,
+) -> Result<JoinHandle<()>, StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let thread = std::thread::Builder::new()
+        .name("acceptor".to_owned())
+        .spawn(move || {
+            runtime.block_on(async {
+                for listener in listeners {
+                    let accepting =
+                        acceptor::accept(Arc::clone(&server), listener, Arc::clone(&inboxes));
+                    tokio::spawn(async move {
+                        if let Err(error) = accepting.await {
+                            tracing::error!("A listening socket is lost: {error}");
+                        }
+                    });
+                }
+                drop(inboxes);
+                cron::run(server).await;
+            });
+        })?;
+    Ok(thread)
+}

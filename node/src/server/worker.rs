@@ -1,0 +1,243 @@
+//! A worker: one thread with its own runtime, its own connections, its own buffers.
+
+use slotilla_common::clock::{self, Monotonic, Tick};
+use slotilla_common::command::{CommandId, Flags, Spec};
+use std::cell::RefCell;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::mpsc;
+
+use super::batch::Batch;
+use super::connection::{self, Accepted};
+use super::gate::SeatId;
+use super::session::SessionState;
+use super::stats::WorkerStats;
+use super::{Server, slowlog};
+use crate::commands::Args;
+use crate::store::Scope;
+
+/// What the connections of one thread share. Only one of them runs at a time.
+#[derive(Debug)]
+pub struct Worker {
+    /// The node.
+    pub server: Arc<Server>,
+    /// This thread's number.
+    pub number: usize,
+    /// Its place at the gate.
+    pub seat: SeatId,
+    /// The parsed requests of the turn.
+    pub batch: Batch,
+    /// What sockets are read into; a connection keeps only what is not a whole request yet.
+    pub input: Vec<u8>,
+    /// What replies are written into; a connection keeps only what its socket did not take.
+    pub output: Vec<u8>,
+    clock: Monotonic,
+    /// When the command before this one ended.
+    tick: Tick,
+    now_ms: i64,
+    latencies: Vec<(CommandId, u64)>,
+    failed: bool,
+}
+
+/// Bytes that one read may bring. Bounds the work of one turn.
+pub const INPUT_BYTES: usize = 64 * 1024;
+
+/// An output buffer larger than this is given back after the turn.
+const OUTPUT_KEPT_BYTES: usize = 256 * 1024;
+
+thread_local! {
+    static WORKER: RefCell<Option<Worker>> = const { RefCell::new(None) };
+}
+
+/// Lends the thread's worker to `work`; `None` on a thread that has none, or inside another loan.
+pub fn with<R>(work: impl FnOnce(&mut Worker) -> R) -> Option<R> {
+    WORKER.with(|place| place.try_borrow_mut().ok()?.as_mut().map(work))
+}
+
+impl Worker {
+    fn new(server: Arc<Server>, number: usize, seat: SeatId) -> Self {
+        let clock = server.clock.clone();
+        Self {
+            tick: clock.now(),
+            clock,
+            server,
+            number,
+            seat,
+            batch: Batch::default(),
+            input: vec![0; INPUT_BYTES],
+            output: Vec::with_capacity(INPUT_BYTES),
+            now_ms: clock::unix_ms(),
+            latencies: Vec::with_capacity(Batch::MOST),
+            failed: false,
+        }
+    }
+
+    /// This worker's counters.
+    #[must_use]
+    pub fn stats(&self) -> Option<&WorkerStats> {
+        self.server.stats.worker(self.number)
+    }
+
+    /// The time that the commands of this batch see, in milliseconds since the epoch.
+    #[must_use]
+    pub fn now_ms(&self) -> i64 {
+        self.now_ms
+    }
+
+    /// What a command's view of the keyspace needs to know.
+    #[must_use]
+    pub fn scope(&self, db: u16) -> Scope {
+        Scope {
+            db,
+            now_ms: self.now_ms,
+            thread: self.number,
+        }
+    }
+
+    /// Reads the clocks. One reading per command follows: each ends where the next starts.
+    pub fn start_batch(&mut self) {
+        self.now_ms = clock::unix_ms();
+        self.tick = self.clock.now();
+    }
+
+    /// Counts a command that has run.
+    #[inline]
+    pub fn finish_command(&mut self, session: &SessionState, spec: &'static Spec, args: &Args<'_>) {
+        let end = self.clock.now();
+        let nanos = self.clock.nanos_between(self.tick, end);
+        self.tick = end;
+        let failed = std::mem::take(&mut self.failed);
+        if let Some(stats) = self.server.stats.worker(self.number) {
+            stats.executed.add(1);
+            if let Some(command) = stats.command(spec.id) {
+                command.calls.add(1);
+                command.nanos.add(nanos);
+                if failed {
+                    command.failed.add(1);
+                }
+            }
+        }
+        self.latencies.push((spec.id, nanos));
+        if self.server.slowlog.is_slow(nanos) && !spec.flags.contains(Flags::SKIP_SLOWLOG) {
+            self.server
+                .slowlog
+                .push(slowlog::Entry::new(nanos, args, &session.client));
+        }
+    }
+
+    /// Counts a command that was refused before it ran.
+    pub fn reject(&mut self, spec: Option<&'static Spec>, text: &str) {
+        if let Some(command) = spec.and_then(|spec| self.stats()?.command(spec.id)) {
+            command.rejected.add(1);
+        }
+        self.note_error(text);
+    }
+
+    /// Counts an error of a command that ran.
+    pub fn fail(&mut self, text: &str) {
+        self.failed = true;
+        self.note_error(text);
+    }
+
+    /// Counts an error reply.
+    pub fn note_error(&self, text: &str) {
+        if let Some(stats) = self.stats() {
+            stats.error_replies.add(1);
+            if text.starts_with("MOVED ") || text.starts_with("ASK ") {
+                stats.redirects.add(1);
+            }
+        }
+        self.server.stats.count_error(text);
+    }
+
+    /// Hands the batch's latencies to the histograms.
+    pub fn finish_batch(&mut self) {
+        if self.latencies.is_empty() {
+            return;
+        }
+        if self.server.config.latency_tracking()
+            && let Some(stats) = self.server.stats.worker(self.number)
+        {
+            stats.record_latencies(&self.latencies);
+        }
+        self.latencies.clear();
+    }
+
+    /// Gives back memory that one big turn took.
+    pub fn trim(&mut self) {
+        self.output.clear();
+        if self.output.capacity() > OUTPUT_KEPT_BYTES {
+            self.output = Vec::with_capacity(INPUT_BYTES);
+        }
+    }
+}
+
+/// Where new connections are handed to a worker.
+#[derive(Debug)]
+pub struct Inbox {
+    sender: mpsc::Sender<Accepted>,
+    /// Connections it has, those on their way included.
+    pub connections: Arc<AtomicUsize>,
+}
+
+impl Inbox {
+    /// Hands over a connection; false if the worker is gone or overrun.
+    pub fn deliver(&self, accepted: Accepted) -> bool {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        let delivered = self.sender.try_send(accepted).is_ok();
+        if !delivered {
+            self.connections.fetch_sub(1, Ordering::Relaxed);
+        }
+        delivered
+    }
+}
+
+/// Connections that may wait for a worker to take them; beyond that they are refused.
+const INBOX_CONNECTIONS: usize = 1024;
+
+/// Starts worker `number`; its thread ends when the server shuts down.
+///
+/// # Errors
+/// The thread or its runtime could not be made.
+pub fn spawn(
+    server: Arc<Server>,
+    number: usize,
+    seat: SeatId,
+) -> io::Result<(Inbox, std::thread::JoinHandle<()>)> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        // Sockets are looked at after so many tasks: a batch each, so a turn stays short.
+        .event_interval(31)
+        .max_blocking_threads(2)
+        .thread_name(format!("background-{number}"))
+        .build()?;
+    let (sender, mut receiver) = mpsc::channel::<Accepted>(INBOX_CONNECTIONS);
+    let connections = Arc::new(AtomicUsize::new(0));
+    let open = Arc::clone(&connections);
+    let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+        let stop = server.shutdown.clone();
+        WORKER.with(|place| *place.borrow_mut() = Some(Worker::new(server, number, seat)));
+        runtime.block_on(async {
+            loop {
+                tokio::select! {
+                    accepted = receiver.recv() => match accepted {
+                        Some(accepted) => { tokio::spawn(connection::serve(accepted, Arc::clone(&open))); }
+                        None => break,
+                    },
+                    () = stop.cancelled() => break,
+                }
+            }
+        });
+        // Connections end here, each telling the registry; then the worker itself.
+        runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+        WORKER.with(|place| place.borrow_mut().take());
+    })?;
+    Ok((
+        Inbox {
+            sender,
+            connections,
+        },
+        thread,
+    ))
+}

@@ -1,0 +1,219 @@
+//! PING, HELLO, AUTH, SELECT, CLIENT, DEBUG and their errors: a node and a real redis-server get
+//! the same requests and must give the same replies.
+#![allow(
+    clippy::unwrap_used,
+    clippy::unreachable,
+    reason = "a test fails by panicking"
+)]
+
+use slotilla_tests::{Client, Kind, Server, Value, wait_until};
+
+const PLAIN: &[(&str, &str)] = &[("cluster-enabled", "no"), ("enable-debug-command", "yes")];
+
+fn pair(settings: &[(&str, &str)]) -> (Server, Server) {
+    (
+        Server::start(Kind::Redis, settings),
+        Server::start(Kind::Node, settings),
+    )
+}
+
+fn assert_same(lines: &[&str], settings: &[(&str, &str)]) {
+    let (redis, node) = pair(settings);
+    let (mut theirs, mut ours) = (redis.client(), node.client());
+    for line in lines {
+        let (expected, given) = (theirs.line(line), ours.line(line));
+        assert_eq!(given, expected, "{line}\nlog:\n{}", node.log());
+    }
+}
+
+#[rustfmt::skip] // Read like a script, several requests a line.
+const SIMPLE: &[&str] = &[
+    "ping", "PING hello", "ping a b", "echo x", "echo", "select 1", "select 15", "select 16",
+    "select abc", "select 99999999999", "select -1", "select 0", "foo", "foo bar baz", "auth a",
+    "auth a b", "auth a b c", "auth default b", "client getname", "client setname x",
+    "client getname", "client setname \"a b\"", "client setname \"\"", "client getname", "client",
+    "client foo", "client foo bar", "client setinfo lib-name x", "client id x", "client getredir",
+    "client trackinginfo", "client caching yes", "client unblock 999", "client unblock abc",
+    "client unblock 1 foo", "client no-evict on", "client no-evict off", "client no-evict foo",
+    "client reply foo", "client pause abc", "client pause -1", "client pause 1 foo",
+    "client pause", "client list type foo", "client list id", "client list id x",
+    "client list foo bar", "client kill foo", "client kill 1.1.1.1:1", "client kill id 0",
+    "client kill id abc", "client kill type foo", "client kill addr 1:2",
+    "client kill user nobody", "client kill skipme maybe", "client kill laddr 1:2 skipme no",
+    "client kill id 9999999", "client unpause", "client unpause x", "shutdown foo",
+    "shutdown save nosave", "shutdown abort", "time x", "monitor x", "debug", "debug nosuch",
+    "debug sleep", "debug sleep 0", "debug protocol foo", "debug protocol",
+    "debug set-active-expire 1", "debug object nokey", "debug populate x",
+    "debug populate 3 p -1", "debug log x", "reset", "get", "set a", "info a b c d nosuch",
+];
+
+#[test]
+fn simple_commands_and_their_errors() {
+    assert_same(SIMPLE, PLAIN);
+}
+
+#[test]
+fn every_type_of_reply_in_both_protocols() {
+    let kinds = "string integer double bignum null array set map attrib push verbatim true false";
+    let (redis, node) = pair(PLAIN);
+    for protocol in ["2", "3"] {
+        for kind in kinds.split(' ') {
+            // A fresh connection for each: a push and its reply are two values.
+            let raw = |server: &Server| {
+                let mut client = server.client();
+                client.call(&["hello", protocol]);
+                client.send(format!("debug protocol {kind}\r\nquit\r\n").as_bytes());
+                client.read_to_close()
+            };
+            assert_eq!(raw(&node), raw(&redis), "{kind} in RESP{protocol}");
+        }
+    }
+}
+
+#[test]
+fn hello_greets_and_refuses_as_redis_does() {
+    assert_same(
+        &[
+            "hello abc",
+            "hello 4",
+            "hello 1",
+            "hello 2 foo",
+            "hello 3 setname",
+            "hello 2 setname",
+            "hello 2 auth a",
+            "hello 3 auth default",
+            "hello 2 setname \"a b\"",
+            "hello 3 auth nobody x",
+            "hello 2 extra words here",
+        ],
+        PLAIN,
+    );
+    let (redis, node) = pair(PLAIN);
+    for line in [
+        "hello",
+        "hello 3",
+        "hello 3 setname joe",
+        "hello 2 auth default any setname x",
+    ] {
+        let greet = |server: &Server| {
+            let mut client = server.client();
+            let greeting = client.line(line);
+            let name = client.line("client getname");
+            let fields = ["server", "version", "proto", "mode", "role", "modules"];
+            (fields.map(|field| greeting.entry(field)), name)
+        };
+        assert_eq!(greet(&node), greet(&redis), "{line}");
+    }
+}
+
+#[test]
+fn nothing_but_the_password_opens_the_door() {
+    let settings = &[("cluster-enabled", "no"), ("requirepass", "secret")];
+    assert_same(
+        &[
+            "get a",
+            "ping",
+            "foo",
+            "hello 3",
+            "hello",
+            "client id",
+            "auth wrong",
+            "auth secret x",
+            "auth nobody secret",
+            "hello 3 auth default wrong",
+            "get a",
+            "auth secret",
+            "get a",
+            "reset",
+            "get a",
+            "auth default secret",
+            "ping",
+            "quit",
+        ],
+        settings,
+    );
+}
+
+#[test]
+fn replies_can_be_turned_off() {
+    let (redis, node) = pair(PLAIN);
+    let input = b"client reply off\r\nping\r\nset a b\r\nclient reply on\r\nping\r\n\
+        client reply skip\r\nping one\r\nping two\r\nclient reply skip\r\nclient reply skip\r\n\
+        ping three\r\nping four\r\nnosuch\r\nclient reply skip\r\nnosuch\r\nping five\r\nquit\r\n";
+    let talk = |server: &Server| {
+        let mut client = server.client();
+        client.send(input);
+        String::from_utf8(client.read_to_close()).unwrap()
+    };
+    assert_eq!(talk(&node), talk(&redis));
+}
+
+#[test]
+fn a_killed_client_is_gone_and_one_that_kills_itself_hears_it_first() {
+    let (_redis, node) = pair(PLAIN);
+    let (mut killer, mut victim) = (node.client(), node.client());
+    let id = victim.line("client id").integer().to_string();
+    assert_eq!(killer.call(&["client", "kill", "id", &id]).integer(), 1);
+    assert!(victim.read_to_close().is_empty());
+    let mine = killer.line("client id").integer().to_string();
+    assert_eq!(killer.call(&["client", "kill", "id", &mine]).integer(), 0);
+    killer.send(format!("client kill id {mine} skipme no\r\nping\r\n").as_bytes());
+    assert_eq!(killer.read_to_close(), b":1\r\n");
+    wait_until("both to be forgotten", || {
+        node.client().line("client list").text().lines().count() == 1
+    });
+}
+
+#[test]
+fn a_pause_holds_writes_back_until_it_ends() {
+    let (_redis, node) = pair(PLAIN);
+    let (mut boss, mut writer) = (node.client(), node.client());
+    boss.ok(&["client", "pause", "100000", "write"]);
+    assert!(writer.line("get a").is_null());
+    writer.send(b"set a 1\r\nget a\r\n");
+    assert!(boss.line("get a").is_null());
+    boss.ok(&["client", "unpause"]);
+    assert_eq!(writer.read().text(), "OK");
+    assert_eq!(writer.read().text(), "1");
+}
+
+#[test]
+fn a_monitor_sees_commands_as_redis_shows_them() {
+    let (redis, node) = pair(PLAIN);
+    let watch = |server: &Server| {
+        let (mut monitor, mut client) = (server.client(), server.client());
+        monitor.ok(&["monitor"]);
+        client.call(&[b"set".as_slice(), b"k\x00\xff\n\"", b"v \\"]);
+        client.line("auth x");
+        client.line("ping");
+        client.line("config get port");
+        client.line("select 3");
+        client.line("get k");
+        let mut lines = Vec::new();
+        while lines.len() < 4 {
+            let line = monitor.read_text_line();
+            let (_, rest) = line.split_once(" [").unwrap();
+            let (db, rest) = rest.split_once(' ').unwrap();
+            let (_, command) = rest.split_once("] ").unwrap();
+            lines.push(format!("{db} {command}"));
+        }
+        lines
+    };
+    assert_eq!(watch(&node), watch(&redis));
+}
+
+#[test]
+fn client_list_has_redis_s_fields() {
+    let (redis, node) = pair(PLAIN);
+    let fields = |client: &mut Client| {
+        let line = client.line("client info").text();
+        line.split(' ')
+            .map(|field| field.split('=').next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(fields(&mut node.client()), fields(&mut redis.client()));
+    let Value::Bulk(list) = node.client().line("client list") else {
+        unreachable!()
+    };
+    assert!(list.ends_with(b"\n"));
+}
