@@ -75,6 +75,7 @@ impl Core {
             let reached = usize::from(!node.is(failing));
             (size.saturating_add(1), reachable.saturating_add(reached))
         });
+        self.is_view_stale |= size != self.judge.size;
         self.judge.size = size;
         let is_minority = reachable < (size / 2).saturating_add(1);
         // Where nobody has slots, nobody can have taken ours meanwhile.

@@ -5,6 +5,7 @@
 
 mod args;
 mod client;
+mod cluster;
 mod connection;
 mod ctx;
 mod debug;
@@ -22,6 +23,7 @@ pub use error::CommandError;
 /// The groups of commands that this node implements.
 const GROUPS: &[&[(&str, Handler)]] = &[
     client::HANDLERS,
+    cluster::HANDLERS,
     connection::HANDLERS,
     debug::HANDLERS,
     info::HANDLERS,

@@ -1,0 +1,134 @@
+//! nodes.conf survives what happens to it, and is refused when it did not.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use slotilla_tests::{Cluster, Kind, Server, wait_for, wait_until};
+use std::time::Duration;
+
+const SETTINGS: [(&str, &str); 2] = [("cluster-enabled", "yes"), ("cluster-node-timeout", "3000")];
+
+#[test]
+fn a_node_killed_at_any_moment_knows_what_it_had_answered() {
+    let mut node = Server::start(Kind::Node, &SETTINGS);
+    let id = node.client().call(&["CLUSTER", "MYID"]).text();
+    for round in 0..8 {
+        let slot = round.to_string();
+        node.client().ok(&["CLUSTER", "ADDSLOTS", &slot]);
+        node.kill();
+        node = node.restart();
+        let nodes = node.client().call(&["CLUSTER", "NODES"]).text();
+        assert!(nodes.starts_with(&id), "{nodes}");
+        let slots = match round {
+            0 => " 0\n".to_owned(),
+            last => format!(" 0-{last}\n"),
+        };
+        assert!(nodes.ends_with(&slots), "round {round}: {nodes}");
+    }
+    let bumped = node.client().call(&["CLUSTER", "BUMPEPOCH"]).text();
+    assert_eq!(bumped, "BUMPED 1");
+    node.kill();
+    let node = node.restart();
+    assert_eq!(
+        node.client().call(&["CLUSTER", "BUMPEPOCH"]).text(),
+        "STILL 1"
+    );
+}
+
+#[test]
+fn a_cluster_comes_back_from_its_files_alone() {
+    let mut cluster = Cluster::start(Kind::Node, 3);
+    for node in &mut cluster.nodes {
+        node.kill();
+    }
+    let nodes = std::mem::take(&mut cluster.nodes);
+    cluster.nodes = nodes.into_iter().map(Server::restart).collect();
+    cluster.wait_ok();
+}
+
+#[test]
+fn a_damaged_file_stops_the_start_with_file_line_and_remedy() {
+    let id = "1234567890123456789012345678901234567890";
+    let good = format!(
+        "{id} 127.0.0.1:1@10001 myself,master - 0 0 1 connected 0-5\nvars currentEpoch 1 lastVoteEpoch 0\n"
+    );
+    let cases = [
+        (good[..good.len() - 45].to_owned(), "line 1", "cut short"),
+        (
+            good.replace("0-5", "0-99999"),
+            "line 1",
+            "\"99999\" is not a slot",
+        ),
+        (good.replace("myself,", ""), "line 2", "myself"),
+        ("\u{0}\u{1}\u{2}".to_owned(), "line 1", "at least 8 fields"),
+    ];
+    for (text, line, fault) in cases {
+        let dir = tempfile::TempDir::new().unwrap();
+        let path = dir.path().join("nodes.conf");
+        std::fs::write(&path, &text).unwrap();
+        let dir_text = dir.path().to_string_lossy().into_owned();
+        let settings = [&SETTINGS[..], &[("dir", &dir_text)]].concat();
+        let mut node = Server::start_unready(Kind::Node, &settings);
+        let status = node.process().wait_exit(Duration::from_secs(20));
+        assert!(!status.success());
+        let log = node.log();
+        for part in ["nodes.conf", line, fault, "Restore the file from a copy"] {
+            assert!(log.contains(part), "{part} is not in {log}");
+        }
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            text,
+            "left as it was"
+        );
+    }
+}
+
+#[test]
+fn two_nodes_of_any_make_do_not_share_a_file() {
+    let first = Server::start(Kind::Node, &SETTINGS);
+    let dir = first.dir().to_string_lossy().into_owned();
+    for kind in [Kind::Node, Kind::Redis] {
+        let settings = [&SETTINGS[..], &[("dir", &dir)]].concat();
+        let mut second = Server::start_unready(kind, &settings);
+        let status = second.process().wait_exit(Duration::from_secs(20));
+        assert!(!status.success(), "{kind:?}");
+    }
+    first.client().ok(&["CLUSTER", "ADDSLOTS", "1"]);
+    let redis = Server::start(Kind::Redis, &SETTINGS);
+    let dir = redis.dir().to_string_lossy().into_owned();
+    let settings = [&SETTINGS[..], &[("dir", &dir)]].concat();
+    let mut second = Server::start_unready(Kind::Node, &settings);
+    second.process().wait_exit(Duration::from_secs(20));
+    assert!(
+        second.log().contains("in use by another node"),
+        "{}",
+        second.log()
+    );
+}
+
+#[test]
+fn a_disk_that_takes_nothing_is_told_to_who_changes_something() {
+    let node = Server::start(Kind::Node, &SETTINGS);
+    let mut client = node.client();
+    // A directory in the place of the temporary file.
+    let obstacle = node.dir().join("nodes.conf.tmp");
+    std::fs::create_dir(&obstacle).unwrap();
+    let reply = client.call(&["CLUSTER", "ADDSLOTS", "7"]);
+    let text = reply.error().unwrap();
+    assert!(
+        text.starts_with("ERR error saving the cluster node config: "),
+        "{text}"
+    );
+    assert_eq!(client.call(&["PING"]).text(), "PONG");
+    std::fs::remove_dir(&obstacle).unwrap();
+    wait_for("the claim is on disk", Duration::from_secs(10), || {
+        let file = std::fs::read_to_string(node.dir().join("nodes.conf")).unwrap();
+        file.contains(" connected 7\n").then_some(())
+    });
+    client.ok(&["CLUSTER", "SAVECONFIG"]);
+    wait_until("nothing is left behind", || !obstacle.exists());
+}
