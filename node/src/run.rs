@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use crate::config::Config;
+use crate::config::{Config, fatal_text};
 use crate::process::{self, PidFile, Request, Started};
 use crate::server::start::Node;
 use slotilla_common::config::ConfigError;
@@ -70,12 +70,7 @@ pub fn run(args: impl Iterator<Item = String>) -> ExitCode {
 
 /// All that is wrong with the configuration, in the shape that tools look for in Redis's output.
 fn refuse(faults: &[ConfigError]) -> ExitCode {
-    let mut text = String::from("\n*** FATAL CONFIG FILE ERROR (Slotilla, as Redis 7.0.15) ***\n");
-    for fault in faults {
-        text.push_str(&fault.to_string());
-        text.push('\n');
-    }
-    fail(&text)
+    fail(&fatal_text(faults))
 }
 
 fn fail(text: &str) -> ExitCode {

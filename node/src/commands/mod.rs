@@ -6,6 +6,7 @@
 mod args;
 mod client;
 mod cluster;
+mod config;
 mod connection;
 mod ctx;
 mod debug;
@@ -24,6 +25,7 @@ pub use error::CommandError;
 const GROUPS: &[&[(&str, Handler)]] = &[
     client::HANDLERS,
     cluster::HANDLERS,
+    config::HANDLERS,
     connection::HANDLERS,
     debug::HANDLERS,
     info::HANDLERS,

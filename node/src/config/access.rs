@@ -79,6 +79,8 @@ numbers! {
     maxmemory: Maxmemory as usize;
     /// `maxmemory-samples`.
     maxmemory_samples: MaxmemorySamples as u32;
+    /// `maxmemory-eviction-tenacity`, 0 to 100.
+    maxmemory_eviction_tenacity: MaxmemoryEvictionTenacity as u32;
     /// `lfu-log-factor`.
     lfu_log_factor: LfuLogFactor as u32;
     /// `lfu-decay-time`, in minutes.

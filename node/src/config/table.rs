@@ -197,8 +197,8 @@ directives! {
         "What to evict at maxmemory: noeviction refuses writes; the others choose among all keys or those with an expiry, by last use (lru), frequency (lfu), chance (random) or nearness of their expiry (ttl).";
     MaxmemorySamples, "maxmemory-samples", None, int(1, 2_147_483_647, Unit::Count), "5", MUTABLE, Now,
         "Keys compared for each eviction: more is closer to exact, and slower.";
-    MaxmemoryEvictionTenacity, "maxmemory-eviction-tenacity", None, int(0, 100, Unit::Count), "10", MUTABLE, Never,
-        "How hard to evict when writes outrun it; here it always evicts until the write fits.";
+    MaxmemoryEvictionTenacity, "maxmemory-eviction-tenacity", None, int(0, 100, Unit::Count), "10", MUTABLE, Now,
+        "How long one command may take to make room for itself: 10 is half a millisecond, 100 without end.";
     LfuLogFactor, "lfu-log-factor", None, int(0, 2_147_483_647, Unit::Count), "10", MUTABLE, Now,
         "How many uses it takes to count up in the lfu policies.";
     LfuDecayTime, "lfu-decay-time", None, int(0, 2_147_483_647, Unit::Minutes), "1", MUTABLE, Now,

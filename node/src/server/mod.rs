@@ -20,6 +20,7 @@ pub mod latency;
 pub mod machine;
 pub mod monitor;
 pub mod pause;
+pub mod reconfigure;
 pub mod session;
 pub mod slowlog;
 pub mod socket;

@@ -57,6 +57,7 @@ impl Node {
     pub fn start(config: Arc<Config>) -> Result<Self, StartError> {
         let listeners = open_listeners(&config)?;
         let server = Arc::new(Server::new(config));
+        super::reconfigure::follow(&server);
         let started = Self::start_threads(&server, listeners);
         if started.is_err() {
             server.shutdown.cancel();
