@@ -55,7 +55,9 @@ impl Condition {
                 b"lt" => &mut condition.lt,
                 _ => {
                     let option = String::from_utf8_lossy(option);
-                    return Err(CommandError::err(format_args!("Unsupported option {option}")));
+                    return Err(CommandError::err(format_args!(
+                        "Unsupported option {option}"
+                    )));
                 }
             };
             *place = true;
@@ -95,8 +97,10 @@ fn set_expiry(
         .checked_mul(unit_ms)
         .and_then(|ms| ms.checked_add(base_ms))
         .ok_or(CommandError::InvalidExpire(ctx.spec.name))?;
-    let allowed =
-        ctx.db.find(key).is_some_and(|entry| condition.allows(entry.expiry(), when));
+    let allowed = ctx
+        .db
+        .find(key)
+        .is_some_and(|entry| condition.allows(entry.expiry(), when));
     if allowed {
         if when <= ctx.now_ms {
             ctx.db.remove(key);

@@ -29,7 +29,9 @@ fn incrby(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
 
 fn decrby(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     let by = args.int(2)?;
-    let by = by.checked_neg().ok_or(CommandError::DecrementWouldOverflow)?;
+    let by = by
+        .checked_neg()
+        .ok_or(CommandError::DecrementWouldOverflow)?;
     add(ctx, args.get(1), by)
 }
 
@@ -51,9 +53,7 @@ fn incrbyfloat(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     let mut digits = Digits::default();
     let old = match ctx.db.find(key).map(|entry| entry.value()) {
         None => Some(LongDouble::ZERO),
-        Some(value) => {
-            LongDouble::parse(value.text(&mut digits).ok_or(CommandError::WrongType)?)
-        }
+        Some(value) => LongDouble::parse(value.text(&mut digits).ok_or(CommandError::WrongType)?),
     };
     let by = LongDouble::parse(args.get(2));
     let (Some(old), Some(by)) = (old, by) else {
@@ -65,7 +65,8 @@ fn incrbyfloat(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     }
     let text = sum.to_decimal();
     // Never as an integer, even if it is one: OBJECT ENCODING tells.
-    ctx.db.set(key, NewValue::Bytes(text.as_bytes()), SetExpiry::Keep);
+    ctx.db
+        .set(key, NewValue::Bytes(text.as_bytes()), SetExpiry::Keep);
     ctx.reply.bulk(text.as_bytes());
     Ok(())
 }

@@ -27,13 +27,19 @@ fn del(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
 }
 
 fn exists(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    let found = args.iter_from(1).filter(|key| ctx.db.look(key).is_some()).count();
+    let found = args
+        .iter_from(1)
+        .filter(|key| ctx.db.look(key).is_some())
+        .count();
     ctx.reply.integer(found as i64);
     Ok(())
 }
 
 fn touch(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    let found = args.iter_from(1).filter(|key| ctx.db.read(key).is_some()).count();
+    let found = args
+        .iter_from(1)
+        .filter(|key| ctx.db.read(key).is_some())
+        .count();
     ctx.reply.integer(found as i64);
     Ok(())
 }
@@ -95,7 +101,9 @@ fn database(ctx: &Ctx<'_>, text: &[u8]) -> Result<u16, CommandError> {
 
 fn move_key(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     if ctx.server.config.cluster_enabled() {
-        return Err(CommandError::fixed("ERR MOVE is not allowed in cluster mode"));
+        return Err(CommandError::fixed(
+            "ERR MOVE is not allowed in cluster mode",
+        ));
     }
     let key = args.get(1);
     let to = database(ctx, args.get(2))?;
@@ -150,7 +158,9 @@ fn randomkey(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
 
 fn swapdb(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     if ctx.server.config.cluster_enabled() {
-        return Err(CommandError::fixed("ERR SWAPDB is not allowed in cluster mode"));
+        return Err(CommandError::fixed(
+            "ERR SWAPDB is not allowed in cluster mode",
+        ));
     }
     let number = |at: usize, invalid: &'static str| {
         parse_i64(args.get(at))

@@ -225,16 +225,8 @@ mod tests {
         let steps = Steps::of(a, b);
         assert_eq!(steps.len, 6);
         let runs = steps.runs(a, b);
-        let text = Run {
-            a: 4,
-            b: 5,
-            len: 4,
-        };
-        let my = Run {
-            a: 2,
-            b: 0,
-            len: 2,
-        };
+        let text = Run { a: 4, b: 5, len: 4 };
+        let my = Run { a: 2, b: 0, len: 2 };
         assert_eq!(runs, [text, my]);
     }
 

@@ -19,7 +19,10 @@ enum Kind {
     Infinite,
     NotANumber,
     /// mantissa × 2^exponent; the mantissa's highest bit is set, or the exponent is the least.
-    Finite { mantissa: u64, exponent: i32 },
+    Finite {
+        mantissa: u64,
+        exponent: i32,
+    },
 }
 
 /// Of the least positive number.
@@ -138,7 +141,10 @@ impl LongDouble {
                 123.. => 0,
                 _ => half_even(scaled, places),
             };
-            (Big::from(whole + u64::from(digits == SCALE)), digits % SCALE)
+            (
+                Big::from(whole + u64::from(digits == SCALE)),
+                digits % SCALE,
+            )
         };
         let mut text = whole.to_string();
         if fraction != 0 {
@@ -175,7 +181,10 @@ fn round(number: u128, exponent: i32, more: bool) -> Kind {
             0..=127 => half_even(number | u128::from(more), places),
             _ => 0,
         };
-        (rounded, exponent.saturating_add(i32::try_from(drop).unwrap_or(i32::MAX)))
+        (
+            rounded,
+            exponent.saturating_add(i32::try_from(drop).unwrap_or(i32::MAX)),
+        )
     } else {
         // Left to right: as far as the highest bit or the least exponent allows.
         let places = (-drop).clamp(0, 127) as u32;
@@ -353,8 +362,23 @@ mod tests {
     #[test]
     fn what_strtold_refuses_is_refused() {
         for text in [
-            "", " 1", "1 ", "nan", "-nan", "abc", "1e", "1e+", "0x", "--1", "1.2.3", ".", "1e5000",
-            "1e-6000", "1_0", "0x1p", "0x1p20000",
+            "",
+            " 1",
+            "1 ",
+            "nan",
+            "-nan",
+            "abc",
+            "1e",
+            "1e+",
+            "0x",
+            "--1",
+            "1.2.3",
+            ".",
+            "1e5000",
+            "1e-6000",
+            "1_0",
+            "0x1p",
+            "0x1p20000",
         ] {
             assert_eq!(LongDouble::parse(text.as_bytes()), None, "{text:?}");
         }

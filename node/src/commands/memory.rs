@@ -143,7 +143,10 @@ impl Figure {
                 reply.bulk(b"overhead.hashtable.main");
                 reply.integer(signed(*bytes));
                 // Expiries stand in the entries, and the tables are by slot to begin with.
-                for none in ["overhead.hashtable.expires", "overhead.hashtable.slot-to-keys"] {
+                for none in [
+                    "overhead.hashtable.expires",
+                    "overhead.hashtable.slot-to-keys",
+                ] {
                     reply.bulk(none.as_bytes());
                     reply.integer(0);
                 }
@@ -182,7 +185,10 @@ fn shares(fields: &mut Fields, picture: &Picture) {
         ("keys.bytes-per-key", Figure::bytes(per_key)),
         ("dataset.bytes", Figure::bytes(picture.entries)),
         ("dataset.percentage", percent(of_dataset)),
-        ("peak.percentage", percent(ratio(picture.used, picture.peak))),
+        (
+            "peak.percentage",
+            percent(ratio(picture.used, picture.peak)),
+        ),
     ] {
         fields.push((name.to_owned(), figure));
     }
@@ -203,10 +209,16 @@ fn allocator(fields: &mut Fields, picture: &Picture) {
         ("rss-overhead", picture.resident, heap.resident),
     ] {
         fields.push((format!("{name}.ratio"), Figure::Ratio(ratio(large, small))));
-        fields.push((format!("{name}.bytes"), Figure::Number(difference(large, small))));
+        fields.push((
+            format!("{name}.bytes"),
+            Figure::Number(difference(large, small)),
+        ));
     }
     let (resident, used) = (picture.resident, picture.used);
-    fields.push(("fragmentation".to_owned(), Figure::Ratio(ratio(resident, used))));
+    fields.push((
+        "fragmentation".to_owned(),
+        Figure::Ratio(ratio(resident, used)),
+    ));
     let bytes = Figure::Number(difference(resident, used));
     fields.push(("fragmentation.bytes".to_owned(), bytes));
 }
@@ -267,7 +279,10 @@ fn diagnosis(picture: &Picture) -> String {
     if findings.is_empty() {
         return "Nothing stands out.\n".to_owned();
     }
-    findings.iter().map(|finding| format!("* {finding}\n")).collect()
+    findings
+        .iter()
+        .map(|finding| format!("* {finding}\n"))
+        .collect()
 }
 
 fn help(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {

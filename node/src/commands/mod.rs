@@ -11,8 +11,19 @@ mod connection;
 mod ctx;
 mod debug;
 mod error;
+mod expire;
+mod flush;
+mod incr;
 pub(crate) mod info;
+mod key;
+mod lcs;
+mod long_double;
+mod memory;
+mod object;
+mod scan;
 mod server;
+mod string;
+mod string_range;
 
 use slotilla_common::command::{COMMANDS, CommandId, Spec};
 use std::collections::HashMap;
@@ -28,8 +39,18 @@ const GROUPS: &[&[(&str, Handler)]] = &[
     config::HANDLERS,
     connection::HANDLERS,
     debug::HANDLERS,
+    expire::HANDLERS,
+    flush::HANDLERS,
+    incr::HANDLERS,
     info::HANDLERS,
+    key::HANDLERS,
+    lcs::HANDLERS,
+    memory::HANDLERS,
+    object::HANDLERS,
+    scan::HANDLERS,
     server::HANDLERS,
+    string::HANDLERS,
+    string_range::HANDLERS,
 ];
 
 /// The handler of each command, by [`CommandId`].

@@ -27,8 +27,7 @@ fn encoding(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
 
 fn refcount(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     let policy = ctx.server.store.settings().policy();
-    let shares =
-        ctx.server.config.maxmemory() == 0 || !(policy.is_lru() || policy.is_lfu());
+    let shares = ctx.server.config.maxmemory() == 0 || !(policy.is_lru() || policy.is_lfu());
     match ctx.db.look(args.get(2)).map(|entry| entry.value()) {
         Some(ValueRef::Int(0..SHARED_BELOW)) if shares => ctx.reply.integer(SHARED),
         Some(_) => ctx.reply.integer(1),

@@ -41,9 +41,8 @@ impl Filter {
     }
 
     fn fits(&self, entry: &Entry) -> bool {
-        let name_fits = |name: &Vec<u8>| {
-            name.eq_ignore_ascii_case(entry.value().type_name().as_bytes())
-        };
+        let name_fits =
+            |name: &Vec<u8>| name.eq_ignore_ascii_case(entry.value().type_name().as_bytes());
         self.type_name.as_ref().is_none_or(name_fits)
             && self
                 .pattern
@@ -97,7 +96,9 @@ fn keys(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
                 found.push(entry.key(), protocol);
             }
         };
-        scan_all(visit, |cursor, visit| scan_as_guest(server, scope, cursor, BACKGROUND_STEP, visit));
+        scan_all(visit, |cursor, visit| {
+            scan_as_guest(server, scope, cursor, BACKGROUND_STEP, visit)
+        });
         found.reply(reply);
         Ok(())
     });
@@ -123,7 +124,9 @@ fn scan_as_guest(
     count: usize,
     visit: &mut impl FnMut(&Entry),
 ) -> u64 {
-    server.gate.guest(|| server.store.scan(scope, cursor, count, visit))
+    server
+        .gate
+        .guest(|| server.store.scan(scope, cursor, count, visit))
 }
 
 fn scan(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {

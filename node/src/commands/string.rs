@@ -47,7 +47,11 @@ fn getdel(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
 
 fn getset(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     reply_string(&mut ctx.reply, ctx.db.read(args.get(1)))?;
-    ctx.db.set(args.get(1), NewValue::encoded(args.get(2)), SetExpiry::Clear);
+    ctx.db.set(
+        args.get(1),
+        NewValue::encoded(args.get(2)),
+        SetExpiry::Clear,
+    );
     Ok(())
 }
 
@@ -80,7 +84,11 @@ fn mset(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
 
 fn msetnx(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     check_pairs(ctx, args)?;
-    if args.iter_from(1).step_by(2).any(|key| ctx.db.find(key).is_some()) {
+    if args
+        .iter_from(1)
+        .step_by(2)
+        .any(|key| ctx.db.find(key).is_some())
+    {
         ctx.reply.integer(0);
         return Ok(());
     }
@@ -108,7 +116,11 @@ fn set_pairs(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
 fn setnx(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     let absent = ctx.db.find(args.get(1)).is_none();
     if absent {
-        ctx.db.set(args.get(1), NewValue::encoded(args.get(2)), SetExpiry::Clear);
+        ctx.db.set(
+            args.get(1),
+            NewValue::encoded(args.get(2)),
+            SetExpiry::Clear,
+        );
     }
     ctx.reply.integer(i64::from(absent));
     Ok(())
@@ -129,7 +141,11 @@ fn set_expiring(ctx: &mut Ctx<'_>, args: &Args<'_>, unit: Unit) -> Result<(), Co
         relative: true,
     };
     let expiry = time.parse(ctx, args)?;
-    ctx.db.set(args.get(1), NewValue::encoded(args.get(3)), SetExpiry::At(expiry));
+    ctx.db.set(
+        args.get(1),
+        NewValue::encoded(args.get(3)),
+        SetExpiry::At(expiry),
+    );
     ctx.reply.ok();
     Ok(())
 }

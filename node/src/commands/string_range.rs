@@ -97,7 +97,13 @@ fn range(text: &[u8], start: i64, end: i64) -> &[u8] {
     if start < 0 && end < 0 && start > end {
         return b"";
     }
-    let clamp = |at: i64| if at < 0 { (at.saturating_add(len)).max(0) } else { at };
+    let clamp = |at: i64| {
+        if at < 0 {
+            (at.saturating_add(len)).max(0)
+        } else {
+            at
+        }
+    };
     let (start, end) = (clamp(start), clamp(end).min(len - 1));
     let index = |at: i64| usize::try_from(at).unwrap_or(usize::MAX);
     if start > end {
@@ -125,7 +131,11 @@ mod tests {
             (i64::MIN, i64::MAX, b"This is a string"),
         ];
         for (start, end, expected) in cases {
-            assert_eq!(range(b"This is a string", *start, *end), *expected, "{start} {end}");
+            assert_eq!(
+                range(b"This is a string", *start, *end),
+                *expected,
+                "{start} {end}"
+            );
         }
         assert_eq!(range(b"", 0, -1), b"");
         assert_eq!(range(b"", 0, 0), b"");

@@ -95,11 +95,12 @@ impl Server {
         false
     }
 
-    /// Evicts keys until used memory is within `maxmemory`. False if it is not, and nothing more
-    /// may be evicted. Must not be called with a slot locked.
+    /// Evicts keys until used memory is within `maxmemory`, or for as long as
+    /// `maxmemory-eviction-tenacity` allows. False if nothing more may be evicted. Must not be
+    /// called with a slot locked.
     #[must_use]
     pub fn make_room(&self, scope: Scope) -> bool {
-        self.store.make_room(scope, || self.excess_bytes()) == Room::Enough
+        self.store.make_room(scope, || self.excess_bytes()) != Room::NoVictim
     }
 
     /// How many bytes are used beyond `maxmemory`. What only waits to be freed does not count.

@@ -100,7 +100,9 @@ impl Big {
 
     fn at_least(&self, other: &Self) -> bool {
         let order = self.0.len().cmp(&other.0.len());
-        order.then_with(|| self.0.iter().rev().cmp(other.0.iter().rev())).is_ge()
+        order
+            .then_with(|| self.0.iter().rev().cmp(other.0.iter().rev()))
+            .is_ge()
     }
 
     /// Takes away `other`, which is no larger.
@@ -155,7 +157,10 @@ impl fmt::Display for Big {
             chunks.push(rest);
         }
         write!(f, "{}", chunks.pop().unwrap_or(0))?;
-        chunks.iter().rev().try_for_each(|chunk| write!(f, "{chunk:09}"))
+        chunks
+            .iter()
+            .rev()
+            .try_for_each(|chunk| write!(f, "{chunk:09}"))
     }
 }
 
@@ -183,8 +188,14 @@ mod tests {
 
     #[test]
     fn powers_and_bases() {
-        assert_eq!(Big::power_of_ten(30).to_string(), format!("1{}", "0".repeat(30)));
-        assert_eq!(Big::from_hexadecimal(b"deadbeefdeadbeef"), Big::from(0xdead_beef_dead_beef));
+        assert_eq!(
+            Big::power_of_ten(30).to_string(),
+            format!("1{}", "0".repeat(30))
+        );
+        assert_eq!(
+            Big::from_hexadecimal(b"deadbeefdeadbeef"),
+            Big::from(0xdead_beef_dead_beef)
+        );
         assert_eq!(Big::from(0).to_string(), "0");
     }
 }
