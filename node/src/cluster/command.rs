@@ -148,7 +148,7 @@ impl Core {
             if let Some(me) = self.nodes.get_mut(self.myself) {
                 me.config_epoch = 0;
             }
-            tracing::info!(%old, new = %id, "node reset hard, under a new name");
+            tracing::info!(%old, new = %id, "Node reset hard, under a new name");
         }
         // Links of peers stay open, but whose they are is to be learned anew.
         self.slots_changed()

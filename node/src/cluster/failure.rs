@@ -20,7 +20,7 @@ impl Core {
     pub(super) fn suspect(&mut self, key: NodeKey) {
         let known = NodeFlags::PFAIL.with(NodeFlags::FAIL);
         if let Some(node) = self.nodes.get_mut(key).filter(|node| !node.is(known)) {
-            tracing::info!(node = %node.id, "node possibly failing");
+            tracing::info!(node = %node.id, "Node possibly failing");
             node.flags.set(NodeFlags::PFAIL);
             self.is_topology_stale = true;
             self.agree_on_failure(key);
@@ -61,6 +61,20 @@ impl Core {
         node.fail_reports.len()
     }
 
+    /// Reports that are not repeated lose their worth, and CLUSTER COUNT-FAILURE-REPORTS shows it.
+    pub(super) fn drop_old_reports(&mut self) {
+        for key in self.nodes.keys() {
+            if self
+                .nodes
+                .get(key)
+                .is_some_and(|node| !node.fail_reports.is_empty())
+            {
+                self.count_reports(key);
+                self.is_view_stale = true;
+            }
+        }
+    }
+
     /// Marks a suspect as failing, and tells all, if a majority suspects it.
     fn agree_on_failure(&mut self, key: NodeKey) {
         let is_suspect = self
@@ -78,7 +92,7 @@ impl Core {
         let Some(id) = self.nodes.get(key).map(|node| node.id) else {
             return;
         };
-        tracing::warn!(node = %id, "node failing, by agreement of a majority");
+        tracing::warn!(node = %id, "Node failing, by agreement of a majority");
         self.mark_failing(key);
         self.broadcast(Body::Fail(id));
     }
@@ -95,7 +109,7 @@ impl Core {
         if let Some(key) = self.nodes.key_of(id)
             && self.nodes.get(key).is_some_and(|node| !node.is(settled))
         {
-            tracing::warn!(node = %id, "node failing, by another's word");
+            tracing::warn!(node = %id, "Node failing, by another's word");
             self.mark_failing(key);
         }
     }
@@ -125,7 +139,7 @@ impl Core {
         } else if node.is(NodeFlags::FAIL) && (!node.is_voter() || failing_ms > undo_ms) {
             // A primary with slots is given time to be replaced first: its replicas may be
             // standing for election.
-            tracing::info!(node = %node.id, "node is back");
+            tracing::info!(node = %node.id, "Node is back");
             node.flags.clear(NodeFlags::FAIL);
         } else {
             return;

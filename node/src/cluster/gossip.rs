@@ -181,7 +181,7 @@ impl Core {
         } else {
             flags
         };
-        tracing::info!(node = %entry.node, ip = %address.ip, port = address.port, "node learned by gossip");
+        tracing::info!(node = %entry.node, ip = %address.ip, port = address.port, "Node learned by gossip");
         self.nodes
             .insert(Node::new(entry.node, flags, address, self.now_ms));
         self.is_topology_stale = true;

@@ -5,35 +5,26 @@ use super::routing::Condition;
 use super::state::Core;
 use slotilla_common::bus::NodeFlags;
 
-/// A primary waits this long after its start before it serves: the cluster may have given its
-/// slots away meanwhile, and will say so.
+/// A primary that comes back with slots waits this long before it serves them: the cluster may
+/// have given them away meanwhile, and will say so.
 const START_DELAY_MS: i64 = 2000;
 
 /// What was found last, and since when.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Judge {
     is_up: bool,
-    started_ms: i64,
+    /// When we came back with slots.
+    returned_ms: Option<i64>,
     /// When we were last among a minority of primaries.
-    minority_ms: i64,
+    minority_ms: Option<i64>,
     told: Option<Condition>,
     /// How many primaries have slots.
     pub(super) size: usize,
 }
 
 impl Judge {
-    pub(super) fn new(now_ms: i64) -> Self {
-        Self {
-            is_up: false,
-            started_ms: now_ms,
-            minority_ms: i64::MIN,
-            told: None,
-            size: 1,
-        }
-    }
-
     pub(super) fn start(&mut self, now_ms: i64) {
-        self.started_ms = now_ms;
+        self.returned_ms = Some(now_ms);
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -65,8 +56,10 @@ impl Core {
 
     fn judge_again(&mut self) {
         let is_primary = self.me().is_primary();
-        let since = |time_ms: i64| self.now_ms.saturating_sub(time_ms);
-        if is_primary && !self.judge.is_up && since(self.judge.started_ms) < START_DELAY_MS {
+        let is_recent = |time_ms: Option<i64>, delay_ms| {
+            time_ms.is_some_and(|time_ms| self.now_ms.saturating_sub(time_ms) < delay_ms)
+        };
+        if is_primary && !self.judge.is_up && is_recent(self.judge.returned_ms, START_DELAY_MS) {
             return;
         }
         let failing = NodeFlags::FAIL.with(NodeFlags::PFAIL);
@@ -80,7 +73,7 @@ impl Core {
         let is_minority = reachable < (size / 2).saturating_add(1);
         // Where nobody has slots, nobody can have taken ours meanwhile.
         if is_minority && size > 0 {
-            self.judge.minority_ms = self.now_ms;
+            self.judge.minority_ms = Some(self.now_ms);
         }
         let is_covered = !self.options.require_full_coverage || self.is_covered();
         let is_up = is_covered && !is_minority;
@@ -90,10 +83,10 @@ impl Core {
         // Back among the majority, but the majority may have moved on: it is given the time to
         // say so.
         let delay_ms = self.options.node_timeout_ms.clamp(500, 5000);
-        if is_up && is_primary && self.now_ms.saturating_sub(self.judge.minority_ms) < delay_ms {
+        if is_up && is_primary && is_recent(self.judge.minority_ms, delay_ms) {
             return;
         }
-        tracing::info!(is_up, "cluster state changed");
+        tracing::info!(is_up, "Cluster state changed");
         self.judge.is_up = is_up;
         self.is_view_stale = true;
     }

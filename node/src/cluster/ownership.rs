@@ -192,7 +192,7 @@ impl Core {
         tracing::warn!(
             slots = lost.len(),
             winner = winner.as_ref().map(NodeId::as_str),
-            "slots were taken over by a node with a greater config epoch"
+            "Slots were taken over by a node with a greater config epoch"
         );
         self.out.push(Action::DropKeys(lost));
         self.save(true);
@@ -256,7 +256,7 @@ impl Core {
         let new = self.current_epoch;
         tracing::info!(
             epoch = new,
-            "config epoch collided with another primary's, took a new one"
+            "Config epoch collided with another primary's, took a new one"
         );
         if let Some(me) = self.nodes.get_mut(self.myself) {
             me.config_epoch = new;

@@ -13,7 +13,7 @@ impl Core {
         match Message::decode(frame) {
             Ok(message) => self.on_message(link, &message, now_ms),
             Err(error) => {
-                tracing::debug!(%error, link = link.0, "cluster bus message dropped");
+                tracing::debug!(%error, link = link.0, "Cluster bus message dropped");
                 Vec::new()
             }
         }
@@ -108,7 +108,7 @@ impl Core {
         let Some(local) = local.filter(|ip| !ip.is_empty() && *ip != own) else {
             return;
         };
-        tracing::info!(ip = %local, "own address learned");
+        tracing::info!(ip = %local, "Own address learned");
         if let Some(me) = self.nodes.get_mut(self.myself) {
             me.address.ip = local;
         }
@@ -215,7 +215,7 @@ impl Core {
             return Identity::Itself;
         }
         // Another node has taken its place: where it is now is not known.
-        tracing::warn!(expected = %node.id, found = %header.sender, "another node answers");
+        tracing::warn!(expected = %node.id, found = %header.sender, "Another node answers");
         if let Some(node) = self.nodes.get_mut(key) {
             node.flags.set(NodeFlags::NOADDR);
             node.address = Address::NONE;
@@ -234,7 +234,7 @@ impl Core {
             node.flags.clear(NodeFlags::HANDSHAKE.with(NodeFlags::MEET));
             node.flags.set(NodeFlags(header.flags.0 & roles.0));
             node.data_received_ms = now_ms;
-            tracing::info!(node = %node.id, ip = %node.address.ip, port = node.address.port, "node met");
+            tracing::info!(node = %node.id, ip = %node.address.ip, port = node.address.port, "Node met");
         }
         self.blacklist.remove(header.sender);
         self.is_topology_stale = true;
@@ -273,7 +273,7 @@ impl Core {
         if node.address == address || address.ip.is_empty() {
             return;
         }
-        tracing::info!(node = %node.id, ip = %address.ip, port = address.port, "address changed");
+        tracing::info!(node = %node.id, ip = %address.ip, port = address.port, "Address changed");
         node.address = address;
         node.flags.clear(NodeFlags::NOADDR);
         self.hang_up(key);

@@ -69,7 +69,7 @@ impl Core {
             last_link: 0,
             current_epoch: 0,
             last_vote_epoch: 0,
-            judge: Judge::new(now_ms),
+            judge: Judge::default(),
             blacklist: Blacklist::default(),
             stats: Stats::default(),
             offset: 0,
@@ -92,7 +92,9 @@ impl Core {
     /// view.
     pub fn start(&mut self, now_ms: i64) -> Vec<Action> {
         self.now_ms = now_ms;
-        self.judge.start(now_ms);
+        if self.me().slot_count() > 0 {
+            self.judge.start(now_ms);
+        }
         self.save(true);
         self.out
             .push(Action::SetCondition(self.judge.condition(&self.options)));
@@ -110,6 +112,7 @@ impl Core {
         if self.ticks.is_multiple_of(10) {
             self.ping_somebody();
             self.close_silent_links();
+            self.drop_old_reports();
         }
         self.watch_nodes();
         self.judge_cluster();

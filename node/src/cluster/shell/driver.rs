@@ -82,7 +82,11 @@ impl Driver {
             Some(conf) => Core::restore(options, conf, seed, now_ms),
             None => Core::new(options, NodeId::from_random(random()?), seed, now_ms),
         };
-        tracing::info!(node = %core.id(), known = conf.is_some(), "cluster node");
+        let id = core.id();
+        match conf {
+            Some(conf) => tracing::info!(node = %id, known = conf.nodes.len(), "Read nodes.conf"),
+            None => tracing::info!(node = %id, "No nodes.conf: a new cluster node"),
+        }
         Ok(Self {
             core,
             outbox: Outbox::default(),
@@ -290,7 +294,7 @@ impl Driver {
             return;
         };
         if let Err(Overflow) = link.send(frame, self.link_sendbuf_limit) {
-            tracing::warn!(link = id.0, "cluster link closed: its peer does not read");
+            tracing::warn!(link = id.0, "Cluster link closed: its peer does not read");
             self.forget(id);
             let actions = self
                 .core

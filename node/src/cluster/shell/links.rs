@@ -47,7 +47,7 @@ impl LinkTasks {
             let (events, is_known) = (events.clone(), Arc::clone(&is_known));
             tokio::spawn(async move {
                 if let Err(error) = read_frames(id, read, &events, &is_known).await {
-                    tracing::debug!(link = id.0, %error, "cluster link closed");
+                    tracing::debug!(link = id.0, %error, "Cluster link closed");
                 }
                 // Nobody is there to be told when the node stops.
                 drop(events.send(Event::Closed(id)).await);
@@ -165,7 +165,7 @@ pub(super) fn dial(
         let event = match tokio::time::timeout(patience, connecting).await {
             Ok(Ok(stream)) => Event::Connected(id, stream),
             Ok(Err(error)) => {
-                tracing::debug!(%ip, cport, %error, "cluster link not connected");
+                tracing::debug!(%ip, cport, %error, "Cluster link not connected");
                 Event::Closed(id)
             }
             Err(_) => Event::Closed(id),
@@ -185,7 +185,7 @@ pub(super) async fn accept(listener: TcpListener, events: mpsc::Sender<Event>) {
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "cluster bus: a connection could not be accepted");
+                tracing::warn!(%error, "Cluster bus: a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
