@@ -142,7 +142,7 @@ fn introduce_tcp(
 /// Hands a connection to the worker with fewest, or refuses it.
 fn admit(server: &Server, inboxes: &[Inbox], accepted: Accepted, peer: Option<IpAddr>) {
     server.stats.connections.fetch_add(1, Ordering::Relaxed);
-    if let Some(refusal) = refusal(server, peer) {
+    if let Some(refusal) = refusal(server, inboxes, peer) {
         refuse(server, &accepted, refusal);
         return;
     }
@@ -157,8 +157,13 @@ fn admit(server: &Server, inboxes: &[Inbox], accepted: Accepted, peer: Option<Ip
     }
 }
 
-fn refusal(server: &Server, peer: Option<IpAddr>) -> Option<&'static str> {
-    if server.clients.connected() >= server.config.maxclients() {
+fn refusal(server: &Server, inboxes: &[Inbox], peer: Option<IpAddr>) -> Option<&'static str> {
+    // Those on their way to their worker count, so a burst cannot slip through.
+    let open: usize = inboxes
+        .iter()
+        .map(|inbox| inbox.connections.load(Ordering::Relaxed))
+        .sum();
+    if open >= server.config.maxclients() {
         return Some(if server.config.cluster_enabled() {
             "-ERR max number of clients + cluster connections reached\r\n"
         } else {

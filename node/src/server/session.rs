@@ -240,6 +240,10 @@ impl Session {
         let silent_before = self.state.reply_mode;
         let length = out.len();
         let flow = dispatch::run(&mut self.state, worker, request, args, out);
+        if matches!(flow, dispatch::Flow::Background(_)) {
+            // Its reply comes later; [`Session::hears`] decides then.
+            return flow;
+        }
         if silent_before != ReplyMode::On || self.state.reply_mode == ReplyMode::Off {
             self.silence(silent_before, length, out);
         }
@@ -260,10 +264,17 @@ impl Session {
         }
     }
 
-    /// Whether the client hears the answer that comes from the background.
+    /// Whether the client hears the answer that has come from the background.
     #[must_use]
-    pub fn hears(&self) -> bool {
-        self.state.reply_mode != ReplyMode::Off
+    pub fn hears(&mut self) -> bool {
+        match self.state.reply_mode {
+            ReplyMode::On => true,
+            ReplyMode::Off => false,
+            ReplyMode::SkipNext => {
+                self.state.reply_mode = ReplyMode::On;
+                false
+            }
+        }
     }
 
     /// Tells the shared part what CLIENT LIST shows of it.

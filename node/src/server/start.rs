@@ -209,6 +209,13 @@ fn spawn_main_loop(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    let socket_files: Vec<String> = listeners
+        .iter()
+        .filter_map(|listener| match listener {
+            Listener::Unix(_, path) => Some(path.clone()),
+            Listener::Tcp(_) => None,
+        })
+        .collect();
     let thread = std::thread::Builder::new()
         .name("acceptor".to_owned())
         .spawn(move || {
@@ -225,6 +232,10 @@ fn spawn_main_loop(
                 drop(inboxes);
                 cron::run(server).await;
             });
+            for path in socket_files {
+                // Gone already if somebody tidied up.
+                let _removed = std::fs::remove_file(path);
+            }
         })?;
     Ok(thread)
 }
