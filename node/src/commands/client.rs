@@ -340,7 +340,7 @@ fn reply(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         ctx.session.reply_mode = ReplyMode::Off;
     } else if args.is(2, "skip") {
         // While replies are off there is nothing to skip.
-        if ctx.session.reply_mode == ReplyMode::On {
+        if ctx.session.reply_mode != ReplyMode::Off {
             ctx.session.reply_mode = ReplyMode::SkipNext;
         }
     } else {

@@ -23,8 +23,10 @@ pub enum ReplyMode {
     On,
     /// It does not.
     Off,
-    /// Not the one to the next command.
+    /// Not the one to the next command: CLIENT REPLY SKIP was this one.
     SkipNext,
+    /// Not this one.
+    Skip,
 }
 
 /// What commands may read and change of their session.
@@ -237,31 +239,30 @@ impl Session {
         args: &crate::commands::Args<'_>,
         out: &mut Vec<u8>,
     ) -> dispatch::Flow {
-        let silent_before = self.state.reply_mode;
+        let before = self.state.reply_mode;
         let length = out.len();
         let flow = dispatch::run(&mut self.state, worker, request, args, out);
-        if matches!(flow, dispatch::Flow::Background(_)) {
-            // Its reply comes later; [`Session::hears`] decides then.
-            return flow;
-        }
-        if silent_before != ReplyMode::On || self.state.reply_mode == ReplyMode::Off {
-            self.silence(silent_before, length, out);
+        // A reply that comes from the background: [`Session::hears`] decides then.
+        let comes_later = matches!(flow, dispatch::Flow::Background(_));
+        if before != self.state.reply_mode || before != ReplyMode::On {
+            self.silence(before, length, out, comes_later);
         }
         flow
     }
 
     /// Takes back the reply that CLIENT REPLY OFF or SKIP does not want.
     #[cold]
-    fn silence(&mut self, before: ReplyMode, length: usize, out: &mut Vec<u8>) {
-        match (before, self.state.reply_mode) {
-            (ReplyMode::SkipNext, ReplyMode::SkipNext) => {
-                out.truncate(length);
-                self.state.reply_mode = ReplyMode::On;
-            }
-            // CLIENT REPLY ON answers +OK; so does nothing else while replies are off.
-            (_, ReplyMode::On) => {}
-            (_, ReplyMode::Off | ReplyMode::SkipNext) => out.truncate(length),
+    fn silence(&mut self, before: ReplyMode, length: usize, out: &mut Vec<u8>, comes_later: bool) {
+        let mode = &mut self.state.reply_mode;
+        // CLIENT REPLY ON answers, even while replies are off.
+        if *mode != ReplyMode::On && before != ReplyMode::On {
+            out.truncate(length);
         }
+        *mode = match *mode {
+            ReplyMode::SkipNext => ReplyMode::Skip,
+            ReplyMode::Skip if !comes_later => ReplyMode::On,
+            unchanged => unchanged,
+        };
     }
 
     /// Whether the client hears the answer that has come from the background.
@@ -270,7 +271,7 @@ impl Session {
         match self.state.reply_mode {
             ReplyMode::On => true,
             ReplyMode::Off => false,
-            ReplyMode::SkipNext => {
+            ReplyMode::SkipNext | ReplyMode::Skip => {
                 self.state.reply_mode = ReplyMode::On;
                 false
             }
