@@ -20,6 +20,7 @@ pub(crate) fn run(words: &[String]) -> Outcome<()> {
     let refuse = || Failure::Usage(format!("{cores:?} is no list of processors"));
     let cores: Result<Vec<usize>, _> = cores.split(',').map(str::parse).collect();
     affinity::pin(&cores.map_err(|_| refuse())?)?;
+    affinity::go_first();
     die_with(parent)?;
     let limit = getrlimit(Resource::Nofile);
     let all = Rlimit {

@@ -72,6 +72,7 @@ pub(crate) fn run(args: &Args) -> Outcome<()> {
     let layout = Layout::new()?;
     let others_before = noise::await_quiet(options.force)?;
     affinity::pin(&[layout.generator])?;
+    affinity::go_first();
     hold::allow_open_files(options.idle_connections as u64 + 1000)?;
     let dir = tempfile::Builder::new().prefix("slotilla-bench-").tempdir();
     let bench = Bench {

@@ -35,6 +35,11 @@ pub(crate) const FLAGS: &[Flag] = &[
         help: "length of one measurement (2)",
     },
     Flag {
+        name: "counter",
+        value: "NAME",
+        help: "what counts system calls: perf or strace (perf, if it works)",
+    },
+    Flag {
         name: "json",
         value: "FILE",
         help: "writes every measurement there",
@@ -95,6 +100,8 @@ pub(super) struct Options {
     pub(super) memory_keys: u64,
     /// Connections in the suite of memory.
     pub(super) idle_connections: usize,
+    /// What counts system calls; empty for the better one that works.
+    pub(super) counter: String,
     pub(super) quick: bool,
     pub(super) force: bool,
     #[serde(skip)]
@@ -124,6 +131,7 @@ impl Options {
             keys: pick(1_000_000, 100_000),
             memory_keys: pick(5_000_000, 500_000),
             idle_connections: if quick { 1_000 } else { 10_000 },
+            counter: counter(args)?,
             quick,
             force: args.has("force"),
             json: args.text("json").map(PathBuf::from),
@@ -171,6 +179,12 @@ fn known(flag: &str, given: Vec<String>, known: &[&str]) -> Outcome<Vec<String>>
     Ok(given)
 }
 
+fn counter(args: &Args) -> Outcome<String> {
+    let name = args.text("counter").unwrap_or_default();
+    known("counter", args.list("counter"), &["perf", "strace"])?;
+    Ok(name.to_owned())
+}
+
 fn primaries(args: &Args) -> Outcome<String> {
     let name = args.text("primaries").unwrap_or("redis");
     known("primaries", vec![name.to_owned()], PRIMARIES)?;
@@ -204,6 +218,7 @@ mod tests {
         assert!(said("--suite nodes").contains("\"nodes\" is none of node"));
         assert!(said("--subjects keydb").contains("\"keydb\" is none of floor, redis"));
         assert!(said("--primaries floor").contains("none of redis, valkey, node"));
+        assert!(said("--counter ltrace").contains("none of perf, strace"));
         assert!(said("--seconds 0").contains("--seconds"));
         assert!(said("--rounds 0").contains("--rounds"));
     }

@@ -46,8 +46,8 @@ enum Counter {
 
 /// Counts for every subject.
 pub(super) fn count(bench: &Bench, subjects: &mut [Subject], shape: &Shape) -> Outcome<Calls> {
-    let Some(counter) = Counter::find() else {
-        note("neither perf nor strace works: system calls are not counted");
+    let Some(counter) = Counter::find(&bench.options.counter) else {
+        note("nothing works that counts system calls: they are not counted");
         return Ok(Calls::default());
     };
     let mut rows = Vec::new();
@@ -111,8 +111,8 @@ fn count_one(
 }
 
 impl Counter {
-    /// The better one that works here.
-    fn find() -> Option<Self> {
+    /// The one that is wished for, or the better one, if it works here.
+    fn find(wish: &str) -> Option<Self> {
         let works = |program: &str, arguments: &[&str]| {
             let program = programs::system(program).ok()?;
             let mut command = Command::new(program);
@@ -121,10 +121,14 @@ impl Counter {
             command.status().ok()?.success().then_some(())
         };
         let perf = ["stat", "-x,", "-e", "raw_syscalls:sys_enter", "true"];
-        if works("perf", &perf).is_some() {
+        if wish != "strace" && works("perf", &perf).is_some() {
             return Some(Self::Perf);
         }
-        works("strace", &["-c", "-o", "/dev/null", "true"]).map(|()| Self::Strace)
+        let strace = ["-c", "-o", "/dev/null", "true"];
+        if wish == "perf" {
+            return None;
+        }
+        works("strace", &strace).map(|()| Self::Strace)
     }
 
     /// Starts to count the calls of a process.
