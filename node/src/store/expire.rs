@@ -24,6 +24,8 @@ use super::slot::SlotGuard;
 
 /// Milliseconds from one step to the next.
 pub const STEP_MS: u64 = 100;
+/// How long one call may hold up what waits for all threads to pause.
+const SLICE: Duration = Duration::from_micros(200);
 /// The most ticks that a slot's sweeps are apart though keys of it are due.
 const INTERVAL_MAX: u32 = 4;
 
@@ -33,6 +35,8 @@ pub struct Expirer {
     next_slot: usize,
     unfinished: Option<Sweep>,
     clock: Monotonic,
+    /// What this round has taken so far.
+    spent: Duration,
 }
 
 /// What a step did.
@@ -40,8 +44,8 @@ pub struct Expirer {
 pub struct Step {
     /// Keys deleted.
     pub expired: u64,
-    /// Whether it ended because its time was up, with slots left to sweep.
-    pub cut_short: bool,
+    /// Whether the round goes on: slots are due, and it has time left.
+    pub more: bool,
 }
 
 /// The sweep of one slot, between two of its segments.
@@ -68,58 +72,61 @@ fn interval(effort: u32) -> u32 {
     }
 }
 
-/// The time that a step may take: Redis's share of a core, 25 % and 2 % for each effort above 1.
+/// The time that a round may take: Redis's share of a core, 25 % and 2 % for each effort above 1.
 fn budget(effort: u32) -> Duration {
     let percent = 25 + 2 * u64::from(effort.clamp(1, 10) - 1);
     Duration::from_micros(STEP_MS * 10 * percent)
 }
 
 impl Expirer {
-    /// Sweeps the slots that are due; to be called every [`STEP_MS`], by one thread, which counts
-    /// as number `thread`. Does nothing while active expiry is switched off, and on a replica.
+    /// Sweeps slots that are due, for [`SLICE`]. To be called, by one thread, which counts as
+    /// number `thread`, every [`STEP_MS`] and then for as long as it says that there is more.
+    /// Between two calls is the time for whatever must not run beside it. Does nothing while
+    /// active expiry is switched off, and on a replica.
     pub fn step(&mut self, store: &Store, now_ms: i64, thread: usize) -> Step {
         let settings = store.settings();
         if !settings.active_expire() || settings.hide_expired() {
             return Step::default();
         }
         let start = self.clock.now();
-        let budget = budget(settings.active_expire_effort());
-        let mut step = Step::default();
+        let mut expired = 0;
         // Keys of this very tick may have some milliseconds left: they are the next one's.
         let until = store.due.tick(now_ms).saturating_sub(1);
-        let mut wrapped = self.next_slot == 0;
-        loop {
-            let elapsed = self.clock.nanos_between(start, self.clock.now());
-            if Duration::from_nanos(elapsed) > budget {
-                step.cut_short = true;
-                break;
+        let (all_swept, elapsed) = loop {
+            let all_swept = !self.advance(store, now_ms, until, &mut expired);
+            let elapsed = Duration::from_nanos(self.clock.nanos_between(start, self.clock.now()));
+            if all_swept || elapsed > SLICE {
+                break (all_swept, elapsed);
             }
-            if let Some(sweep) = self.unfinished.take() {
-                self.unfinished = sweep_segment(store, sweep, now_ms, &mut step.expired);
-                continue;
-            }
-            match store.due.next(self.next_slot, until) {
-                Some(slot) => {
-                    self.next_slot = slot.index() + 1;
-                    self.unfinished = Some(begin(store, slot, until));
-                }
-                None if wrapped => {
-                    self.next_slot = 0;
-                    break;
-                }
-                None => {
-                    self.next_slot = 0;
-                    wrapped = true;
-                }
-            }
+        };
+        self.spent += elapsed;
+        let cut_short = !all_swept && self.spent > budget(settings.active_expire_effort());
+        let more = !all_swept && !cut_short;
+        if !more {
+            self.spent = Duration::ZERO;
         }
         if let Some(counters) = store.counters_of(thread) {
-            let elapsed = self.clock.nanos_between(start, self.clock.now());
-            add(&counters.expired, step.expired);
-            add(&counters.expire_nanos, elapsed);
-            add(&counters.expire_steps_cut_short, u64::from(step.cut_short));
+            add(&counters.expired, expired);
+            add(&counters.expire_nanos, elapsed.as_nanos() as u64);
+            add(&counters.expire_steps_cut_short, u64::from(cut_short));
         }
-        step
+        Step { expired, more }
+    }
+
+    /// Sweeps a segment, or finds the next slot to sweep; false if there is none up to the last.
+    fn advance(&mut self, store: &Store, now_ms: i64, until: u32, expired: &mut u64) -> bool {
+        if let Some(sweep) = self.unfinished.take() {
+            self.unfinished = sweep_segment(store, sweep, now_ms, expired);
+            return true;
+        }
+        let Some(slot) = store.due.next(self.next_slot, until) else {
+            // A round that was cut short went on from there: the slots before it are the next's.
+            self.next_slot = 0;
+            return false;
+        };
+        self.next_slot = slot.index() + 1;
+        self.unfinished = Some(begin(store, slot, until));
+        true
     }
 }
 
@@ -221,12 +228,21 @@ mod tests {
         Db::one(store.lock(Slot::of_key(key)), scope).set(key, NewValue::Int(1), expiry);
     }
 
+    /// Rounds until one has swept all that is due.
     fn all_steps(expirer: &mut Expirer, store: &Store, now_ms: i64) -> u64 {
+        let cut_short = || store.counters().expire_steps_cut_short;
         let mut expired = 0;
         loop {
-            let step = expirer.step(store, now_ms, 0);
-            expired += step.expired;
-            if !step.cut_short {
+            let before = cut_short();
+            let from_the_start = expirer.next_slot == 0;
+            loop {
+                let step = expirer.step(store, now_ms, 0);
+                expired += step.expired;
+                if !step.more {
+                    break;
+                }
+            }
+            if cut_short() == before && from_the_start {
                 return expired;
             }
         }
