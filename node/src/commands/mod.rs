@@ -7,7 +7,7 @@ mod args;
 mod client;
 mod cluster;
 mod config;
-mod connection;
+pub(crate) mod connection;
 mod ctx;
 mod debug;
 mod error;

@@ -354,7 +354,10 @@ impl Loader {
     fn warn_of_what_does_nothing(&mut self) {
         for directive in TABLE {
             let index = directive.key as usize;
-            let changed = self.values.get(index) != self.defaults.get(index);
+            let value = self.values.get(index);
+            // Not to save is what this version does.
+            let off = value == Some(&Value::SavePoints(Vec::new()));
+            let changed = value != self.defaults.get(index) && !off;
             let Some(Some(origin)) = self.set_by.get(index) else {
                 continue;
             };

@@ -1,9 +1,11 @@
 //! The node's side of the admin port: is it alive, does it serve, what has it counted.
 
 use slotilla_common::net::admin::{Endpoints, Health};
+use slotilla_common::net::metrics::Scrape;
 use std::sync::Arc;
 
 use super::Server;
+use super::metrics::NodeMetrics;
 use crate::cluster::routing::Condition;
 
 /// What the admin port asks.
@@ -20,7 +22,7 @@ impl NodeEndpoints {
 
 impl Endpoints for NodeEndpoints {
     fn metrics(&self) -> String {
-        String::new()
+        Scrape::of(&NodeMetrics(Arc::clone(&self.0))).text()
     }
 
     fn live(&self) -> Health {

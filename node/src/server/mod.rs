@@ -18,6 +18,7 @@ pub mod gate;
 pub mod host;
 pub mod latency;
 pub mod machine;
+pub mod metrics;
 pub mod monitor;
 pub mod pause;
 pub mod reconfigure;

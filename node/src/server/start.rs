@@ -149,7 +149,7 @@ fn spawn_expirer(server: Arc<Server>) -> io::Result<JoinHandle<()>> {
 }
 
 impl Server {
-    fn new(config: Arc<Config>) -> Self {
+    pub(super) fn new(config: Arc<Config>) -> Self {
         let workers = config.io_threads();
         // In a cluster a slot is served once the cluster thread has said so.
         let serving = if config.cluster_enabled() {

@@ -1,0 +1,156 @@
+//! The figures that Redis has no name for.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+use slotilla_common::alloc;
+use slotilla_common::command::COMMANDS;
+use slotilla_common::net::metrics::Scrape;
+
+use super::cumulative;
+use crate::server::Server;
+
+/// Upper bounds of the latency buckets, in nanoseconds: from what a GET takes to a second.
+const BOUNDS_NANOS: [u64; 13] = [
+    250,
+    500,
+    1_000,
+    2_000,
+    5_000,
+    10_000,
+    50_000,
+    100_000,
+    500_000,
+    1_000_000,
+    10_000_000,
+    100_000_000,
+    1_000_000_000,
+];
+
+pub(super) fn collect(server: &Server, scrape: &mut Scrape) {
+    let version = [("version", env!("CARGO_PKG_VERSION"))];
+    scrape.gauge("slotilla_node_build_info", "The version.", &version, 1.0);
+    let help = "Threads that serve clients.";
+    scrape.gauge(
+        "slotilla_node_worker_threads",
+        help,
+        &[],
+        server.config.io_threads() as f64,
+    );
+    let help = "Clients sent to another node, by MOVED or ASK.";
+    let redirects = server.stats.sum(|worker| &worker.redirects);
+    scrape.counter("slotilla_node_redirects_total", help, &[], redirects as f64);
+    let help = "Bytes used beyond maxmemory that are still to be made free.";
+    scrape.gauge(
+        "slotilla_node_excess_memory_bytes",
+        help,
+        &[],
+        server.excess_bytes() as f64,
+    );
+    let help = "Bytes of values that wait to be freed in the background.";
+    let pending = server.store.lazyfree_pending_bytes();
+    scrape.gauge(
+        "slotilla_node_lazyfree_pending_bytes",
+        help,
+        &[],
+        pending as f64,
+    );
+    allocator(scrape);
+    workers(server, scrape);
+    latencies(server, scrape);
+    bus(server, scrape);
+}
+
+fn allocator(scrape: &mut Scrape) {
+    let figures = alloc::jemalloc::figures();
+    let help = "Address space that the allocator keeps back, not resident.";
+    scrape.gauge(
+        "slotilla_node_allocator_retained_bytes",
+        help,
+        &[],
+        figures.retained as f64,
+    );
+    let help = "Bytes of the allocator's own books.";
+    scrape.gauge(
+        "slotilla_node_allocator_metadata_bytes",
+        help,
+        &[],
+        figures.metadata as f64,
+    );
+}
+
+/// How evenly the threads are loaded.
+fn workers(server: &Server, scrape: &mut Scrape) {
+    for number in 0..server.config.io_threads() {
+        let Some(worker) = server.stats.worker(number) else {
+            continue;
+        };
+        let name = number.to_string();
+        let labels = [("worker", name.as_str())];
+        let help = "Commands executed, by thread.";
+        let executed = worker.executed.read() as f64;
+        scrape.counter(
+            "slotilla_node_worker_commands_total",
+            help,
+            &labels,
+            executed,
+        );
+    }
+}
+
+/// Latency by group of commands: few series, fine bounds.
+fn latencies(server: &Server, scrape: &mut Scrape) {
+    let mut groups: BTreeMap<&str, (Histogram<u32>, u64)> = BTreeMap::new();
+    for spec in &COMMANDS {
+        let Some(histogram) = server.stats.latency(spec.id) else {
+            continue;
+        };
+        let nanos = server.stats.sum_command(spec.id, |command| &command.nanos);
+        match groups.entry(spec.group.name()) {
+            std::collections::btree_map::Entry::Vacant(place) => {
+                place.insert((histogram, nanos));
+            }
+            std::collections::btree_map::Entry::Occupied(mut place) => {
+                let (sum, sum_nanos) = place.get_mut();
+                // Same bounds and digits on both sides, so adding cannot fail.
+                sum.add(&histogram).unwrap_or_default();
+                *sum_nanos += nanos;
+            }
+        }
+    }
+    for (group, (histogram, nanos)) in groups {
+        let below = cumulative(&histogram, BOUNDS_NANOS);
+        let seconds = BOUNDS_NANOS.iter().map(|nanos| *nanos as f64 / 1e9);
+        let buckets: Vec<(f64, u64)> = seconds.zip(below).collect();
+        let total = (histogram.len(), nanos as f64 / 1e9);
+        let help = "How long commands take, by their group.";
+        let labels = [("group", group)];
+        scrape.histogram(
+            "slotilla_node_command_duration_seconds",
+            help,
+            &labels,
+            &buckets,
+            total,
+        );
+    }
+}
+
+fn bus(server: &Server, scrape: &mut Scrape) {
+    let Some(cluster) = server.cluster() else {
+        return;
+    };
+    let (links, bytes) = cluster.link_totals();
+    let help = "Open links of the cluster bus.";
+    scrape.gauge("slotilla_node_bus_links", help, &[], links as f64);
+    let help = "Bytes that wait to be sent on the cluster bus.";
+    scrape.gauge("slotilla_node_bus_queued_bytes", help, &[], bytes as f64);
+    let view = cluster.view();
+    let help = "Links dropped because more waited than cluster-link-sendbuf-limit.";
+    let overflowed = view.stats.links_overflowed as f64;
+    scrape.counter(
+        "slotilla_node_bus_links_overflowed_total",
+        help,
+        &[],
+        overflowed,
+    );
+}
