@@ -1,0 +1,108 @@
+//! CLUSTER's replies and error texts, line by line beside a real redis-server's.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use slotilla_tests::{Client, Kind, Server, Value, wait_until};
+
+/// What is sent to both, in this order. `ME` is the node's own name, `YOU` one that nobody has.
+const SCRIPT: &str = include_str!("cluster_commands.txt");
+
+const YOU: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+struct Subject {
+    server: Server,
+    client: Client,
+    id: String,
+}
+
+impl Subject {
+    fn start(kind: Kind, enabled: &str) -> Self {
+        let server = Server::start(kind, &[("cluster-enabled", enabled)]);
+        let mut client = server.client();
+        let id = match client.call(&["CLUSTER", "MYID"]) {
+            Value::Error(_) => YOU.to_owned(),
+            id => id.text(),
+        };
+        Self { server, client, id }
+    }
+
+    /// The reply to a line of the script, without what must differ.
+    fn answer(&mut self, line: &str) -> String {
+        let words = line.split(' ').map(|word| match word {
+            "ME" => self.id.as_str(),
+            "YOU" => YOU,
+            word => word,
+        });
+        let words: Vec<&str> = words.collect();
+        let reply = rendered(&self.client.call(&words));
+        let port = self.server.port().to_string();
+        let bus = (self.server.port() + 10_000).to_string();
+        reply
+            .replace(&self.id, "ME")
+            .replace(&bus, "BUS")
+            .replace(&port, "PORT")
+    }
+}
+
+/// A reply with its types, readable.
+fn rendered(reply: &Value) -> String {
+    let all = |items: &[Value]| items.iter().map(rendered).collect::<Vec<_>>().join(" ");
+    match reply {
+        Value::Bulk(bytes) => format!("${}", String::from_utf8_lossy(bytes)),
+        Value::Verbatim(kind, bytes) => format!("={kind}:{}", String::from_utf8_lossy(bytes)),
+        Value::Array(items) => format!("*[{}]", all(items)),
+        Value::Map(pairs) => {
+            let pairs = pairs
+                .iter()
+                .map(|(key, value)| [rendered(key), rendered(value)].join(":"));
+            format!("%[{}]", pairs.collect::<Vec<_>>().join(" "))
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+fn compare(protocol: &str, enabled: &str) {
+    let mut redis = Subject::start(Kind::Redis, enabled);
+    let mut ours = Subject::start(Kind::Node, enabled);
+    for subject in [&mut redis, &mut ours] {
+        subject.client.call(&["HELLO", protocol]);
+    }
+    if enabled == "yes" {
+        // Before that, redis-server does not count sizes.
+        wait_until("both have judged their cluster", || {
+            let infos = [&redis, &ours].map(|subject| {
+                let info = subject.server.client().call(&["CLUSTER", "INFO"]);
+                info.text().contains("cluster_size:0")
+            });
+            infos == [true, true]
+        });
+    }
+    let mut differences = Vec::new();
+    for line in SCRIPT.lines().filter(|line| !line.starts_with('#')) {
+        let (expected, got) = (redis.answer(line), ours.answer(line));
+        if expected != got {
+            differences.push(format!("{line}\n  redis: {expected}\n  ours:  {got}"));
+        }
+    }
+    assert!(differences.is_empty(), "\n{}", differences.join("\n"));
+}
+
+#[test]
+fn replies_are_those_of_redis_in_resp2() {
+    compare("2", "yes");
+}
+
+#[test]
+fn replies_are_those_of_redis_in_resp3() {
+    compare("3", "yes");
+}
+
+#[test]
+fn a_node_alone_says_that_it_is_in_no_cluster() {
+    compare("2", "no");
+}
