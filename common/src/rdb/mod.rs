@@ -29,16 +29,14 @@ pub fn seal(payload: &mut Vec<u8>) {
 /// What a payload holds, without its version and checksum.
 ///
 /// # Errors
-/// [`BadPayload`] if they are wrong. A checksum of zero counts as right: Redis writes it where
-/// `rdbchecksum` is off.
+/// [`BadPayload`] if they are wrong.
 pub fn open(payload: &[u8]) -> Result<&[u8], BadPayload> {
     let split = payload.len().checked_sub(FOOTER).ok_or(BadPayload)?;
     let (value, footer) = payload.split_at_checked(split).ok_or(BadPayload)?;
     let (version, sum) = footer.split_first_chunk::<2>().ok_or(BadPayload)?;
     let sum: [u8; 8] = sum.try_into().map_err(|_| BadPayload)?;
     let checked = payload.get(..payload.len() - 8).ok_or(BadPayload)?;
-    let sum = u64::from_le_bytes(sum);
-    if u16::from_le_bytes(*version) > VERSION || (sum != 0 && sum != crc64(checked)) {
+    if u16::from_le_bytes(*version) > VERSION || u64::from_le_bytes(sum) != crc64(checked) {
         return Err(BadPayload);
     }
     Ok(value)

@@ -3,9 +3,11 @@
 //! A command is a row of the table in `slotilla_common::command` and a function in the file of
 //! its group, listed in that file's `HANDLERS`. [`Handlers`] joins the two at start.
 
+mod acl;
 mod args;
 mod client;
 mod cluster;
+mod command_info;
 mod config;
 pub(crate) mod connection;
 mod ctx;
@@ -13,15 +15,18 @@ mod debug;
 mod error;
 mod expire;
 mod flush;
+mod function;
 mod incr;
 pub(crate) mod info;
 mod key;
+mod latency;
 mod lcs;
 mod long_double;
 mod memory;
 mod object;
 mod scan;
 mod server;
+mod slowlog;
 mod string;
 mod string_range;
 
@@ -34,21 +39,26 @@ pub use error::CommandError;
 
 /// The groups of commands that this node implements.
 const GROUPS: &[&[(&str, Handler)]] = &[
+    acl::HANDLERS,
     client::HANDLERS,
     cluster::HANDLERS,
+    command_info::HANDLERS,
     config::HANDLERS,
     connection::HANDLERS,
     debug::HANDLERS,
     expire::HANDLERS,
     flush::HANDLERS,
+    function::HANDLERS,
     incr::HANDLERS,
     info::HANDLERS,
     key::HANDLERS,
+    latency::HANDLERS,
     lcs::HANDLERS,
     memory::HANDLERS,
     object::HANDLERS,
     scan::HANDLERS,
     server::HANDLERS,
+    slowlog::HANDLERS,
     string::HANDLERS,
     string_range::HANDLERS,
 ];

@@ -49,6 +49,11 @@ impl LatencyMonitor {
         self.threshold_ms.store(threshold_ms, Ordering::Relaxed);
     }
 
+    /// The length in milliseconds from which on a moment is a spike; 0 is off.
+    pub fn threshold_ms(&self) -> u64 {
+        self.threshold_ms.load(Ordering::Relaxed)
+    }
+
     /// Notes that `event` took `nanos`, if that is a spike.
     #[inline]
     pub fn note(&self, event: &'static str, nanos: u64) {
