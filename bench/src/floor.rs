@@ -11,11 +11,12 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::args::{Args, Flag};
 use crate::failure::{Failure, Outcome};
+use crate::say;
 
 pub(crate) const FLAGS: &[Flag] = &[Flag {
     name: "port",
     value: "PORT",
-    help: "where to listen on 127.0.0.1 (6379)",
+    help: "where to listen on 127.0.0.1, 0 for any (6379)",
 }];
 
 /// Connections that may wait to be accepted, as many as Redis lets wait.
@@ -30,7 +31,13 @@ pub(crate) fn run(args: &Args) -> Outcome<()> {
         .map_err(Failure::io("start the runtime"))?;
     runtime.block_on(async {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let listener = listen(address).map_err(Failure::io(format!("listen on {address}")))?;
+        let listening = listen(address).and_then(|listener| {
+            let address = listener.local_addr()?;
+            Ok((listener, address))
+        });
+        let what = format!("listen on {address}");
+        let (listener, address) = listening.map_err(Failure::io(what))?;
+        say(&format!("listening on {address}"))?;
         serve(listener).await
     })
 }
