@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{self, Config};
 use crate::dev;
+use crate::files::make_room;
 use crate::server::Server;
 
 const USAGE: &str = "\
@@ -86,8 +87,17 @@ fn serve(words: Vec<String>) -> ExitCode {
     }
 }
 
-fn serve_until_told(config: Config) -> Result<(), String> {
+fn serve_until_told(mut config: Config) -> Result<(), String> {
     install_log(&config)?;
+    let fitting = make_room(config.maxclients);
+    if fitting < config.maxclients {
+        tracing::warn!(
+            maxclients = fitting,
+            "the limit on open files leaves room for fewer clients than maxclients; raise it \
+             (ulimit -n, LimitNOFILE=) or lower maxclients"
+        );
+        config.maxclients = fitting;
+    }
     // Signals are caught before the ports open: who can connect can also stop it in order.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -17,6 +17,7 @@ pub mod config;
 pub mod dev;
 pub mod downstream;
 pub mod error;
+pub mod files;
 pub mod metrics;
 pub mod policy;
 pub mod router;
