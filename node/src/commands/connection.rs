@@ -110,7 +110,7 @@ fn hello(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     if ctx.server.config.has_password() && !ctx.session.authenticated {
         return Err(CommandError::fixed(
             "NOAUTH HELLO must be called with the client already authenticated, otherwise the \
-             HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and \
+             HELLO AUTH <user> <pass> option can be used to authenticate the client and \
              select the RESP protocol version at the same time",
         ));
     }

@@ -52,15 +52,16 @@ pub fn run(
         reject(session, worker, Some(spec), &error, out);
         return Flow::Next;
     }
-    if server.clients.has_monitors() {
-        super::monitor::feed(&server, session, spec, args);
-    }
     note_command(session, spec);
 
     let (result, after) = execute(session, worker, &server, request, spec, handler, args, out);
     if spec.flags.contains(Flags::DENYOOM) && server.config.maxmemory() != 0 {
         // Enough or not: the next command of this kind will be told.
         let _enough = server.make_room(worker.scope(session.db));
+    }
+    let refused = matches!(result, Err(Failure::Refused(_)));
+    if server.clients.has_monitors() && !refused {
+        super::monitor::feed(&server, session, spec, args);
     }
     let flow = match (result, after) {
         (Err(Failure::Refused(error)), _) => {

@@ -22,6 +22,7 @@ pub mod metrics;
 pub mod monitor;
 pub mod pause;
 pub mod reconfigure;
+pub mod redact;
 pub mod session;
 pub mod slowlog;
 pub mod socket;

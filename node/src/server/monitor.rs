@@ -1,4 +1,5 @@
-//! MONITOR: every command to those who watch, as it is about to run.
+//! MONITOR: every command to those who watch, once it has run: so SELECT shows the new database,
+//! as in Redis.
 
 use slotilla_common::clock;
 use slotilla_common::command::{Flags, Spec};
@@ -6,6 +7,7 @@ use std::io::Write;
 
 use super::Server;
 use super::client::flag;
+use super::redact;
 use super::session::SessionState;
 use crate::commands::Args;
 
@@ -20,7 +22,7 @@ pub fn feed(server: &Server, session: &SessionState, spec: &Spec, args: &Args<'_
     if spec.flags.intersects(Flags::ADMIN) || spec.flags.intersects(Flags::SKIP_MONITOR) {
         return;
     }
-    let line = line(clock::unix_us(), session, args);
+    let line = line(clock::unix_us(), session, redact::shown(spec, args));
     for client in server.clients.all() {
         if client.has(flag::MONITOR) {
             client.post(&line, UNREAD_BYTES);
@@ -29,7 +31,7 @@ pub fn feed(server: &Server, session: &SessionState, spec: &Spec, args: &Args<'_
 }
 
 /// `+1339518083.107412 [0 127.0.0.1:60866] "keys" "*"`
-fn line(now_us: i64, session: &SessionState, args: &Args<'_>) -> Vec<u8> {
+fn line<'a>(now_us: i64, session: &SessionState, args: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     let client = &session.client;
     let unix = if client.has(flag::UNIX_SOCKET) {
         "unix:"
@@ -48,7 +50,7 @@ fn line(now_us: i64, session: &SessionState, args: &Args<'_>) -> Vec<u8> {
         session.db,
     )
     .into_bytes();
-    for arg in args.iter_from(0) {
+    for arg in args {
         line.push(b' ');
         quote(&mut line, arg);
     }

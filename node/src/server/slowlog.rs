@@ -6,7 +6,6 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use super::client::Client;
-use crate::commands::Args;
 
 /// Arguments kept of one command, the last place telling how many were left out.
 const ARGS_KEPT: usize = 32;
@@ -33,15 +32,20 @@ pub struct Entry {
 impl Entry {
     /// What is kept of a command that took `nanos`.
     #[must_use]
-    pub fn new(nanos: u64, args: &Args<'_>, client: &Client) -> Self {
-        let shown = if args.len() > ARGS_KEPT {
+    pub fn new<'a>(
+        nanos: u64,
+        args: impl ExactSizeIterator<Item = &'a [u8]>,
+        client: &Client,
+    ) -> Self {
+        let count = args.len();
+        let shown = if count > ARGS_KEPT {
             ARGS_KEPT - 1
         } else {
-            args.len()
+            count
         };
-        let mut kept: Vec<Box<[u8]>> = args.iter_from(0).take(shown).map(shorten).collect();
-        if args.len() > shown {
-            let left = args.len() - shown;
+        let mut kept: Vec<Box<[u8]>> = args.take(shown).map(shorten).collect();
+        if count > shown {
+            let left = count - shown;
             kept.push(format!("... ({left} more arguments)").into_bytes().into());
         }
         Self {
@@ -154,27 +158,16 @@ impl SlowLog {
 mod tests {
     use super::*;
     use crate::server::client::{Introduction, Registry};
-    use slotilla_common::resp::ArgRange;
 
     fn entry(args: &[&[u8]]) -> Entry {
-        let input = args.concat();
-        let mut start = 0;
-        let mut ranges = Vec::new();
-        for arg in args {
-            ranges.push(ArgRange::new(start, arg.len()).unwrap());
-            start += arg.len();
-        }
         let introduction = Introduction {
             addr: "a:1".into(),
             laddr: "b:2".into(),
             fd: 3,
             unix_socket: false,
         };
-        Entry::new(
-            5_000,
-            &Args::new(&input, &ranges),
-            &Registry::default().admit(introduction),
-        )
+        let client = Registry::default().admit(introduction);
+        Entry::new(5_000, args.iter().copied(), &client)
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::connection::{self, Accepted};
 use super::gate::SeatId;
 use super::session::SessionState;
 use super::stats::WorkerStats;
-use super::{Server, slowlog};
+use super::{Server, redact, slowlog};
 use crate::commands::Args;
 use crate::store::Scope;
 
@@ -126,9 +126,11 @@ impl Worker {
         };
         self.server.latency.note(event, nanos);
         if self.server.slowlog.is_slow(nanos) && !spec.flags.contains(Flags::SKIP_SLOWLOG) {
-            self.server
-                .slowlog
-                .push(slowlog::Entry::new(nanos, args, &session.client));
+            self.server.slowlog.push(slowlog::Entry::new(
+                nanos,
+                redact::shown(spec, args),
+                &session.client,
+            ));
         }
     }
 
