@@ -36,7 +36,6 @@ pub fn run(args: impl Iterator<Item = String>) -> ExitCode {
     };
     process::start_allocator(&config);
     process::limit_clients(&config);
-    let pid_file = PidFile::create(&config);
     let node = match Node::start(Arc::clone(&config)) {
         Ok(node) => node,
         Err(error) => {
@@ -44,6 +43,8 @@ pub fn run(args: impl Iterator<Item = String>) -> ExitCode {
             return fail(&error.to_string());
         }
     };
+    // Only now: a start that fails must not touch the file of the node that runs.
+    let pid_file = PidFile::create(&config);
     let shutdown = node.server.shutdown.clone();
     let watched = process::on_signals(move |request| match request {
         Request::Terminate | Request::Interrupt => {

@@ -17,6 +17,7 @@ pub mod dispatch;
 pub mod gate;
 pub mod host;
 pub mod latency;
+mod listeners;
 pub mod machine;
 pub mod metrics;
 pub mod monitor;

@@ -8,10 +8,11 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::acceptor::{self, Listener};
+use super::acceptor::Listener;
 use super::client::Registry;
 use super::gate::Gate;
 use super::latency::LatencyMonitor;
+use super::listeners::{self, Listeners};
 use super::pause::Pause;
 use super::slowlog::SlowLog;
 use super::stats::Stats;
@@ -55,7 +56,7 @@ impl Node {
     /// A socket, a file or a thread that could not be had. Threads that were started already
     /// are told to stop.
     pub fn start(config: Arc<Config>) -> Result<Self, StartError> {
-        let listeners = open_listeners(&config)?;
+        let listeners = listeners::open(&config)?;
         let server = Arc::new(Server::new(config));
         super::reconfigure::follow(&server);
         let started = Self::start_threads(&server, listeners);
@@ -191,19 +192,6 @@ pub(super) fn random_hex() -> String {
     slotilla_common::ids::NodeId::from_random(random).to_string()
 }
 
-fn open_listeners(config: &Config) -> Result<Vec<Listener>, StartError> {
-    let mut listeners = Vec::new();
-    if config.port() != 0 {
-        let sockets = listen::tcp(&config.bind(), config.port(), config.tcp_backlog(), "port")?;
-        listeners.extend(sockets.into_iter().map(Listener::Tcp));
-    }
-    if let Some(path) = config.unixsocket() {
-        let socket = listen::unix(&path, config.unixsocketperm(), config.tcp_backlog())?;
-        listeners.push(Listener::Unix(socket, path.display().to_string()));
-    }
-    Ok(listeners)
-}
-
 /// The thread that accepts, keeps time and hears signals.
 fn spawn_main_loop(
     server: Arc<Server>,
@@ -220,20 +208,12 @@ fn spawn_main_loop(
             Listener::Tcp(_) => None,
         })
         .collect();
+    let accepting = Listeners::new(Arc::clone(&server), inboxes);
     let thread = std::thread::Builder::new()
         .name("acceptor".to_owned())
         .spawn(move || {
             runtime.block_on(async {
-                for listener in listeners {
-                    let accepting =
-                        acceptor::accept(Arc::clone(&server), listener, Arc::clone(&inboxes));
-                    tokio::spawn(async move {
-                        if let Err(error) = accepting.await {
-                            tracing::error!("A listening socket is lost: {error}");
-                        }
-                    });
-                }
-                drop(inboxes);
+                tokio::spawn(accepting.run(listeners));
                 cron::run(server).await;
             });
             for path in socket_files {
