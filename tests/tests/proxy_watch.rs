@@ -1,0 +1,117 @@
+//! The proxy's command line, its admin port, and what Prometheus thinks of its metrics.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use slotilla_tests::{Cluster, Kind, Server, binaries, wait_until};
+
+#[test]
+fn metrics_count_what_happened_and_promtool_has_nothing_to_say() {
+    let cluster = Cluster::start(Kind::Redis, 2);
+    let proxy = cluster.proxy(&[]);
+    let mut client = proxy.client();
+    for n in 0..10 {
+        client.ok(&["SET", &format!("k{n}"), "v"]);
+    }
+    client.line("MGET k0 k1 k2 k3");
+    client.line("LPUSH k0 x");
+    let (status, metrics) = proxy.admin("/metrics");
+    assert_eq!(status, 200);
+    for line in [
+        "slotilla_proxy_command_total{command=\"set\"} 10",
+        "slotilla_proxy_command_error_total{command=\"lpush\"} 1",
+        "slotilla_proxy_request_duration_seconds_count{class=\"split\"} 1",
+        "slotilla_proxy_request_duration_seconds_count{class=\"write\"} 11",
+        "slotilla_proxy_map_version 1",
+        "slotilla_proxy_map_slots_covered 16384",
+        "slotilla_proxy_upstream_cx_active 2",
+    ] {
+        assert!(
+            metrics.lines().any(|l| l == line),
+            "no {line} in\n{metrics}"
+        );
+    }
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool runs");
+    let mut stdin = promtool.stdin.take().expect("its input");
+    stdin.write_all(metrics.as_bytes()).expect("it reads");
+    drop(stdin);
+    let output = promtool.wait_with_output().expect("it ends");
+    let said = [output.stdout, output.stderr].concat();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&said)
+    );
+    assert_eq!(String::from_utf8_lossy(&said), "");
+}
+
+#[test]
+fn it_is_ready_when_every_slot_has_an_owner() {
+    let node = Server::start(Kind::Redis, &[("cluster-enabled", "yes")]);
+    let address = node.address();
+    let proxy = Server::start(Kind::Proxy, &[("seeds", &address)]);
+    assert_eq!(proxy.admin("/healthz").0, 200);
+    let (status, body) = proxy.admin("/readyz");
+    assert_eq!(status, 503);
+    assert!(body.contains("slot map"), "{body}");
+    node.client()
+        .ok(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+    wait_until("readiness", || proxy.admin("/readyz").0 == 200);
+    proxy.client().ok(&["SET", "a", "1"]);
+}
+
+#[test]
+fn a_file_is_checked_and_its_faults_told_with_lines() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("proxy.toml");
+    std::fs::write(
+        &file,
+        "port = 6379\nseed = [\"a:1\"]\nmaxclients = \"many\"\n",
+    )
+    .expect("it is written");
+    let check = |path: &std::path::Path| {
+        let mut command = Command::new(binaries::proxy());
+        command
+            .arg("check-config")
+            .arg(path)
+            .output()
+            .expect("it runs")
+    };
+    let output = check(&file);
+    assert!(!output.status.success());
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        text.contains("proxy.toml:2: seed: there is no such key; did you mean seeds?"),
+        "{text}"
+    );
+    assert!(text.contains("proxy.toml:3: maxclients: "), "{text}");
+    let shipped = binaries::root().join("config/proxy.toml");
+    assert!(check(&shipped).status.success());
+    let output = Command::new(binaries::proxy()).output().expect("it runs");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--seeds"));
+    assert!(!output.status.success());
+}
+
+#[test]
+fn the_proxy_serves_in_front_of_our_own_nodes() {
+    let cluster = Cluster::start(Kind::Node, 3);
+    let proxy = cluster.proxy(&[]);
+    let mut client = proxy.client();
+    client.ok(&["MSET", "a", "1", "b", "2", "c", "3"]);
+    client.line("HELLO 3");
+    assert_eq!(
+        client.line("MGET a none b c").to_string(),
+        "[1, (nil), 2, 3]"
+    );
+    assert_eq!(client.line("DBSIZE").integer(), 3);
+    let scanned = client.line("KEYS *");
+    assert_eq!(scanned.items().len(), 3);
+    client.ok(&["FLUSHALL"]);
+    assert_eq!(client.line("DBSIZE").integer(), 0);
+}
