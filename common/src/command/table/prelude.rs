@@ -19,6 +19,9 @@ pub(super) use crate::command::spec::{Deprecated, Docs, Finder};
 pub(super) const CLUSTER: &str = "the proxy hides the cluster; send it to a node";
 /// Why a proxy refuses what has a meaning on one node only.
 pub(super) const ONE_NODE: &str = "it concerns one node; send it to that node";
+/// Why a proxy refuses what changes settings or counters.
+pub(super) const SETTINGS: &str =
+    "its own settings are read when it starts; a node's are changed at that node";
 /// Why a proxy refuses what has to do with other databases.
 pub(super) const ONE_DATABASE: &str = "a cluster has database 0 only";
 /// Why a proxy refuses what nodes say to each other.

@@ -49,10 +49,10 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 const ACL_SUBCOMMANDS: &[Row] = &[
-    row("acl|cat",     -2, NOSCRIPT | LOADING | STALE,         0, Local,             &ACL_CAT_DOCS,     &[]),
+    row("acl|cat",     -2, NOSCRIPT | LOADING | STALE,         0, AnyNode,           &ACL_CAT_DOCS,     &[]),
     row("acl|deluser", -3, ADMIN | NOSCRIPT | LOADING | STALE, 0, Refused(ONE_NODE), &ACL_DELUSER_DOCS, &[]),
     row("acl|dryrun",  -4, ADMIN | NOSCRIPT | LOADING | STALE, 0, Refused(ONE_NODE), &ACL_DRYRUN_DOCS,  &[]),
-    row("acl|genpass", -2, NOSCRIPT | LOADING | STALE,         0, Local,             &ACL_GENPASS_DOCS, &[]),
+    row("acl|genpass", -2, NOSCRIPT | LOADING | STALE,         0, AnyNode,           &ACL_GENPASS_DOCS, &[]),
     row("acl|getuser",  3, ADMIN | NOSCRIPT | LOADING | STALE, 0, Refused(ONE_NODE), &ACL_GETUSER_DOCS, &[]),
     row("acl|help",     2, LOADING | STALE,                    0, AnyNode,           &ACL_HELP_DOCS,    &[]),
     row("acl|list",     2, ADMIN | NOSCRIPT | LOADING | STALE, 0, Refused(ONE_NODE), &ACL_LIST_DOCS,    &[]),
@@ -61,7 +61,7 @@ const ACL_SUBCOMMANDS: &[Row] = &[
     row("acl|save",     2, ADMIN | NOSCRIPT | LOADING | STALE, 0, Refused(ONE_NODE), &ACL_SAVE_DOCS,    &[]),
     row("acl|setuser", -3, ADMIN | NOSCRIPT | LOADING | STALE, 0, Refused(ONE_NODE), &ACL_SETUSER_DOCS, &[]),
     row("acl|users",    2, ADMIN | NOSCRIPT | LOADING | STALE, 0, Refused(ONE_NODE), &ACL_USERS_DOCS,   &[]),
-    row("acl|whoami",   2, NOSCRIPT | LOADING | STALE,         0, Local,             &ACL_WHOAMI_DOCS,  &[]),
+    row("acl|whoami",   2, NOSCRIPT | LOADING | STALE,         0, AnyNode,           &ACL_WHOAMI_DOCS,  &[]),
 ];
 
 const COMMAND_SUBCOMMANDS: &[Row] = &[
@@ -75,11 +75,11 @@ const COMMAND_SUBCOMMANDS: &[Row] = &[
 ];
 
 const CONFIG_SUBCOMMANDS: &[Row] = &[
-    row("config|get",       -3, ADMIN | NOSCRIPT | LOADING | STALE, 0, Local, &CONFIG_GET_DOCS,       &[]),
-    row("config|help",       2, LOADING | STALE,                    0, Local, &CONFIG_HELP_DOCS,      &[]),
-    row("config|resetstat",  2, ADMIN | NOSCRIPT | LOADING | STALE, 0, Local, &CONFIG_RESETSTAT_DOCS, &[]),
-    row("config|rewrite",    2, ADMIN | NOSCRIPT | LOADING | STALE, 0, Local, &CONFIG_REWRITE_DOCS,   &[]),
-    row("config|set",       -4, ADMIN | NOSCRIPT | LOADING | STALE, 0, Local, &CONFIG_SET_DOCS,       &[])
+    row("config|get",       -3, ADMIN | NOSCRIPT | LOADING | STALE, 0, Local,             &CONFIG_GET_DOCS,       &[]),
+    row("config|help",       2, LOADING | STALE,                    0, Local,             &CONFIG_HELP_DOCS,      &[]),
+    row("config|resetstat",  2, ADMIN | NOSCRIPT | LOADING | STALE, 0, Refused(SETTINGS), &CONFIG_RESETSTAT_DOCS, &[]),
+    row("config|rewrite",    2, ADMIN | NOSCRIPT | LOADING | STALE, 0, Refused(SETTINGS), &CONFIG_REWRITE_DOCS,   &[]),
+    row("config|set",       -4, ADMIN | NOSCRIPT | LOADING | STALE, 0, Refused(SETTINGS), &CONFIG_SET_DOCS,       &[])
         .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
 ];
 
