@@ -110,7 +110,7 @@ directives! {
     ClientQueryBufferLimit, "client-query-buffer-limit", None, size(1_048_576, I64_MAX), "1073741824", MUTABLE, Now,
         "Bytes of a request not yet complete; a client that sends more is closed.";
     ClientOutputBufferLimit, "client-output-buffer-limit", None, Kind::OutputLimits, "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60", MUTABLE, Now,
-        "For each class of client (normal, replica, pubsub): bytes of unread replies at which it is closed at once, and bytes at which it is closed when they last for the seconds that follow. 0 is no limit.";
+        "For each class of client (normal, replica, pubsub): bytes of unread replies at which it is closed at once, and bytes at which it is closed when they last for the seconds that follow. 0 is no limit. For now only the first limit of normal clients is enforced.";
     MaxmemoryClients, "maxmemory-clients", None, Kind::SizeOrPercent, "0", MUTABLE, Later,
         "Bytes that all clients' buffers may take together, or a percentage of maxmemory; 0 is no limit.";
     ProtoMaxBulkLen, "proto-max-bulk-len", None, size(1_048_576, I64_MAX), "536870912", MUTABLE, Now,
@@ -147,14 +147,14 @@ directives! {
         "The name used in syslog.";
     SyslogFacility, "syslog-facility", None, choice(&["user", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"]), "local0", IMMUTABLE, Never,
         "The facility used in syslog.";
-    Hz, "hz", None, int(0, 2_147_483_647, Unit::PerSecond), "10", MUTABLE, Now,
-        "How often the background work runs, from 1 to 500 times a second.";
+    Hz, "hz", None, int(0, 2_147_483_647, Unit::PerSecond), "10", MUTABLE, Never,
+        "How often the background work runs, from 1 to 500 times a second; here it keeps its own time.";
     DynamicHz, "dynamic-hz", None, BOOL, "yes", MUTABLE, Never,
         "Run the background work more often when there are many clients; here it follows the work itself.";
-    ShutdownOnSigint, "shutdown-on-sigint", None, Kind::ShutdownFlags, "default", MUTABLE, Now,
-        "What SIGINT does: default, or any of save, nosave, now, force.";
-    ShutdownOnSigterm, "shutdown-on-sigterm", None, Kind::ShutdownFlags, "default", MUTABLE, Now,
-        "What SIGTERM does: default, or any of save, nosave, now, force.";
+    ShutdownOnSigint, "shutdown-on-sigint", None, Kind::ShutdownFlags, "default", MUTABLE, Later,
+        "What SIGINT does: default, or any of save, nosave, now, force. While nothing is saved, all are the same.";
+    ShutdownOnSigterm, "shutdown-on-sigterm", None, Kind::ShutdownFlags, "default", MUTABLE, Later,
+        "What SIGTERM does: default, or any of save, nosave, now, force. While nothing is saved, all are the same.";
     ShutdownTimeout, "shutdown-timeout", None, int(0, 2_147_483_647, Unit::Seconds), "10", MUTABLE, Later,
         "How long a shutdown waits for replicas that lag behind.";
     EnableProtectedConfigs, "enable-protected-configs", None, choice(&["no", "yes", "local"]), "no", IMMUTABLE, Now,
@@ -291,7 +291,7 @@ directives! {
         "The address that other nodes and clients are told; empty lets the nodes find out.";
     ClusterAnnouncePort, "cluster-announce-port", None, int(0, 65_535, Unit::Port), "0", MUTABLE, Now,
         "The port that they are told; 0 is port.";
-    ClusterAnnounceTlsPort, "cluster-announce-tls-port", None, int(0, 65_535, Unit::Port), "0", MUTABLE, Now,
+    ClusterAnnounceTlsPort, "cluster-announce-tls-port", None, int(0, 65_535, Unit::Port), "0", MUTABLE, Later,
         "The TLS port that they are told.";
     ClusterAnnounceBusPort, "cluster-announce-bus-port", None, int(0, 65_535, Unit::Port), "0", MUTABLE, Now,
         "The bus port that they are told; 0 is the bus port itself.";
