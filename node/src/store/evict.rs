@@ -72,8 +72,19 @@ struct Weights {
 }
 
 impl Weights {
-    fn count(store: &Store, volatile_only: bool) -> Self {
+    /// Counts anew. Nothing is counted when only keys with an expiry are wanted, there were none,
+    /// and none has come since: a full store of other keys refuses writes at no cost.
+    fn count(store: &Store, volatile_only: bool, known_empty: bool) -> Self {
         let mut weights = Self::default();
+        // One thread counts at a time, so that no other relies on a note that this one has taken
+        // back for the moment.
+        let _counting = store.counting.lock();
+        if volatile_only {
+            if known_empty && !store.due.is_noted() {
+                return weights;
+            }
+            store.due.set_noted(false);
+        }
         let (mut sum, mut from) = (0, 0);
         while let Some(slot) = store.occupied.next(from) {
             from = slot.index() + 1;
@@ -89,6 +100,9 @@ impl Weights {
                 sum += keys;
                 weights.slots.push((slot, sum));
             }
+        }
+        if volatile_only && !weights.slots.is_empty() {
+            store.due.set_noted(true);
         }
         weights
     }
@@ -113,10 +127,14 @@ struct Candidate {
 /// What a thread keeps between evictions.
 #[derive(Debug)]
 struct Evictor {
+    /// The address of the store that all this is about; a process has one, a test may have more.
+    store: usize,
     /// By score, the best last.
     pool: Vec<Candidate>,
     policy: Policy,
     weights: Weights,
+    /// Whether they were counted for this policy.
+    counted: bool,
     age: u32,
     random: fastrand::Rng,
     clock: Monotonic,
@@ -124,9 +142,11 @@ struct Evictor {
 
 thread_local! {
     static EVICTOR: RefCell<Evictor> = RefCell::new(Evictor {
+        store: 0,
         pool: Vec::with_capacity(POOL_MAX + 1),
         policy: Policy::NoEviction,
         weights: Weights::default(),
+        counted: false,
         age: WEIGHTS_AGE_MAX,
         random: fastrand::Rng::new(),
         clock: Monotonic::new(),
@@ -163,9 +183,12 @@ impl Evictor {
         let start = self.clock.now();
         let limit = time_limit(store.settings.eviction_tenacity());
         let policy = store.settings.policy();
-        if self.policy != policy {
+        let address = std::ptr::from_ref(store).addr();
+        if self.policy != policy || self.store != address {
+            self.store = address;
             self.pool.clear();
             self.policy = policy;
+            self.counted = false;
             self.age = WEIGHTS_AGE_MAX;
         }
         let clock = AccessClock::new(&store.settings, scope.now_ms);
@@ -198,7 +221,9 @@ impl Evictor {
     fn evict_one(&mut self, store: &Store, scope: Scope, clock: AccessClock) -> bool {
         for attempt in 0..TRIES_MAX {
             if self.age >= WEIGHTS_AGE_MAX || attempt > 0 && attempt % 16 == 0 {
-                self.weights = Weights::count(store, self.policy.volatile_only());
+                let known_empty = self.counted && self.weights.slots.is_empty();
+                self.weights = Weights::count(store, self.policy.volatile_only(), known_empty);
+                self.counted = true;
                 self.age = 0;
             }
             if self.weights.slots.is_empty() {

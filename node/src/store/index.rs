@@ -1,7 +1,7 @@
 //! What can be asked of all slots without visiting them: which have keys, which have keys that
 //! expire soon, how many keys the databases beside the first have.
 
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 use slotilla_common::slot::Slot;
 
@@ -52,6 +52,8 @@ pub(crate) struct Due {
     /// Tick of the store's beginning.
     base: i64,
     slots: Box<[AtomicU32]>,
+    /// Whether a key was given an expiry since somebody last counted those that have one.
+    noted: AtomicBool,
 }
 
 /// No key of the slot expires.
@@ -62,6 +64,7 @@ impl Due {
         Self {
             base: now_ms >> ExpiryTag::TICK_SHIFT,
             slots: (0..Slot::COUNT).map(|_| AtomicU32::new(NEVER)).collect(),
+            noted: AtomicBool::new(false),
         }
     }
 
@@ -76,7 +79,19 @@ impl Due {
     pub(crate) fn note(&self, slot: Slot, expiry: Option<i64>) {
         if let Some(at) = expiry {
             self.lower(slot, self.tick(at));
+            if !self.noted.load(Ordering::Relaxed) {
+                self.noted.store(true, Ordering::Relaxed);
+            }
         }
+    }
+
+    /// Whether a key was given an expiry since [`set_noted`](Self::set_noted) said no.
+    pub(crate) fn is_noted(&self) -> bool {
+        self.noted.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_noted(&self, noted: bool) {
+        self.noted.store(noted, Ordering::Relaxed);
     }
 
     /// The slot, which is locked, has a key that expires at `tick`.

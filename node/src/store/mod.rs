@@ -81,6 +81,8 @@ pub struct Store {
     counters: ShardedCounters,
     lazy_free: LazyFree,
     observer: OnceLock<Box<dyn Observer>>,
+    /// Held by whoever counts the keys that may be evicted.
+    counting: parking_lot::Mutex<()>,
 }
 
 impl Store {
@@ -98,6 +100,7 @@ impl Store {
             counters: ShardedCounters::new(),
             lazy_free: LazyFree::default(),
             observer: OnceLock::new(),
+            counting: parking_lot::Mutex::new(()),
         }
     }
 
