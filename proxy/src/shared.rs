@@ -1,7 +1,7 @@
 //! What all threads share: settings, the slot map, who the other threads are.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, mpsc as std_mpsc};
 use std::time::Duration;
 
@@ -72,6 +72,8 @@ pub struct Shared {
     /// Clients refused because there were maxclients already.
     pub rejected: AtomicU64,
     draining: AtomicBool,
+    /// When a slot was last seen on the move, in milliseconds since 1970; 0: never.
+    unsettled_ms: AtomicI64,
     started: (Monotonic, Tick),
     /// When the process started, in seconds since 1970.
     pub started_unix: i64,
@@ -100,6 +102,7 @@ impl Shared {
             next_client_id: AtomicU64::new(1),
             rejected: AtomicU64::new(0),
             draining: AtomicBool::new(false),
+            unsettled_ms: AtomicI64::new(0),
             started: (clock, now),
             started_unix: clock::unix_ms() / 1000,
             run_id: (0..40).map(digit).collect(),
@@ -158,6 +161,20 @@ impl Shared {
     pub fn uptime(&self) -> Duration {
         let (clock, start) = &self.started;
         Duration::from_nanos(clock.nanos_between(*start, clock.now()))
+    }
+
+    /// A slot is on the move, or has just moved.
+    pub fn unsettle(&self) {
+        self.unsettled_ms.store(clock::unix_ms(), Ordering::Relaxed);
+    }
+
+    /// Whether any slot was on the move while a SCAN that ends now may have been under way.
+    #[must_use]
+    pub fn was_unsettled_lately(&self) -> bool {
+        /// No iteration takes longer.
+        const LATELY_MS: i64 = 3_600_000;
+        let last = self.unsettled_ms.load(Ordering::Relaxed);
+        last > 0 && clock::unix_ms().saturating_sub(last) < LATELY_MS
     }
 
     /// No new clients from now on.

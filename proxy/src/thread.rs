@@ -15,6 +15,7 @@ use crate::worker::Worker;
 
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(50);
+const TICKS_PER_SECOND: u64 = 20;
 
 /// Serves clients until the way to it is gone.
 pub fn run(
@@ -52,9 +53,12 @@ async fn follow_map(worker: Rc<Worker>) {
 async fn tick(worker: Rc<Worker>) {
     let mut interval = tokio::time::interval(TICK);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
+    for count in 1u64.. {
         interval.tick().await;
         worker.tick();
+        if count.is_multiple_of(TICKS_PER_SECOND) {
+            worker.close_silent_clients();
+        }
         let bytes = worker.retries.bytes() as u64;
         worker.counters.retry_queue_bytes.set(bytes);
     }

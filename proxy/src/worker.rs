@@ -258,6 +258,16 @@ impl Worker {
         self.held_back.borrow_mut().push(Rc::clone(client));
     }
 
+    /// Lets the clients that were held back try again if `upstream` has room now.
+    #[inline]
+    pub fn made_room(&self, upstream: &Upstream) {
+        if !self.held_back.borrow().is_empty()
+            && !upstream.is_full(self.shared.config.upstream_queue_max / 2)
+        {
+            self.release_held_back();
+        }
+    }
+
     /// Lets the clients that were held back try again.
     pub fn release_held_back(&self) {
         for client in self.held_back.take() {
@@ -265,7 +275,7 @@ impl Worker {
         }
     }
 
-    /// What is due ten times a second: deadlines, slots that have come to rest.
+    /// What is due many times a second: deadlines, slots that have come to rest.
     pub fn tick(self: &Rc<Self>) {
         self.event();
         self.map.borrow_mut().settle(self.now());
@@ -273,6 +283,10 @@ impl Worker {
             upstream.check_deadlines(self);
         }
         self.release_held_back();
+    }
+
+    /// Closes clients that have been silent for longer than the timeout key allows.
+    pub fn close_silent_clients(&self) {
         let timeout = self.shared.config.timeout;
         if timeout > 0 {
             for client in self.clients.borrow().values() {

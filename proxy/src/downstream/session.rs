@@ -317,8 +317,10 @@ fn scan(
         } else {
             0
         },
+        ..asked
     };
-    let next = primaries.get(place + 1).map(|(number, _)| *number);
+    let following = primaries.get(place + 1).map(|(number, _)| *number);
+    let next = cursor.next(following, worker.shared.was_unsettled_lately());
     let sequence = client.begin(worker, Whereabouts::Local, true);
     let request = whole(worker, client, spec, sequence);
     let gather = Rc::new(Gather::new(

@@ -131,6 +131,7 @@ impl Worker {
         }
         match redirect {
             Redirect::Moved(slot, endpoint) => {
+                self.shared.unsettle();
                 self.shared.refresher.ask();
                 match self.learn(from, endpoint) {
                     Some(node) => {
@@ -142,6 +143,7 @@ impl Worker {
                 }
             }
             Redirect::Ask(slot, endpoint) => {
+                self.shared.unsettle();
                 self.disturb(*slot, Calm::Migrating);
                 if split::has_parts(&request, &bytes) {
                     return split::by_key(self, &bytes, request);

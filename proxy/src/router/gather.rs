@@ -41,8 +41,8 @@ pub enum Recipe {
     Scan {
         /// The cursor that was asked for.
         cursor: Cursor,
-        /// The node that comes after this one, if any.
-        next: Option<u16>,
+        /// Where it goes after this node.
+        next: Option<Cursor>,
     },
 }
 
@@ -84,7 +84,7 @@ enum SoFar {
     },
     Scan {
         cursor: Cursor,
-        next: Option<u16>,
+        next: Option<Cursor>,
         reply: Option<Vec<u8>>,
     },
 }
@@ -321,7 +321,12 @@ impl SoFar {
 }
 
 /// SCAN's reply with the cluster's cursor in place of the node's.
-fn scanned(cursor: Cursor, next: Option<u16>, reply: Option<&[u8]>, protocol: Protocol) -> Vec<u8> {
+fn scanned(
+    cursor: Cursor,
+    next: Option<Cursor>,
+    reply: Option<&[u8]>,
+    protocol: Protocol,
+) -> Vec<u8> {
     let mut out = Vec::new();
     let mut writer = ReplyWriter::new(&mut out, protocol);
     let mut elements = Vec::new();

@@ -100,8 +100,8 @@ pub struct MapBuilder {
     by_number: Vec<Address>,
 }
 
-/// Numbers there are: a SCAN cursor has 11 bits for them.
-pub const NODES_MAX: usize = 2048;
+/// Numbers there are: a SCAN cursor has 10 bits for them.
+pub const NODES_MAX: usize = 1024;
 
 impl MapBuilder {
     /// The picture that the node known as `asked` paints. Nodes whose host it does not know

@@ -173,6 +173,9 @@ fn publish(shared: &Shared, map: SlotMap) {
         return;
     }
     let version = map.version;
+    if version > 1 {
+        shared.unsettle();
+    }
     tracing::info!(
         version,
         primaries = map.primaries.len(),

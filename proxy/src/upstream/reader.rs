@@ -188,6 +188,7 @@ impl Reader {
         worker.event();
         self.upstream.heard(worker, input.len());
         let taken = self.take_replies(worker, input)?;
+        worker.made_room(&self.upstream);
         let rest = input.get(taken..).unwrap_or_default();
         if !rest.is_empty() {
             self.buffer = worker.pool.borrow_mut().take();
@@ -217,6 +218,7 @@ impl Reader {
         self.upstream.heard(worker, self.buffer.len() - before);
         let mut buffer = std::mem::take(&mut self.buffer);
         let taken = self.take_replies(worker, &buffer)?;
+        worker.made_room(&self.upstream);
         buffer.drain(..taken);
         if buffer.is_empty() {
             worker.pool.borrow_mut().put(buffer);
