@@ -80,8 +80,7 @@ pub(super) fn count(bench: &Bench, subjects: &mut [Subject], shape: &Shape) -> O
     })
 }
 
-/// Calls per command between two moments in the middle of a run: what connecting and hanging
-/// up cost is not in it.
+/// Calls per command over a whole run, connecting included.
 fn count_one(
     bench: &Bench,
     counter: Counter,
@@ -90,7 +89,7 @@ fn count_one(
     shape: &Shape,
 ) -> Outcome<f64> {
     let file = bench.dir().join("calls");
-    // So many that a few calls of timers and of connecting do not show.
+    // So many for each connection that the ten calls for opening it do not show.
     let each = match (counter, bench.options.quick) {
         (Counter::Perf, false) => 2_000,
         (Counter::Perf, true) | (Counter::Strace, false) => 200,
