@@ -45,7 +45,7 @@ pub(super) fn node(results: &node::Results) -> String {
     text.push_str(&summary(
         &results.comparisons,
         &["node", "node-2"],
-        SERVER_PEERS,
+        &[SERVER_PEERS, &["node"]].concat(),
     ));
     text
 }
