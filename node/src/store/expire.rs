@@ -318,6 +318,24 @@ mod tests {
     }
 
     #[test]
+    fn databases_swapped_in_the_middle_of_a_sweep_lose_no_expiry() {
+        let store = Store::new(2, Serving::Ours);
+        let now = slotilla_common::clock::unix_ms();
+        set(&store, 0, b"{t}a", SetExpiry::At(now + 10));
+        set(&store, 1, b"{t}b", SetExpiry::At(now + 10));
+        let until = store.due.tick(now + 5000);
+        let (mut sweep, mut expired) = (begin(&store, Slot::of_key(b"{t}"), until), 0);
+        sweep = sweep_segment(&store, sweep, now + 5000, &mut expired).unwrap();
+        store.swap_databases(0, 1);
+        while let Some(rest) = sweep_segment(&store, sweep, now + 5000, &mut expired) {
+            sweep = rest;
+        }
+        let mut expirer = Expirer::default();
+        expired += all_steps(&mut expirer, &store, now + 5000);
+        assert_eq!((expired, store.is_empty()), (2, true));
+    }
+
+    #[test]
     fn it_can_be_switched_off_and_does_not_run_on_a_replica() {
         let store = Store::new(1, Serving::Ours);
         let now = slotilla_common::clock::unix_ms();

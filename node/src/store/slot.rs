@@ -333,6 +333,10 @@ impl<'s> SlotGuard<'s> {
         };
         self.receive(a, table_b, expires_b);
         self.receive(b, table_a, expires_a);
+        if expires_a != 0 || expires_b != 0 {
+            // A sweep may be between the two, having taken the bound away: it starts anew.
+            self.store.due.lower(self.slot, 0);
+        }
     }
 
     fn give(&mut self, db: u16) -> Option<Table> {
