@@ -33,9 +33,16 @@ impl Cluster {
     /// until each says that the cluster is ok and knows all the others.
     #[must_use]
     pub fn start_mixed(kinds: &[Kind], settings: &[(&str, &str)]) -> Self {
+        Self::start_wrapped(kinds, &[], settings)
+    }
+
+    /// The same, each node through a wrapper as [`Server::start_wrapped`] takes it.
+    #[must_use]
+    pub fn start_wrapped(kinds: &[Kind], wrapper: &[&str], settings: &[(&str, &str)]) -> Self {
+        let settings = [&SETTINGS, settings].concat();
         let nodes: Vec<Server> = kinds
             .iter()
-            .map(|kind| Server::start(*kind, &[&SETTINGS, settings].concat()))
+            .map(|kind| Server::start_wrapped(*kind, wrapper, &settings))
             .collect();
         for (place, node) in nodes.iter().enumerate() {
             let (first, last) = share(place, nodes.len());

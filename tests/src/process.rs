@@ -23,8 +23,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `program` with `args`; what it prints goes to the file `output`, after what an
-    /// earlier process left there.
+    /// Starts a program with its arguments; what it prints goes to the file `output`, after what
+    /// an earlier process left there.
     ///
     /// # Panics
     /// If it cannot be started.

@@ -32,6 +32,7 @@ pub struct Server {
     kind: Kind,
     // Declared before the directory and the ports: the process ends first.
     process: Process,
+    wrapper: Vec<String>,
     args: Vec<String>,
     dir: TempDir,
     ports: PortBlock,
@@ -44,21 +45,33 @@ impl Server {
     /// Starts a server with these settings on top of a quiet default, and waits for its PONG.
     #[must_use]
     pub fn start(kind: Kind, settings: &[(&str, &str)]) -> Self {
-        let server = Self::start_unready(kind, settings);
-        server.wait_ready()
+        Self::start_wrapped(kind, &[], settings)
+    }
+
+    /// Starts a server through a program that ends by executing its arguments, such as
+    /// `taskset -c 0` or `env NAME=VALUE`, and waits for its PONG.
+    #[must_use]
+    pub fn start_wrapped(kind: Kind, wrapper: &[&str], settings: &[(&str, &str)]) -> Self {
+        Self::launched(kind, wrapper, settings).wait_ready()
     }
 
     /// Starts a server and does not wait until it answers.
     #[must_use]
     pub fn start_unready(kind: Kind, settings: &[(&str, &str)]) -> Self {
+        Self::launched(kind, &[], settings)
+    }
+
+    fn launched(kind: Kind, wrapper: &[&str], settings: &[(&str, &str)]) -> Self {
         // Two neighbours: the second is for the admin port.
         let ports = reserve_ports(2);
         let dir = TempDir::new().expect("a temporary directory");
         let args = arguments(kind, &ports, dir.path(), settings);
-        let process = launch(kind, ports.first(), &args, dir.path());
+        let wrapper: Vec<String> = wrapper.iter().map(ToString::to_string).collect();
+        let process = launch(kind, ports.first(), &wrapper, &args, dir.path());
         Self {
             kind,
             process,
+            wrapper,
             args,
             dir,
             ports,
@@ -170,12 +183,18 @@ impl Server {
     #[must_use]
     pub fn restart(mut self) -> Self {
         self.process.kill();
-        self.process = launch(self.kind, self.port(), &self.args, self.dir.path());
+        self.process = launch(
+            self.kind,
+            self.port(),
+            &self.wrapper,
+            &self.args,
+            self.dir.path(),
+        );
         self.wait_ready()
     }
 }
 
-fn launch(kind: Kind, port: u16, args: &[String], dir: &Path) -> Process {
+fn launch(kind: Kind, port: u16, wrapper: &[String], args: &[String], dir: &Path) -> Process {
     let program = match kind {
         Kind::Redis => binaries::redis_server(),
         Kind::Valkey => binaries::valkey_server(),
@@ -183,7 +202,17 @@ fn launch(kind: Kind, port: u16, args: &[String], dir: &Path) -> Process {
         Kind::Proxy => binaries::proxy(),
     };
     let name = format!("{kind:?} on port {port}");
-    Process::start(&name, &program, args, dir, &dir.join("output.log"))
+    let mut words: Vec<String> = wrapper.to_vec();
+    words.push(program.to_string_lossy().into_owned());
+    words.extend_from_slice(args);
+    let first = words.remove(0);
+    Process::start(
+        &name,
+        Path::new(&first),
+        &words,
+        dir,
+        &dir.join("output.log"),
+    )
 }
 
 fn arguments(kind: Kind, ports: &PortBlock, dir: &Path, settings: &[(&str, &str)]) -> Vec<String> {

@@ -1,0 +1,165 @@
+//! What is fuzzed: every parser that reads bytes from outside. `tests/random.rs` feeds it
+//! mutations of the corpus for some seconds on stable Rust, cargo-fuzz hunts for longer.
+//!
+//! A target panics if a property does not hold. What it returns tells outcomes apart, so that
+//! an input with a new one can be kept and mutated further.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use slotilla_common::bus::{self, Message};
+use slotilla_common::resp::{
+    FrameScanner, Parsed, RequestLimits, RequestParser, Scan, Value, decode,
+};
+use slotilla_node::cluster::nodes_conf::{NodesConf, fuzz_nodes_conf};
+use slotilla_node::config::Config;
+
+/// A parser under test, named as its folder in `corpus/`.
+pub(crate) type Target = (&'static str, fn(&[u8]) -> u64);
+
+/// All of them.
+pub(crate) const TARGETS: [Target; 5] = [
+    ("request", request),
+    ("reply", reply),
+    ("bus", bus),
+    ("redis_conf", redis_conf),
+    ("nodes_conf", nodes_conf),
+];
+
+/// Requests are the same however their bytes are cut up. The first byte chooses the cuts.
+pub(crate) fn request(data: &[u8]) -> u64 {
+    let Some((cut, input)) = data.split_first() else {
+        return 0;
+    };
+    let whole = parse_requests(input, input.len().max(1));
+    let pieces = parse_requests(input, usize::from(*cut).max(1));
+    assert_eq!(whole, pieces, "cut into pieces of {cut}");
+    fingerprint(whole.iter().map(String::len))
+}
+
+/// Each request's arguments, then the error if there is one, as text.
+fn parse_requests(input: &[u8], piece: usize) -> Vec<String> {
+    let limits = RequestLimits::default();
+    let mut parser = RequestParser::default();
+    let (mut found, mut args) = (Vec::new(), Vec::new());
+    let (mut start, mut end) = (0, 0);
+    loop {
+        args.clear();
+        match parser.parse(&input[start..end], &mut args, &limits) {
+            Ok(Parsed::Complete { consumed }) => {
+                let here = &input[start..end];
+                found.push(format!(
+                    "{:?}",
+                    args.iter().map(|arg| arg.of(here)).collect::<Vec<_>>()
+                ));
+                assert!(consumed > 0 && consumed <= here.len());
+                start += consumed;
+            }
+            Ok(Parsed::Inline { consumed, request }) => {
+                let words: Vec<_> = args.iter().map(|arg| arg.of(&request)).collect();
+                found.push(format!("{words:?}"));
+                assert!(consumed > 0 && start + consumed <= end);
+                start += consumed;
+            }
+            Ok(Parsed::Incomplete { needed }) => {
+                assert!(needed > 0, "an incomplete request needs something");
+                if end == input.len() {
+                    return found;
+                }
+                end = input.len().min(end + piece);
+            }
+            Err(error) => {
+                found.push(format!("{error}"));
+                return found;
+            }
+        }
+    }
+}
+
+/// A reply ends where it ends, however its bytes are cut up, and whoever looks for its end.
+pub(crate) fn reply(data: &[u8]) -> u64 {
+    let Some((cut, input)) = data.split_first() else {
+        return 0;
+    };
+    let whole = FrameScanner::default().scan(input);
+    let mut scanner = FrameScanner::default();
+    let mut end = 0;
+    let pieces = loop {
+        end = input.len().min(end + usize::from(*cut).max(1));
+        match scanner.scan(&input[..end]) {
+            Ok(Scan::Incomplete { .. }) if end < input.len() => {}
+            outcome => break outcome,
+        }
+    };
+    match (&whole, &pieces) {
+        // How much more is needed may be known better by who has seen all at once.
+        (Ok(Scan::Incomplete { .. }), Ok(Scan::Incomplete { .. })) => {}
+        _ => assert_eq!(whole, pieces, "cut into pieces of {cut}"),
+    }
+    let decoded = decode(input);
+    if let Ok(Some((value, consumed))) = &decoded {
+        let Ok(Scan::Complete { len, .. }) = whole else {
+            panic!("{value:?} is decoded, and scanned as {whole:?}");
+        };
+        assert_eq!(len, *consumed, "where {value:?} ends");
+        survives_writing(value);
+    }
+    fingerprint([format!("{whole:?}").len(), format!("{decoded:?}").len()])
+}
+
+fn survives_writing(value: &Value) {
+    let mut out = Vec::new();
+    let protocol = slotilla_common::resp::Protocol::Resp3;
+    value.write(&mut slotilla_common::resp::ReplyWriter::new(
+        &mut out, protocol,
+    ));
+    let mut again = Vec::new();
+    let Ok(Some((second, consumed))) = decode(&out) else {
+        panic!(
+            "{value:?} is written as something else: {:?}",
+            String::from_utf8_lossy(&out)
+        );
+    };
+    assert_eq!(consumed, out.len());
+    second.write(&mut slotilla_common::resp::ReplyWriter::new(
+        &mut again, protocol,
+    ));
+    // Compared as written: a NaN is not equal to itself.
+    assert_eq!(out, again);
+}
+
+/// Messages of the cluster bus.
+pub(crate) fn bus(data: &[u8]) -> u64 {
+    bus::fuzz_message(data);
+    match Message::decode(data) {
+        Ok(message) => fingerprint([format!("{message:?}").len() / 8]),
+        Err(error) => fingerprint(error.to_string().bytes()),
+    }
+}
+
+/// A node's configuration, as redis.conf and as TOML.
+pub(crate) fn redis_conf(data: &[u8]) -> u64 {
+    let texts = [Config::from_conf(data).err(), Config::from_toml(data).err()];
+    let told = texts.iter().flatten().flatten().map(|fault| {
+        let text = fault.to_string();
+        assert!(!text.is_empty(), "a fault says something");
+        text.len()
+    });
+    fingerprint(told)
+}
+
+/// A node's memory of its cluster.
+pub(crate) fn nodes_conf(data: &[u8]) -> u64 {
+    fuzz_nodes_conf(data);
+    match NodesConf::parse(data) {
+        Ok(conf) => fingerprint([format!("{conf:?}").len() / 8]),
+        Err(error) => fingerprint(error.to_string().bytes().take(24)),
+    }
+}
+
+fn fingerprint<T: Hash>(parts: impl IntoIterator<Item = T>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for part in parts {
+        part.hash(&mut hasher);
+    }
+    hasher.finish()
+}
