@@ -9,7 +9,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use slotilla_tests::{Kind, Server, binaries, one_node_cluster, run_tool};
+use slotilla_tests::{Cluster, Kind, Server, binaries, one_node_cluster, run_tool};
 
 /// Protocols by which each library is driven; the empty one is the library's own choice.
 const PROTOCOLS: [&str; 3] = ["", "2", "3"];
@@ -49,4 +49,22 @@ fn the_scripts_find_nothing_wrong_with_redis() {
     // ioredis takes no node that does not know its own address.
     let announced = [("cluster-announce-ip", "127.0.0.1")];
     drive(one_node_cluster(Kind::Redis, &announced).port(), "cluster");
+}
+
+#[test]
+fn the_libraries_work_with_a_node() {
+    drive(Server::start(Kind::Node, &[]).port(), "standalone");
+}
+
+#[test]
+fn the_libraries_work_with_a_cluster_node() {
+    let announced = [("cluster-announce-ip", "127.0.0.1")];
+    drive(one_node_cluster(Kind::Node, &announced).port(), "cluster");
+}
+
+#[test]
+fn the_libraries_work_with_a_proxy_before_each_make() {
+    for kind in [Kind::Node, Kind::Redis, Kind::Valkey] {
+        drive(Cluster::start(kind, 3).proxy(&[]).port(), "proxy");
+    }
 }

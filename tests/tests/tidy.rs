@@ -28,11 +28,15 @@ fn files() -> Vec<PathBuf> {
     assert!(listed.status.success(), "git lists the files");
     let listed = String::from_utf8(listed.stdout).expect("names are text");
     let paths = listed.lines().map(PathBuf::from);
-    paths.filter(|path| binaries::root().join(path).is_file()).collect()
+    paths
+        .filter(|path| binaries::root().join(path).is_file())
+        .collect()
 }
 
 fn with_ending(ending: &str) -> Vec<(PathBuf, String)> {
-    let chosen = files().into_iter().filter(|path| path.extension().is_some_and(|e| e == ending));
+    let chosen = files()
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|e| e == ending));
     chosen
         .map(|path| {
             let text = fs::read_to_string(binaries::root().join(&path)).expect("source is text");
@@ -47,12 +51,19 @@ fn is_table(path: &Path) -> bool {
 }
 
 fn refuse(faults: &[String]) {
-    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+    assert!(
+        faults.is_empty(),
+        "{} faults:\n{}",
+        faults.len(),
+        faults.join("\n")
+    );
 }
 
 #[test]
 fn no_source_file_is_too_long_to_read() {
-    let sources = with_ending("rs").into_iter().filter(|(path, _)| !is_table(path));
+    let sources = with_ending("rs")
+        .into_iter()
+        .filter(|(path, _)| !is_table(path));
     let long = sources.filter_map(|(path, text)| {
         let lines = text.lines().count();
         (lines > LINES_MAX).then(|| format!("{}: {lines} lines", path.display()))
@@ -78,7 +89,8 @@ fn nothing_is_left_for_later() {
         for (path, text) in with_ending(ending) {
             for (number, line) in text.lines().enumerate() {
                 for word in &banned {
-                    let is_word = |part: &str| part.trim_matches(|c: char| !c.is_alphanumeric()) == word;
+                    let is_word =
+                        |part: &str| part.trim_matches(|c: char| !c.is_alphanumeric()) == word;
                     if line.split_whitespace().any(is_word) {
                         faults.push(format!("{}:{}: {word}", path.display(), number + 1));
                     }
@@ -111,7 +123,11 @@ fn scripts_and_documents_fit_a_screen() {
             for (number, line) in text.lines().enumerate() {
                 let columns = line.chars().count();
                 if columns > COLUMNS_MAX {
-                    faults.push(format!("{}:{}: {columns} columns", path.display(), number + 1));
+                    faults.push(format!(
+                        "{}:{}: {columns} columns",
+                        path.display(),
+                        number + 1
+                    ));
                 }
             }
         }
@@ -124,12 +140,20 @@ fn scripts_and_documents_fit_a_screen() {
 fn the_readme_has_two_set_up_commands() {
     let path = binaries::root().join("README.md");
     let readme = fs::read_to_string(path).expect("there is a README.md");
-    let commands = ["cargo run --release --bin slotilla-proxy -- dev", "tests/run"];
+    let commands = [
+        "cargo run --release --bin slotilla-proxy -- dev",
+        "tests/run",
+    ];
     for command in commands {
-        assert!(readme.lines().any(|line| line.trim() == command), "no line `{command}`");
+        assert!(
+            readme.lines().any(|line| line.trim() == command),
+            "no line `{command}`"
+        );
     }
     let others = readme.lines().map(str::trim).filter(|line| {
-        let sets_up = ["cargo ", "apt ", "apt-get ", "pip ", "npm ", "make ", "rustup "];
+        let sets_up = [
+            "cargo ", "apt ", "apt-get ", "pip ", "npm ", "make ", "rustup ",
+        ];
         sets_up.iter().any(|start| line.starts_with(start)) && !commands.contains(line)
     });
     refuse(&others.map(str::to_owned).collect::<Vec<_>>());
