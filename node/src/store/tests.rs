@@ -1,3 +1,5 @@
+//! Tests of the whole store.
+
 use std::collections::{HashMap, HashSet};
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Tests of entries.
+
 use super::value::strict_integer;
 use super::*;
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Tests of eviction.
+
 use super::super::{Db, NewValue, SetExpiry};
 use super::*;
 use crate::cluster::routing::Serving;

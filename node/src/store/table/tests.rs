@@ -1,3 +1,5 @@
+//! Tests of tables.
+
 use std::collections::{HashMap, HashSet};
 
 use proptest::prelude::*;
