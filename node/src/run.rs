@@ -12,6 +12,13 @@ use slotilla_common::config::ConfigError;
 /// Runs a node until it is told to stop. `args` are the program's arguments without its name.
 pub fn run(args: impl Iterator<Item = String>) -> ExitCode {
     let args: Vec<String> = args.collect();
+    if let [only] = args.as_slice()
+        && let Some(text) = about(only)
+    {
+        // Nobody is left to tell if standard output is gone.
+        let _written = writeln!(std::io::stdout(), "{text}");
+        return ExitCode::SUCCESS;
+    }
     let config = match Config::load(args.iter().cloned()) {
         Ok(config) => Arc::new(config),
         Err(faults) => return refuse(&faults),
@@ -67,6 +74,21 @@ pub fn run(args: impl Iterator<Item = String>) -> ExitCode {
     drop(pid_file);
     tracing::warn!("Ready to exit, bye bye");
     ExitCode::SUCCESS
+}
+
+/// What `--version` and `--help` print; nothing for any other argument.
+fn about(argument: &str) -> Option<String> {
+    let version = env!("CARGO_PKG_VERSION");
+    match argument {
+        "-v" | "--version" => Some(format!("Slotilla node v={version}")),
+        "-h" | "--help" => Some(format!(
+            "Slotilla node {version}\n\n\
+             slotilla-node [FILE] [--KEY VALUE]... [-]\n\n\
+             FILE is a node.toml or a redis.conf; - reads settings from standard input.\n\
+             The keys are those of config/node.toml, such as --port 7000 --dir /var/lib/slotilla."
+        )),
+        _ => None,
+    }
 }
 
 /// All that is wrong with the configuration, in the shape that tools look for in Redis's output.

@@ -205,6 +205,24 @@ fn a_start_that_fails_says_where_and_what_to_do() {
     );
 }
 
+#[test]
+fn version_and_help_are_no_settings() {
+    let dir = tempfile::tempdir().unwrap();
+    for (flag, part) in [
+        ("-v", "v="),
+        ("--version", "v="),
+        ("-h", "--KEY"),
+        ("--help", "--KEY"),
+    ] {
+        let output = run(&[flag], dir.path());
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success() && said.contains(part),
+            "{flag}: {said}"
+        );
+    }
+}
+
 /// A daemon, gone when this is dropped.
 struct Daemon(Pid);
 
