@@ -13,7 +13,7 @@ pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
     run(pattern, text, false)
 }
 
-/// As [`matches`], with ASCII letters equal to their other case.
+/// As [`matches()`], with ASCII letters equal to their other case.
 #[must_use]
 pub fn matches_nocase(pattern: &[u8], text: &[u8]) -> bool {
     run(pattern, text, true)

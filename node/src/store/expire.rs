@@ -79,7 +79,7 @@ fn budget(effort: u32) -> Duration {
 }
 
 impl Expirer {
-    /// Sweeps slots that are due, for [`SLICE`]. To be called, by one thread, which counts as
+    /// Sweeps slots that are due, for `SLICE`. To be called, by one thread, which counts as
     /// number `thread`, every [`STEP_MS`] and then for as long as it says that there is more.
     /// Between two calls is the time for whatever must not run beside it. Does nothing while
     /// active expiry is switched off, and on a replica.

@@ -144,7 +144,7 @@ def renaming_and_copying(r):
 def what_a_key_is(r):
     r.set("n", "12345")
     r.set("s", "short")
-    r.set("l", "x" * 100)
+    r.set("l", "x" * 1000)
     encodings = [r.object("encoding", key) for key in "nsl"]
     assert encodings == ["int", "embstr", "raw"], encodings
     assert r.object("refcount", "s") == 1 and r.object("idletime", "s") >= 0
