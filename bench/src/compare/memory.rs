@@ -143,14 +143,16 @@ fn shape_behind_connections() -> Shape {
     }
 }
 
-/// Waits until a process's memory stays as it is for three seconds, half a minute at most.
+/// Waits until a process's memory stays as it is for six seconds, a minute at most. Redis looks
+/// every five seconds whether a client's reply buffer can be smaller.
 fn settle(subject: &Subject) -> Outcome<()> {
+    const STEADY: usize = 30;
     let mut readings = Vec::new();
-    for _ in 0..150 {
+    for _ in 0..300 {
         interrupt::check()?;
         readings.push(subject.resident_bytes()? as f64);
-        let last = readings.get(readings.len().saturating_sub(15)..);
-        if readings.len() >= 15 && stats::spread(last.unwrap_or_default()) < 0.001 {
+        let last = readings.get(readings.len().saturating_sub(STEADY)..);
+        if readings.len() >= STEADY && stats::spread(last.unwrap_or_default()) < 0.001 {
             break;
         }
         thread::sleep(Duration::from_millis(200));
