@@ -35,10 +35,19 @@ const OUTPUT_PER_TURN: usize = 1024 * 1024;
 
 /// Serves a connection until it ends. Must run on a worker's thread.
 pub async fn serve(accepted: Accepted, open: Arc<AtomicUsize>) {
+    let _open = Open(open);
     if let Some(Ok(connection)) = worker::with(|worker| Connection::new(worker, accepted)) {
         connection.await;
     }
-    open.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// Counts a connection out, however it ends.
+struct Open(Arc<AtomicUsize>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// What a connection waits for before it goes on with its input.
@@ -172,6 +181,8 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Step, Ended>> {
         let mut input = std::mem::take(&mut worker.input);
+        // Whole already, unless a command panicked while it was lent out.
+        input.resize(INPUT_BYTES, 0);
         let mut buffer = ReadBuf::new(&mut input);
         let polled = Pin::new(&mut self.socket).poll_read(cx, &mut buffer);
         let received = buffer.filled().len();

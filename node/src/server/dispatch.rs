@@ -33,12 +33,12 @@ pub enum Flow {
 pub fn run(
     session: &mut SessionState,
     worker: &mut Worker,
+    server: &Arc<Server>,
     request: &Request,
     args: &Args<'_>,
     out: &mut Vec<u8>,
 ) -> Flow {
-    let server = Arc::clone(&worker.server);
-    let (spec, handler) = match admit(session, &server, request, args) {
+    let (spec, handler) = match admit(session, server, request, args) {
         Ok(admitted) => admitted,
         Err(error) => {
             reject(session, worker, request.spec.ok(), &error, out);
@@ -48,20 +48,20 @@ pub fn run(
     if server.pause.postpones(spec) {
         return Flow::Postpone;
     }
-    if let Err(error) = make_room(&server, spec, worker.scope(session.db)) {
+    if let Err(error) = make_room(server, spec, worker.scope(session.db)) {
         reject(session, worker, Some(spec), &error, out);
         return Flow::Next;
     }
     note_command(session, spec);
 
-    let (result, after) = execute(session, worker, &server, request, spec, handler, args, out);
+    let (result, after) = execute(session, worker, server, request, spec, handler, args, out);
     if spec.flags.contains(Flags::DENYOOM) && server.config.maxmemory() != 0 {
         // Enough or not: the next command of this kind will be told.
         let _enough = server.make_room(worker.scope(session.db));
     }
     let refused = matches!(result, Err(Failure::Refused(_)));
     if server.clients.has_monitors() && !refused {
-        super::monitor::feed(&server, session, spec, args);
+        super::monitor::feed(server, session, spec, args);
     }
     let flow = match (result, after) {
         (Err(Failure::Refused(error)), _) => {
@@ -80,7 +80,7 @@ pub fn run(
             let seat = Some(worker.seat);
             if let Err(error) = server
                 .gate
-                .exclusive(seat, |_| work.run(&server, &mut reply))
+                .exclusive(seat, |_| work.run(server, &mut reply))
             {
                 answer_error(session, worker, &error, out);
             }

@@ -107,6 +107,14 @@ impl Gate {
         self.emptied.notify_all();
     }
 
+    /// As [`Gate::enter`], until the result goes out of scope, by a panic too: a seat that stays
+    /// taken would hold up every closer for ever.
+    #[inline]
+    pub fn sit(&self, seat: SeatId) -> Seated<'_> {
+        self.enter(seat);
+        Seated { gate: self, seat }
+    }
+
     /// Sits down for `work` on a thread that has no seat of its own. Not inside another loan.
     pub fn guest<R>(&self, work: impl FnOnce() -> R) -> R {
         let _seat = Guest::sit(self);
@@ -153,6 +161,20 @@ impl Gate {
         while !empty() {
             self.emptied.wait(&mut waiting);
         }
+    }
+}
+
+/// A seat that is taken until this is dropped.
+#[derive(Debug)]
+pub struct Seated<'a> {
+    gate: &'a Gate,
+    seat: SeatId,
+}
+
+impl Drop for Seated<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.gate.leave(self.seat);
     }
 }
 
@@ -233,6 +255,18 @@ mod tests {
                 gate.exclusive(None, |_| assert_eq!(inside.load(Ordering::SeqCst), 0));
             }
         });
+    }
+
+    #[test]
+    fn a_panic_in_a_seat_leaves_it_empty() {
+        let gate = Gate::new(1);
+        let seat = gate.seat(0).unwrap();
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _seated = gate.sit(seat);
+            panic!("on purpose");
+        }));
+        assert!(outcome.is_err());
+        assert_eq!(gate.exclusive(None, |_| 7), 7);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use slotilla_common::resp::{Protocol, ProtocolError, ReplyWriter, RequestLimits,
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::Server;
 use super::batch::{Batch, Request};
 use super::client::Client;
 use super::dispatch;
@@ -122,9 +123,9 @@ impl Session {
         let server = Arc::clone(&worker.server);
         batch.prefetch(&server.store);
 
-        server.gate.enter(worker.seat);
-        let ran = self.run_parsed(batch, worker, input, out);
-        server.gate.leave(worker.seat);
+        let seated = server.gate.sit(worker.seat);
+        let ran = self.run_parsed(batch, worker, &server, input, out);
+        drop(seated);
         worker.finish_batch();
 
         match ran {
@@ -188,6 +189,7 @@ impl Session {
         &mut self,
         batch: &Batch,
         worker: &mut Worker,
+        server: &Arc<Server>,
         input: &[u8],
         out: &mut Vec<u8>,
     ) -> Ran {
@@ -198,7 +200,7 @@ impl Session {
             let flow = if args.len() == 0 {
                 dispatch::Flow::Next
             } else {
-                self.run_one(worker, request, &args, out)
+                self.run_one(worker, server, request, &args, out)
             };
             match flow {
                 dispatch::Flow::Next => consumed = request.end(),
@@ -235,13 +237,14 @@ impl Session {
     fn run_one(
         &mut self,
         worker: &mut Worker,
+        server: &Arc<Server>,
         request: &Request,
         args: &crate::commands::Args<'_>,
         out: &mut Vec<u8>,
     ) -> dispatch::Flow {
         let before = self.state.reply_mode;
         let length = out.len();
-        let flow = dispatch::run(&mut self.state, worker, request, args, out);
+        let flow = dispatch::run(&mut self.state, worker, server, request, args, out);
         // A reply that comes from the background: [`Session::hears`] decides then.
         let comes_later = matches!(flow, dispatch::Flow::Background(_));
         if before != self.state.reply_mode || before != ReplyMode::On {
