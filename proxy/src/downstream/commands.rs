@@ -4,12 +4,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use slotilla_common::clock;
-use slotilla_common::command::{
-    Args, FanOut, Flags, KeyPositions, Spec, lookup, reply, reported_keys, resolve,
-};
+use slotilla_common::command::{self, Args, FanOut, Flags, Spec};
+use slotilla_common::glob;
 use slotilla_common::resp::{Protocol, ReplyWriter, decode, parse_i64};
 use slotilla_common::slot::Slot;
-use slotilla_common::{command, glob};
 use tokio::sync::oneshot;
 
 use super::client::{Client, ReplyMode};
@@ -88,8 +86,10 @@ pub(super) fn local(
         "config|get" => config_get(worker, client, args),
         "cluster|keyslot" => answer(&|out| out.integer(Slot::of_key(args.get(2)).number().into())),
         name => match name.split_once('|') {
-            Some(("client", which)) => client_command(worker, client, args, which),
-            _ if name.starts_with("command") => command_command(worker, client, args, name),
+            Some(("client", which)) if which != "help" => {
+                client_command(worker, client, args, which)
+            }
+            _ if name.starts_with("command") => command_command(worker, client, args, spec),
             _ => help(worker, client, args, spec),
         },
     }
@@ -353,7 +353,6 @@ fn client_command(
         // No client of the proxy is ever blocked or paused.
         "unblock" => client.answer(worker, |out| out.integer(0)),
         "unpause" => return ok(),
-        "help" => client.answer(worker, |out| reply_help(out, "client")),
         other => {
             let name = other.to_uppercase();
             return refuse(&format!("ERR CLIENT {name} is not supported by the proxy"));
@@ -522,136 +521,23 @@ pub(super) fn random_key(worker: &Rc<Worker>, client: &Rc<Client>, spec: &'stati
     });
 }
 
+/// COMMAND and its subcommands, of what clients of the proxy can use.
 fn command_command(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
     args: &RequestArgs<'_>,
-    name: &str,
+    spec: &'static Spec,
 ) -> Handled {
-    let named = || args.iter().skip(2).map(|name| find(name));
-    match name {
-        "command" => client.answer(worker, |out| reply::all(out, &is_offered)),
-        "command|count" => {
-            let count = command::top_level().filter(|s| is_offered(s)).count();
-            let count = i64::try_from(count).unwrap_or(i64::MAX);
-            client.answer(worker, |out| out.integer(count));
-        }
-        "command|info" if args.len() == 2 => {
-            client.answer(worker, |out| reply::all(out, &is_offered));
-        }
-        "command|info" => client.answer(worker, |out| {
-            out.array(args.len() - 2);
-            for spec in named() {
-                match spec {
-                    Some(spec) => reply::info(out, spec, &is_offered),
-                    None => out.null_array(),
-                }
-            }
-        }),
-        "command|docs" if args.len() == 2 => client.answer(worker, |out| {
-            let offered = || command::top_level().filter(|s| is_offered(s));
-            out.map(offered().count());
-            for spec in offered() {
-                reply::docs(out, spec, &is_offered);
-            }
-        }),
-        "command|docs" => client.answer(worker, |out| {
-            out.map(named().flatten().count());
-            for spec in named().flatten() {
-                reply::docs(out, spec, &is_offered);
-            }
-        }),
-        "command|list" => return command_list(worker, client, args),
-        "command|getkeys" | "command|getkeysandflags" => {
-            return command_keys(worker, client, args, name == "command|getkeysandflags");
-        }
-        _ => client.answer(worker, |out| reply_help(out, "command")),
-    }
-    Handled::Done
-}
-
-/// A command that is offered, by its name or as `container|subcommand`.
-fn find(name: &[u8]) -> Option<&'static Spec> {
-    let spec = match memchr::memchr(b'|', name) {
-        Some(bar) => lookup(name.get(..bar)?)?.subcommand(name.get(bar + 1..)?)?,
-        None => lookup(name)?,
-    };
-    is_offered(spec).then_some(spec)
-}
-
-fn command_list(worker: &Rc<Worker>, client: &Rc<Client>, args: &RequestArgs<'_>) -> Handled {
-    let offered = || {
-        let top = command::top_level();
-        top.filter(|s| is_offered(s)).flat_map(|s| {
-            std::iter::once(s).chain(s.subcommands().iter().filter(|s| is_offered(s)))
-        })
-    };
-    let value = args.get(4);
-    let is_filtered = args.len() == 5 && args.get(2).eq_ignore_ascii_case(b"FILTERBY");
-    let names: Vec<&str> = match args.get(3).to_ascii_lowercase().as_slice() {
-        _ if args.len() == 2 => command::top_level()
-            .filter(|s| is_offered(s))
-            .map(|s| s.name)
-            .collect(),
-        b"pattern" if is_filtered => offered()
-            .filter(|s| glob::matches_nocase(value, s.name.as_bytes()))
-            .map(|s| s.name)
-            .collect(),
-        b"aclcat" if is_filtered => offered()
-            .filter(|s| {
-                s.acl
-                    .names()
-                    .any(|name| name.as_bytes().eq_ignore_ascii_case(value))
-            })
-            .map(|s| s.name)
-            .collect(),
-        b"module" if is_filtered => Vec::new(),
-        _ => return refuse_with(worker, client, "ERR syntax error"),
-    };
+    let mut refused = None;
     client.answer(worker, |out| {
-        out.array(names.len());
-        for name in &names {
-            out.bulk(name.as_bytes());
+        if let Err(error) = command::answer(out, spec, args, &is_offered) {
+            out.error(&format!("ERR {error}"));
+            refused = Some(error);
         }
     });
-    Handled::Done
-}
-
-/// The arguments after `COMMAND GETKEYS`: a request by themselves.
-struct Inner<'a>(&'a RequestArgs<'a>);
-
-impl Args for Inner<'_> {
-    fn len(&self) -> usize {
-        self.0.len() - 2
+    if refused.is_some() {
+        worker.counters.refused_requests.add(1);
     }
-
-    fn arg(&self, index: usize) -> &[u8] {
-        self.0.get(index + 2)
-    }
-}
-
-fn command_keys(
-    worker: &Rc<Worker>,
-    client: &Rc<Client>,
-    args: &RequestArgs<'_>,
-    with_flags: bool,
-) -> Handled {
-    let inner = Inner(args);
-    let Ok(spec) = resolve(&inner) else {
-        return refuse_with(worker, client, "ERR Invalid command specified");
-    };
-    let mut found = KeyPositions::new();
-    if let Err(error) = reported_keys(spec, &inner, &mut found) {
-        return refuse_with(worker, client, &format!("ERR {error}"));
-    }
-    client.answer(worker, |out| {
-        let arg = |index: usize| args.get(index + 2);
-        if with_flags {
-            reply::keys_and_flags(out, &found, arg);
-        } else {
-            reply::keys(out, &found, arg);
-        }
-    });
     Handled::Done
 }
 
@@ -664,7 +550,7 @@ fn help(
 ) -> Handled {
     match spec.parent() {
         Some(parent) if spec.short_name() == "help" => {
-            client.answer(worker, |out| reply_help(out, parent.name));
+            client.answer(worker, |out| command::help(out, parent, &is_offered));
             Handled::Done
         }
         _ => {
@@ -675,21 +561,5 @@ fn help(
                 &format!("ERR {name} is not supported by the proxy"),
             )
         }
-    }
-}
-
-fn reply_help(out: &mut ReplyWriter<'_>, container: &str) {
-    let subcommands = lookup(container.as_bytes())
-        .map(Spec::subcommands)
-        .unwrap_or_default();
-    let offered: Vec<&Spec> = subcommands.iter().filter(|s| is_offered(s)).collect();
-    out.array(1 + 2 * offered.len());
-    let name = container.to_uppercase();
-    out.simple(&format!(
-        "{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"
-    ));
-    for spec in offered {
-        out.simple(&spec.short_name().to_uppercase());
-        out.simple(&format!("    {}", spec.docs.summary));
     }
 }

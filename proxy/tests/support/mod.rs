@@ -236,7 +236,7 @@ pub(crate) fn start_proxy(config: Config, seeds: &[u16]) -> Server {
 }
 
 /// Looks until the condition holds; a test fails if it does not in time.
-pub(crate) fn wait_for(what: &str, condition: impl Fn() -> bool) {
+pub(crate) fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     let clock = Monotonic::new();
     let start = clock.now();
     while !condition() {
