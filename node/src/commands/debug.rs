@@ -235,7 +235,7 @@ fn object(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     let (encoding, access) = (entry.encoding().name(), entry.access());
     let address = std::ptr::from_ref(entry).addr();
     let serialized = serialized_len(&entry.value());
-    let idle_s = db.peek(key).map_or(0, |_| 0);
+    let idle_s = db.idle_ms(access) / 1000;
     ctx.reply.simple(&format!(
         "Value at:{address:#x} refcount:1 encoding:{encoding} serializedlength:{serialized} \
          lru:{access} lru_seconds_idle:{idle_s}",
