@@ -9,6 +9,7 @@
 
 use std::collections::BTreeSet;
 
+use slotilla_common::command::{COMMANDS, FanOut};
 use slotilla_tests::{Client, Cluster, Kind, Server, Value};
 
 fn cluster() -> (Cluster, Server) {
@@ -236,6 +237,24 @@ fn what_clients_send_on_connect_is_answered_as_a_single_server_does() {
     );
     client.ok(&["QUIT"]);
     assert!(client.read_to_close().is_empty());
+}
+
+#[test]
+fn all_that_the_table_says_the_proxy_answers_it_answers() {
+    let (_cluster, proxy) = cluster();
+    for spec in COMMANDS.iter().filter(|spec| spec.fan_out == FanOut::Local) {
+        if !spec.subcommands().is_empty() && spec.name != "command" {
+            continue;
+        }
+        let mut words: Vec<&str> = spec.name.split('|').collect();
+        words.resize(spec.arity.unsigned_abs().into(), "0");
+        // Silence would be the right answer.
+        if spec.name == "client|reply" {
+            words[2] = "ON";
+        }
+        let reply = proxy.client().call(&words).to_string();
+        assert!(!reply.contains("support"), "{words:?}: {reply}");
+    }
 }
 
 #[test]

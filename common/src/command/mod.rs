@@ -13,7 +13,6 @@ mod keys;
 mod lookup;
 pub mod reply;
 mod spec;
-mod support;
 mod table;
 
 pub use answer::{CommandReplyError, answer, find};
@@ -27,8 +26,6 @@ pub use spec::{
     Argument, ArgumentKind, BeginSearch, CommandId, Deprecated, Docs, FanOut, FindKeys, Group,
     KeyRange, KeySpec, Merge, Need, Spec,
 };
-
-pub use support::support_table;
 
 /// All commands and subcommands, by their ids: a container, then its subcommands.
 pub static COMMANDS: [Spec; table::COUNT] = table::assemble();
