@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use slotilla_common::clock::{self, Monotonic, Tick};
+use slotilla_common::net::http::HttpAlarm;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::Config;
@@ -72,6 +73,8 @@ pub struct Shared {
     /// Clients refused because there were maxclients already.
     pub rejected: AtomicU64,
     draining: AtomicBool,
+    /// Tells of clients that send HTTP.
+    pub http_alarm: HttpAlarm,
     /// When a slot was last seen on the move, in milliseconds since 1970; 0: never.
     unsettled_ms: AtomicI64,
     started: (Monotonic, Tick),
@@ -102,6 +105,7 @@ impl Shared {
             next_client_id: AtomicU64::new(1),
             rejected: AtomicU64::new(0),
             draining: AtomicBool::new(false),
+            http_alarm: HttpAlarm::default(),
             unsettled_ms: AtomicI64::new(0),
             started: (clock, now),
             started_unix: clock::unix_ms() / 1000,

@@ -153,6 +153,23 @@ fn a_request_beyond_the_query_limit_closes_the_client() {
 }
 
 #[test]
+fn a_browsers_post_closes_the_client_without_a_reply() {
+    let setup = Setup::new(1, quick());
+    setup.nodes[0].answer(|_, _| say("+fine\r\n"));
+    for request in [
+        "POST / HTTP/1.1\r\nHost: x\r\n\r\nPING\r\n",
+        "PING\r\nhost: x\r\nPING\r\n",
+    ] {
+        let mut client = setup.client();
+        client.send_bytes(request.as_bytes());
+        assert!(client.try_receive().is_none(), "{request}");
+    }
+    let counters = &setup.proxy.shared().counters()[0];
+    assert_eq!(counters.downstream_protocol_errors.read(), 2);
+    assert_eq!(text(&setup.client().call("GET a")), "fine");
+}
+
+#[test]
 fn every_request_may_come_in_single_bytes() {
     let setup = Setup::new(2, quick());
     setup.nodes[0].answer(|_, words| say(format!("+{}\r\n", words[1])));

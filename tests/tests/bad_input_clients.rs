@@ -85,6 +85,13 @@ fn broken_frames() -> Vec<Vec<u8>> {
         "*1\r\n$0\r\n\r\n",
         "*2\r\n$0\r\n\r\n$1\r\nx\r\n",
         "NOSUCH\r\n",
+        "POST / HTTP/1.1\r\nHost: localhost\r\n\r\nPING\r\n",
+        "Host: localhost\r\nPING\r\n",
+        "*1\r\n$4\r\npost\r\n",
+        "*1\r\n$5\r\nhOST:\r\n",
+        "PING\r\nPOST\r\nPING\r\n",
+        "POSTS\r\nHost\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
         "*2\r\n$6\r\nNO\r\nSU\r\n$3\r\na\r\n\r\n",
     ]
     .map(|text| text.as_bytes().to_vec())
@@ -142,6 +149,31 @@ fn a_proxy_answers_broken_frames_as_redis_does() {
     same_answers(&redis, &proxy, &truncated_requests());
     same_answers(&redis, &proxy, &rubbish(300));
     assert_eq!(proxy.client().line("PING").text(), "PONG");
+}
+
+/// What came before the POST has run, what comes after does not; the log tells of the first only.
+fn a_post_ends_the_connection(server: &Server) {
+    for _ in 0..3 {
+        assert_eq!(
+            answer(server.port(), b"SET a 1\r\nPOST / HTTP/1.1\r\nSET a 2\r\n"),
+            ""
+        );
+        assert_eq!(server.client().call(&["GET", "a"]).text(), "1");
+    }
+    let log = server.log();
+    let told = log.matches("ossible security attack").count();
+    assert_eq!(told, 1, "{log}");
+}
+
+#[test]
+fn a_post_ends_a_nodes_connection() {
+    a_post_ends_the_connection(&Server::start(Kind::Node, &[]));
+}
+
+#[test]
+fn a_post_ends_a_proxys_connection() {
+    let cluster = Cluster::start(Kind::Node, 3);
+    a_post_ends_the_connection(&cluster.proxy(&[]));
 }
 
 /// Closes with a reset instead of a goodbye.

@@ -246,6 +246,10 @@ impl Connection {
         match then {
             Then::Read | Then::Again => {}
             Then::Close => self.closing = true,
+            Then::HangUp => {
+                self.session.state.client.set(flag::KILLED, true);
+                out.clear();
+            }
             Then::Background(work) => self.wait = Wait::Background(self.start_background(work)),
             Then::Paused => {
                 let server = Arc::clone(&self.server);

@@ -2,6 +2,7 @@
 //! the locks, then the handler.
 
 use slotilla_common::command::{self, Flags, Group, KeyPositions, Spec, Unresolved};
+use slotilla_common::net::http;
 use slotilla_common::resp::ReplyWriter;
 use slotilla_common::slot::Slot;
 use smallvec::SmallVec;
@@ -27,6 +28,8 @@ pub enum Flow {
     Postpone,
     /// Nothing: close once the replies are sent.
     Close,
+    /// Nothing: close at once, without the replies that are still to be sent.
+    HangUp,
 }
 
 /// Runs one request and appends its reply to `out`.
@@ -41,6 +44,10 @@ pub fn run(
     let (spec, handler) = match admit(session, server, request, args) {
         Ok(admitted) => admitted,
         Err(error) => {
+            if matches!(request.spec, Err(Unresolved::Command)) && http::is_http(args.get(0)) {
+                server.http_alarm.sound(&session.client.addr);
+                return Flow::HangUp;
+            }
             reject(session, worker, request.spec.ok(), &error, out);
             return Flow::Next;
         }

@@ -34,6 +34,7 @@ pub mod worker;
 use parking_lot::Mutex;
 use slotilla_common::alloc;
 use slotilla_common::clock::Monotonic;
+use slotilla_common::net::http::HttpAlarm;
 use slotilla_common::slot::Slot;
 use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
@@ -68,6 +69,8 @@ pub struct Server {
     pub slowlog: SlowLog,
     /// LATENCY.
     pub latency: LatencyMonitor,
+    /// Tells of clients that send HTTP.
+    pub http_alarm: HttpAlarm,
     /// What each command does.
     pub handlers: Handlers,
     /// Whether this node is of a cluster: fixed at start.

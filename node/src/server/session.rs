@@ -81,6 +81,8 @@ pub enum Then {
     Paused,
     /// Send what has been answered, then close.
     Close,
+    /// Close at once.
+    HangUp,
 }
 
 impl Session {
@@ -221,6 +223,12 @@ impl Session {
                     return Ran::Stopped {
                         consumed: request.end(),
                         then: Then::Close,
+                    };
+                }
+                dispatch::Flow::HangUp => {
+                    return Ran::Stopped {
+                        consumed: request.end(),
+                        then: Then::HangUp,
                     };
                 }
             }

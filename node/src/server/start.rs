@@ -1,6 +1,7 @@
 //! Starting and stopping a node, in order.
 
 use slotilla_common::net::admin::{self, AdminServer};
+use slotilla_common::net::http::HttpAlarm;
 use slotilla_common::net::listen;
 use slotilla_common::{alloc, clock};
 use std::io;
@@ -165,6 +166,7 @@ impl Server {
                 config.slowlog_max_len(),
             ),
             latency: LatencyMonitor::new(config.latency_monitor_threshold_ms()),
+            http_alarm: HttpAlarm::default(),
             clients: Registry::default(),
             stats: Stats::new(workers),
             gate: Gate::new(workers),

@@ -205,7 +205,7 @@ impl Client {
 
     /// Writes what may leave, as far as the socket takes it.
     pub fn write(&self, worker: &Worker) {
-        if self.is_closed.get() {
+        if self.is_closed.get() || self.must_close.get() {
             return;
         }
         if !self.is_blocked.get() {

@@ -268,6 +268,11 @@ impl Connection {
                     client.leave();
                     break Stop::Leaving;
                 }
+                Handled::HangUp => {
+                    worker.counters.downstream_protocol_errors.add(1);
+                    client.close();
+                    break Stop::Leaving;
+                }
             }
         };
         worker.args.replace(ranges);

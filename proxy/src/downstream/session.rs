@@ -5,6 +5,7 @@ use std::rc::Rc;
 use slotilla_common::command::{
     Args, FanOut, KeyPositions, Need, Spec, Unresolved, first_key, keys, resolve,
 };
+use slotilla_common::net::http;
 use slotilla_common::slot::Slot;
 
 use super::client::{Client, ReplyMode};
@@ -24,6 +25,8 @@ pub(super) enum Handled {
     Stalled,
     /// It was the last one.
     Leaving,
+    /// The connection is to be closed at once, without the replies that are still to be sent.
+    HangUp,
 }
 
 /// Handles one request.
@@ -34,6 +37,10 @@ pub(super) fn handle(worker: &Rc<Worker>, client: &Rc<Client>, args: &RequestArg
     }
     let spec = match resolve(args) {
         Ok(spec) => spec,
+        Err(Unresolved::Command) if http::is_http(args.get(0)) => {
+            worker.shared.http_alarm.sound(&client.address);
+            return Handled::HangUp;
+        }
         Err(unresolved) => return refuse(worker, client, |out| unknown(unresolved, args, out)),
     };
     if !spec.arity_allows(args.len()) {
