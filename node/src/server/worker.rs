@@ -125,12 +125,6 @@ impl Worker {
             "command"
         };
         self.server.latency.note(event, nanos);
-        let event = if spec.flags.contains(Flags::FAST) {
-            "fast-command"
-        } else {
-            "command"
-        };
-        self.server.latency.note(event, nanos);
         if self.server.slowlog.is_slow(nanos) && !spec.flags.contains(Flags::SKIP_SLOWLOG) {
             self.server.slowlog.push(slowlog::Entry::new(
                 nanos,
