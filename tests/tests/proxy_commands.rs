@@ -308,6 +308,10 @@ fn the_password_is_asked_for_and_limits_hold_before_it() {
             .to_string()
             .contains("NOAUTH Authentication required.")
     );
+    assert_eq!(
+        client.line("EXEC").error(),
+        Some("EXECABORT Transaction discarded because of: NOAUTH Authentication required.")
+    );
     assert!(client.line("AUTH wrong").to_string().contains("WRONGPASS"));
     assert!(client.line("HELLO 3").to_string().contains("NOAUTH"));
     client.ok(&["AUTH", "secret"]);

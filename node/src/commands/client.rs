@@ -5,6 +5,7 @@ use slotilla_common::resp::parse_i64;
 use std::fmt::Write;
 use std::sync::Arc;
 
+use super::command_info::wrong_use;
 use super::connection::DEFAULT_USER;
 use super::{Args, CommandError, Ctx, Handler};
 use crate::server::client::{Client, flag};
@@ -389,12 +390,15 @@ fn caching(_ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
 
 /// No command blocks yet, so there is nobody to unblock.
 fn unblock(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    let reason_known =
-        args.len() == 3 || (args.len() == 4 && (args.is(3, "timeout") || args.is(3, "error")));
-    if !reason_known {
-        return Err(CommandError::fixed(
-            "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR",
-        ));
+    match args.len() {
+        3 => {}
+        4 if args.is(3, "timeout") || args.is(3, "error") => {}
+        4 => {
+            return Err(CommandError::fixed(
+                "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR",
+            ));
+        }
+        _ => return Err(wrong_use(args, "CLIENT")),
     }
     args.int(2)?;
     ctx.reply.integer(0);

@@ -350,8 +350,8 @@ fn client_command(
             out.bulk(b"prefixes");
             out.array(0);
         }),
-        // No client of the proxy is ever blocked or paused.
-        "unblock" => client.answer(worker, |out| out.integer(0)),
+        "unblock" => return unblock(worker, client, args),
+        // No client of the proxy is ever paused.
         "unpause" => return ok(),
         other => {
             let name = other.to_uppercase();
@@ -359,6 +359,28 @@ fn client_command(
         }
     }
     Handled::Done
+}
+
+/// No client of the proxy is ever blocked.
+fn unblock(worker: &Rc<Worker>, client: &Rc<Client>, args: &RequestArgs<'_>) -> Handled {
+    let is_reason =
+        |word: &[u8]| word.eq_ignore_ascii_case(b"timeout") || word.eq_ignore_ascii_case(b"error");
+    let fault = match args.len() {
+        4 if !is_reason(args.get(3)) => "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR",
+        3 | 4 if parse_i64(args.get(2)).is_none() => "ERR value is not an integer or out of range",
+        3 | 4 => {
+            client.answer(worker, |out| out.integer(0));
+            return Handled::Done;
+        }
+        _ => {
+            let name = String::from_utf8_lossy(args.get(1));
+            let text = format!(
+                "ERR unknown subcommand or wrong number of arguments for '{name}'. Try CLIENT HELP."
+            );
+            return refuse_with(worker, client, &text);
+        }
+    };
+    refuse_with(worker, client, fault)
 }
 
 fn client_reply(worker: &Rc<Worker>, client: &Rc<Client>, mode: &[u8]) -> Handled {

@@ -29,6 +29,10 @@ pub(super) enum Handled {
     HangUp,
 }
 
+/// What Redis answers to an EXEC that is refused before it is looked at begins with [`ABORTED`].
+const EXEC: &str = "exec";
+const ABORTED: &str = "EXECABORT Transaction discarded because of: ";
+
 /// Handles one request.
 #[inline]
 pub(super) fn handle(worker: &Rc<Worker>, client: &Rc<Client>, args: &RequestArgs<'_>) -> Handled {
@@ -44,11 +48,14 @@ pub(super) fn handle(worker: &Rc<Worker>, client: &Rc<Client>, args: &RequestArg
         Err(unresolved) => return refuse(worker, client, |out| unknown(unresolved, args, out)),
     };
     if !spec.arity_allows(args.len()) {
-        let text = format!("ERR wrong number of arguments for '{}' command", spec.name);
-        return refuse(worker, client, |out| out.extend_from_slice(text.as_bytes()));
+        return refuse_arity(worker, client, spec);
     }
     if !client.is_authenticated.get() && !commands::needs_no_auth(spec) {
-        return refuse_with(worker, client, error::NO_AUTH);
+        let text = match spec.name {
+            EXEC => format!("{ABORTED}{}", error::NO_AUTH),
+            _ => error::NO_AUTH.to_owned(),
+        };
+        return refuse_with(worker, client, &text);
     }
     let route = worker.routes.of(spec.id);
     let handled = match route.way {
@@ -86,6 +93,9 @@ fn forward(
     };
     let slot = Slot::of_key(args.get(first));
     if route.way != Way::OneKey && !is_one_slot(spec, args, slot) {
+        if !has_whole_groups(spec, args) {
+            return refuse_arity(worker, client, spec);
+        }
         return refuse_with(worker, client, error::CROSS_SLOT);
     }
     to_slot(worker, client, args, spec, route, slot)
@@ -245,10 +255,8 @@ fn split(
     spec: &'static Spec,
     route: Route,
 ) -> Handled {
-    let stride = usize::try_from(spec.range.step).unwrap_or(1).max(1);
-    if !(args.len() - 1).is_multiple_of(stride) {
-        let text = format!("ERR wrong number of arguments for '{}' command", spec.name);
-        return refuse_with(worker, client, &text);
+    if !has_whole_groups(spec, args) {
+        return refuse_arity(worker, client, spec);
     }
     let mut found = worker.slots_of_keys.take();
     router::slots(spec, args, &mut found);
@@ -396,6 +404,23 @@ fn unknown(unresolved: Unresolved, args: &RequestArgs<'_>, out: &mut Vec<u8>) {
             out.extend_from_slice(b" HELP.");
         }
     }
+}
+
+#[cold]
+fn refuse_arity(worker: &Rc<Worker>, client: &Rc<Client>, spec: &Spec) -> Handled {
+    let text = format!("wrong number of arguments for '{}' command", spec.name);
+    let text = match spec.name {
+        EXEC => format!("{ABORTED}{text}"),
+        _ => format!("ERR {text}"),
+    };
+    refuse_with(worker, client, &text)
+}
+
+/// Whether nothing is missing from the last of a command's groups of arguments: MSET's keys have
+/// a value each.
+fn has_whole_groups(spec: &Spec, args: &RequestArgs<'_>) -> bool {
+    let stride = usize::try_from(spec.range.step).unwrap_or(1).max(1);
+    (args.len() - 1).is_multiple_of(stride)
 }
 
 /// Answers with an error, and counts it.
