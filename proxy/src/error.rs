@@ -23,12 +23,6 @@ pub const NO_MAP: &[u8] =
 pub const TOO_MANY_REDIRECTS: &[u8] =
     b"-CLUSTERDOWN the slot keeps moving; the command was not executed\r\n";
 
-/// Keys in several slots.
-pub const CROSS_SLOT: &str = "CROSSSLOT Keys in request don't hash to the same slot";
-
-/// No AUTH yet.
-pub const NO_AUTH: &str = "NOAUTH Authentication required.";
-
 /// The text of an error reply: without its `-`, or the line of its `!`, and without line end.
 #[must_use]
 pub fn text_of(reply: &[u8]) -> &[u8] {

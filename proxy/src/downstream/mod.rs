@@ -6,6 +6,8 @@ mod commands;
 mod connection;
 mod info;
 mod pipeline;
+mod refusal;
+mod scan;
 mod session;
 
 pub use client::Client;

@@ -1,0 +1,105 @@
+//! Answers that have to be waited for.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use slotilla_common::resp::{ReplyWriter, decode};
+use tokio::sync::oneshot;
+
+use crate::downstream::client::Client;
+use crate::downstream::pipeline::{Sequence, Whereabouts};
+use crate::downstream::session::Call;
+use crate::router::{Owner, Request};
+use crate::shared::Message;
+use crate::worker::Worker;
+
+/// Writes a reply.
+pub(super) type Reply = Box<dyn FnOnce(&mut ReplyWriter<'_>)>;
+
+/// Answers when `work` is done; the reply keeps its place in the client's order.
+pub(super) fn later<F>(call: Call<'_>, work: impl FnOnce(Rc<Worker>) -> F + 'static)
+where
+    F: Future<Output = Reply>,
+{
+    let sequence = call.client.begin(call.worker, Whereabouts::Local, true);
+    let (worker, client) = (Rc::clone(call.worker), Rc::clone(call.client));
+    tokio::task::spawn_local(async move {
+        let write = work(Rc::clone(&worker)).await;
+        deliver(&worker, &client, sequence, write);
+    });
+}
+
+fn deliver(worker: &Rc<Worker>, client: &Rc<Client>, sequence: Sequence, write: Reply) {
+    let mut reply = Vec::new();
+    write(&mut ReplyWriter::new(&mut reply, client.protocol()));
+    worker.event();
+    client.deliver(worker, sequence, &reply);
+}
+
+/// Asks every thread of the proxy.
+pub(super) async fn ask_threads<T>(
+    worker: &Worker,
+    question: impl Fn(oneshot::Sender<T>) -> Message,
+) -> Vec<T> {
+    let mut answers = Vec::new();
+    for thread in worker.shared.threads() {
+        let (sender, receiver) = oneshot::channel();
+        if thread.sender.send(question(sender)).await.is_ok()
+            && let Ok(answer) = receiver.await
+        {
+            answers.push(answer);
+        }
+    }
+    answers
+}
+
+/// RANDOMKEY: of a primary drawn by how many keys it has.
+pub(in crate::downstream) fn random_key(call: Call<'_>) {
+    let Call { worker, spec, .. } = call;
+    let primaries = worker.map.borrow().primaries().to_vec();
+    let started = worker.now();
+    let ask = move |worker: &Rc<Worker>, node, command: &[u8]| {
+        let (sender, receiver) = oneshot::channel();
+        let request = Request {
+            spec,
+            slot: None,
+            pinned: Some(node),
+            started,
+            attempts: 0,
+            owner: Owner::Task(RefCell::new(Some(sender))),
+        };
+        worker.send(command, request);
+        receiver
+    };
+    later(call, move |worker| async move {
+        let sizes: Vec<_> = primaries
+            .iter()
+            .map(|(_, node)| (*node, ask(&worker, *node, b"*1\r\n$6\r\nDBSIZE\r\n")))
+            .collect();
+        let mut known = Vec::new();
+        for (node, size) in sizes {
+            let reply = size.await.unwrap_or_default();
+            let value = decode(&reply).ok().flatten().map(|(value, _)| value);
+            let size = value
+                .as_ref()
+                .and_then(slotilla_common::resp::Value::as_integer);
+            known.push((node, u64::try_from(size.unwrap_or(0)).unwrap_or(0)));
+        }
+        let total: u64 = known.iter().map(|(_, size)| size).sum();
+        let mut drawn = fastrand::u64(..total.max(1));
+        let node = known.into_iter().find(|(_, size)| {
+            let is_it = drawn < *size;
+            drawn = drawn.saturating_sub(*size);
+            is_it
+        });
+        let Some((node, _)) = node else {
+            return Box::new(|out: &mut ReplyWriter<'_>| out.null()) as Reply;
+        };
+        let reply = ask(&worker, node, b"*1\r\n$9\r\nRANDOMKEY\r\n").await;
+        let value = reply.ok().and_then(|r| decode(&r).ok().flatten());
+        Box::new(move |out: &mut ReplyWriter<'_>| match value {
+            Some((value, _)) => value.write(out),
+            None => out.error("ERR the node gave no answer"),
+        }) as Reply
+    });
+}
