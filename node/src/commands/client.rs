@@ -112,24 +112,30 @@ fn describe(text: &mut String, client: &Client, now_ms: i64) {
     let seconds = |since_ms: i64| (now_ms - since_ms).max(0) / 1000;
     let active_ms = client.active_ms.load(std::sync::atomic::Ordering::Relaxed);
     let load = |n: &std::sync::atomic::AtomicUsize| n.load(std::sync::atomic::Ordering::Relaxed);
-    let (input, output) = (load(&client.input_bytes), load(&client.output_bytes));
+    let (input, input_free) = (load(&client.input_bytes), load(&client.input_free));
+    // Replies go into the worker's buffer, and a connection has one of its own only for what its
+    // socket did not take: no fixed part (rbs, rbp, obl), and a list of one or none.
+    let mail = client.mail_bytes();
+    let output = load(&client.output_bytes) + mail;
+    let output_held = load(&client.output_held) + mail;
+    let name = client.name();
     // Writing to a string cannot fail.
     let _: Result<(), std::fmt::Error> = write!(
         text,
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 \
-         multi=-1 qbuf={input} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} \
-         omem={output} tot-mem={} events={} cmd={} user={DEFAULT_USER} redir=-1 resp={}",
+         multi=-1 qbuf={input} qbuf-free={input_free} argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 \
+         oll={} omem={output_held} tot-mem={} events={} cmd={} user={DEFAULT_USER} redir=-1 resp={}",
         client.id,
         client.addr,
         client.laddr,
         client.fd,
-        String::from_utf8_lossy(&client.name()),
+        String::from_utf8_lossy(&name),
         seconds(client.connected_ms),
         seconds(active_ms),
         letters(client.flags()),
         client.db.load(std::sync::atomic::Ordering::Relaxed),
         usize::from(output > 0),
-        CONNECTION_BYTES + input + output,
+        CONNECTION_BYTES + input + input_free + output_held + name.len(),
         if output > 0 { "rw" } else { "r" },
         client.last_command().map_or("NULL", |command| command.name),
         client.protocol().version(),

@@ -95,8 +95,6 @@ numbers! {
     proto_max_bulk_len: ProtoMaxBulkLen as usize;
     /// `client-query-buffer-limit`, in bytes.
     client_query_buffer_limit: ClientQueryBufferLimit as usize;
-    /// The hard limit of `client-output-buffer-limit normal`, in bytes; 0 is none.
-    output_limit_normal: ClientOutputBufferLimit as usize;
     /// `cluster-node-timeout`, in milliseconds.
     cluster_node_timeout_ms: ClusterNodeTimeout as u64;
     /// `cluster-announce-port`; 0 is the port itself.

@@ -44,8 +44,8 @@ impl Value {
             Self::Number(number) => number.cast_unsigned(),
             Self::Size(bytes) => *bytes,
             Self::Text(text) => text.len() as u64,
-            Self::OutputLimits([normal, ..]) => normal.hard_bytes,
-            Self::Addresses(_)
+            Self::OutputLimits(_)
+            | Self::Addresses(_)
             | Self::SavePoints(_)
             | Self::Percentiles(_)
             | Self::OomScores(_)

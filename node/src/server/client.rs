@@ -57,10 +57,14 @@ pub struct Client {
     pub db: AtomicU16,
     /// 3 after HELLO 3.
     pub resp3: AtomicBool,
-    /// Bytes received but not yet executed.
+    /// Bytes received and not done with: while commands run, all that came with them.
     pub input_bytes: AtomicUsize,
+    /// What its own input buffer could hold beyond that without growing.
+    pub input_free: AtomicUsize,
     /// Bytes answered but not yet sent.
     pub output_bytes: AtomicUsize,
+    /// What the buffer of its unsent replies takes.
+    pub output_held: AtomicUsize,
     name: Mutex<Box<[u8]>>,
     /// What other threads want it to send; appended to its output by its worker.
     mail: Mutex<Vec<u8>>,
@@ -145,6 +149,11 @@ impl Client {
         mail.shrink_to(0);
     }
 
+    /// Bytes of mail that its worker has not taken yet.
+    pub fn mail_bytes(&self) -> usize {
+        self.mail.lock().len()
+    }
+
     /// Whether it is on this machine.
     pub fn is_local(&self) -> bool {
         self.has(flag::UNIX_SOCKET)
@@ -210,7 +219,9 @@ impl Registry {
             db: AtomicU16::new(0),
             resp3: AtomicBool::new(false),
             input_bytes: AtomicUsize::new(0),
+            input_free: AtomicUsize::new(0),
             output_bytes: AtomicUsize::new(0),
+            output_held: AtomicUsize::new(0),
             name: Mutex::default(),
             mail: Mutex::default(),
             waker: Mutex::new(None),

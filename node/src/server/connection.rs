@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use super::Server;
 use super::client::{Introduction, flag};
+use super::output_limit::OutputWatch;
 use super::session::{Session, Then};
 use super::socket::{Raw, Socket};
 use super::worker::{self, INPUT_BYTES, Worker};
@@ -66,12 +67,25 @@ struct Connection {
     /// Answered, but not taken by the socket yet; sent up to `sent`.
     unsent: Vec<u8>,
     sent: usize,
+    unread: OutputWatch,
     wait: Wait,
     /// There may be whole requests in `pending`.
     more: bool,
     /// Nothing more is read; it ends once all is sent.
     closing: bool,
     introduced: bool,
+}
+
+/// A buffer of at most this is not worth giving back.
+const PENDING_KEPT_BYTES: usize = 4 * 1024;
+
+/// Gives back what a big request took, once only the start of a small one is left.
+fn trim_pending(pending: &mut Vec<u8>) {
+    if pending.is_empty() {
+        *pending = Vec::new();
+    } else if pending.capacity() > PENDING_KEPT_BYTES && pending.len() < pending.capacity() / 4 {
+        pending.shrink_to(pending.len() * 2);
+    }
 }
 
 /// The connection is over.
@@ -113,6 +127,7 @@ impl Connection {
             pending: Vec::new(),
             unsent: Vec::new(),
             sent: 0,
+            unread: OutputWatch::default(),
             wait: Wait::Nothing,
             more: false,
             closing: false,
@@ -165,9 +180,7 @@ impl Connection {
             let mut pending = std::mem::take(&mut self.pending);
             let consumed = self.run(worker, &pending);
             pending.drain(..consumed);
-            if pending.is_empty() {
-                pending = Vec::new();
-            }
+            trim_pending(&mut pending);
             self.pending = pending;
             return Poll::Ready(self.after_run(true));
         }
@@ -223,6 +236,8 @@ impl Connection {
     /// Runs requests of `input` until the turn is over; gives the bytes consumed and notes in
     /// `self` what follows.
     fn run(&mut self, worker: &mut Worker, input: &[u8]) -> usize {
+        let shown = &self.session.state.client.input_bytes;
+        shown.store(input.len(), Ordering::Relaxed);
         // Replies go behind what is still unsent, or into the worker's buffer.
         let direct = self.unsent.is_empty();
         let mut out = std::mem::take(if direct {
@@ -271,6 +286,8 @@ impl Connection {
         client
             .input_bytes
             .store(self.pending.len(), Ordering::Relaxed);
+        let free = self.pending.capacity() - self.pending.len();
+        client.input_free.store(free, Ordering::Relaxed);
         let limit = self.server.config.client_query_buffer_limit();
         if self.pending.len() > limit {
             tracing::warn!(
@@ -348,6 +365,7 @@ impl Connection {
             if rest.is_empty() {
                 self.unsent = Vec::new();
                 self.sent = 0;
+                self.unread.reset();
                 self.note_unsent();
                 return Poll::Ready(Ok(()));
             }
@@ -360,7 +378,7 @@ impl Connection {
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.check_output_limit()?;
+                    self.check_output_limit(cx)?;
                     ready!(self.socket.poll_write_ready(cx)).map_err(|_| Ended)?;
                 }
                 Err(_) => return Poll::Ready(Err(Ended)),
@@ -370,26 +388,25 @@ impl Connection {
 
     fn note_unsent(&self) {
         let waiting = self.unsent.len().saturating_sub(self.sent);
-        self.session
-            .state
-            .client
-            .output_bytes
-            .store(waiting, Ordering::Relaxed);
+        let client = &self.session.state.client;
+        client.output_bytes.store(waiting, Ordering::Relaxed);
+        let held = self.unsent.capacity();
+        client.output_held.store(held, Ordering::Relaxed);
     }
 
     /// A client that does not read what it asked for is closed at its limit: to stop reading
     /// from it instead would deadlock with one that sends its whole pipeline first.
-    fn check_output_limit(&mut self) -> Result<(), Ended> {
+    fn check_output_limit(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
         let waiting = self.unsent.len().saturating_sub(self.sent);
         self.note_unsent();
-        let limit = self.server.config.output_limit_normal();
-        if limit == 0 || waiting <= limit {
+        let [limit, ..] = self.server.config.output_limits();
+        let Some(excess) = self.unread.check(limit, waiting, cx) else {
             return Ok(());
-        }
+        };
         let client = &self.session.state.client;
         tracing::warn!(
             "Closing client id={} addr={}: it left {waiting} bytes of replies unread, \
-             client-output-buffer-limit allows {limit}",
+             client-output-buffer-limit allows {excess}",
             client.id,
             client.addr,
         );

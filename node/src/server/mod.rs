@@ -21,6 +21,7 @@ mod listeners;
 pub mod machine;
 pub mod metrics;
 pub mod monitor;
+pub mod output_limit;
 pub mod pause;
 pub mod reconfigure;
 pub mod redact;

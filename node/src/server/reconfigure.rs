@@ -3,6 +3,7 @@
 //! Most directives are read where they are used, as plain atomics, and need nothing. Here is the
 //! rest: values that a part keeps a copy of, and changes that are an act in themselves.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use slotilla_common::clock;
@@ -16,7 +17,7 @@ type Part = fn(&Server, &Config);
 
 /// Gives the parts their values now, and again whenever they change.
 pub fn follow(server: &Arc<Server>) {
-    let parts: [(&[Key], Part); 4] = [
+    let parts: [(&[Key], Part); 5] = [
         (
             &[
                 Key::MaxmemoryPolicy,
@@ -31,6 +32,7 @@ pub fn follow(server: &Arc<Server>) {
         (&[Key::SlowlogLogSlowerThan, Key::SlowlogMaxLen], slowlog),
         (&[Key::LatencyMonitorThreshold], latency_monitor),
         (&[Key::Maxmemory], make_room),
+        (&[Key::ClientOutputBufferLimit], wake_slow_readers),
     ];
     for (keys, part) in parts {
         part(server, &server.config);
@@ -71,6 +73,15 @@ fn latency_monitor(server: &Server, config: &Config) {
     server
         .latency
         .configure(config.latency_monitor_threshold_ms());
+}
+
+/// A lower limit concerns those who have long waited for their socket, too.
+fn wake_slow_readers(server: &Server, _config: &Config) {
+    for client in server.clients.all() {
+        if client.output_bytes.load(Ordering::Relaxed) > 0 {
+            client.wake();
+        }
+    }
 }
 
 /// A lower limit holds from now on, not from the next write on.
