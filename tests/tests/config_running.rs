@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
-use slotilla_tests::{Client, Kind, Server, binaries, reserve_ports, wait_until};
+use slotilla_tests::{Client, Kind, Server, binaries, http_get, reserve_ports, wait_until};
 
 fn refusal(client: &mut Client, name: &str, value: &str) -> String {
     let reply = client.call(&["CONFIG", "SET", name, value]);
@@ -45,6 +45,42 @@ fn the_port_moves_and_connected_clients_stay() {
     assert!(TcpStream::connect(("127.0.0.1", new)).is_err());
     client.ok(&["CONFIG", "SET", "port", &server.port().to_string()]);
     Client::connect(server.port()).ok(&["SET", "a", "d"]);
+}
+
+#[test]
+fn the_admin_port_moves_goes_and_comes() {
+    let server = Server::start(Kind::Node, &[]);
+    let mut client = server.client();
+    let (old, block) = (server.admin_port(), reserve_ports(2));
+    let new = block.first();
+    let ready = |port: u16| http_get(port, "/readyz").0 == 200;
+    let closed = |port: u16| TcpStream::connect(("127.0.0.1", port)).is_err();
+    assert!(ready(old));
+    client.ok(&["CONFIG", "SET", "admin-port", &new.to_string()]);
+    assert!(ready(new) && closed(old));
+
+    let holder = TcpListener::bind(("127.0.0.1", new + 1)).unwrap();
+    let taken = holder.local_addr().unwrap().port().to_string();
+    assert_eq!(
+        refusal(&mut client, "admin-port", &taken),
+        "ERR CONFIG SET failed (possibly related to argument 'admin-port') - Unable to listen on this port. Check server logs."
+    );
+    assert!(ready(new));
+    client.ok(&["CONFIG", "SET", "admin-bind", "127.0.0.2"]);
+    TcpStream::connect(("127.0.0.2", new)).unwrap();
+    assert!(closed(new));
+    client.ok(&["CONFIG", "SET", "admin-port", "0"]);
+    assert!(TcpStream::connect(("127.0.0.2", new)).is_err());
+    let port = old.to_string();
+    client.ok(&[
+        "CONFIG",
+        "SET",
+        "admin-bind",
+        "127.0.0.1",
+        "admin-port",
+        &port,
+    ]);
+    assert!(ready(old));
 }
 
 #[test]

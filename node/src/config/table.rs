@@ -119,9 +119,9 @@ directives! {
         "The mark on every socket, for the packet filter.";
 
     @ "The admin port, threads, the process";
-    AdminPort, "admin-port", None, int(0, 65_535, Unit::Port), "0", IMMUTABLE, Now,
+    AdminPort, "admin-port", None, int(0, 65_535, Unit::Port), "0", MUTABLE, Now,
         "The HTTP port of /metrics, /healthz and /readyz; 0 for none.";
-    AdminBind, "admin-bind", None, Kind::Bind, "127.0.0.1 -::1", IMMUTABLE, Now,
+    AdminBind, "admin-bind", None, Kind::Bind, "127.0.0.1 -::1", MUTABLE, Now,
         "The addresses of the admin port. It knows no password: only the operator should reach it.";
     IoThreads, "io-threads", None, int(1, 128, Unit::Threads), AUTO, IMMUTABLE, Now,
         "Threads that serve clients. Default: one per core that the process may use.";

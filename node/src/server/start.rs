@@ -1,6 +1,6 @@
 //! Starting and stopping a node, in order.
 
-use slotilla_common::net::admin::{self, AdminServer};
+use slotilla_common::net::admin;
 use slotilla_common::net::http::HttpAlarm;
 use slotilla_common::net::listen;
 use slotilla_common::{alloc, clock};
@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::acceptor::Listener;
+use super::admin::AdminPort;
 use super::client::Registry;
 use super::gate::Gate;
 use super::latency::LatencyMonitor;
@@ -47,7 +48,8 @@ pub struct Node {
     /// What its threads share.
     pub server: Arc<Server>,
     threads: Vec<JoinHandle<()>>,
-    _admin: Option<AdminServer>,
+    /// Owned here and not by the server, which it holds.
+    _admin: Arc<AdminPort>,
 }
 
 impl Node {
@@ -87,17 +89,10 @@ impl Node {
             listeners,
             inboxes.into(),
         )?);
-        let admin = match server.config.admin_port() {
-            0 => None,
-            port => {
-                let endpoints = Arc::new(super::admin::NodeEndpoints::new(Arc::clone(server)));
-                Some(admin::serve(&server.config.admin_bind(), port, endpoints)?)
-            }
-        };
         Ok(Self {
             server: Arc::clone(server),
             threads,
-            _admin: admin,
+            _admin: AdminPort::open(server)?,
         })
     }
 
