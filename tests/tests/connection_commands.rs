@@ -177,6 +177,52 @@ fn a_pause_holds_writes_back_until_it_ends() {
     assert_eq!(writer.read().text(), "1");
 }
 
+/// While clients are paused, nothing changes the data: not expiry, and not eviction.
+fn a_pause_freezes_the_data(server: &Server, end: &dyn Fn(&mut Client)) {
+    let kind = server.kind();
+    let (mut client, mut writer) = (server.client(), server.client());
+    client.ok(&["set", "stays", "1"]);
+    client.ok(&["config", "set", "maxmemory-policy", "allkeys-lru"]);
+    client.ok(&["client", "pause", "3000", "write"]);
+    writer.send(b"set waits 1 px 100000\r\n");
+    client.ok(&["config", "set", "maxmemory", "1"]);
+    assert_eq!(client.line("dbsize").integer(), 1, "{kind:?}");
+    client.ok(&["config", "set", "maxmemory", "0"]);
+    end(&mut client);
+    assert_eq!(writer.read().text(), "OK");
+    assert_eq!(client.line("dbsize").integer(), 2, "{kind:?}");
+
+    client.ok(&["set", "goes", "1", "px", "300"]);
+    client.ok(&["client", "pause", "3000", "write"]);
+    wait_until("a key's time to come", || client.line("get goes").is_null());
+    assert_eq!(client.line("exists goes").integer(), 0, "{kind:?}");
+    assert_eq!(client.line("dbsize").integer(), 3, "{kind:?}");
+    let expired = client.line("info stats").text();
+    assert!(
+        expired.contains("\nexpired_keys:0\r"),
+        "{kind:?}: {expired}"
+    );
+    end(&mut client);
+    wait_until("it to be deleted", || client.line("dbsize").integer() == 2);
+}
+
+#[test]
+fn a_pause_freezes_the_data_until_it_is_ended() {
+    let (redis, node) = pair(PLAIN);
+    for server in [redis, node] {
+        a_pause_freezes_the_data(&server, &|client| client.ok(&["client", "unpause"]));
+    }
+}
+
+#[test]
+fn a_pause_freezes_the_data_until_its_time_is_over() {
+    let (redis, node) = pair(PLAIN);
+    for server in [redis, node] {
+        // What ends it is the time that it was given.
+        a_pause_freezes_the_data(&server, &|_| ());
+    }
+}
+
 #[test]
 fn a_monitor_sees_commands_as_redis_shows_them() {
     let (redis, node) = pair(PLAIN);

@@ -326,7 +326,7 @@ fn pause(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         .checked_add(timeout_ms)
         .ok_or(CommandError::fixed("ERR timeout is out of range"))?;
     ctx.exclusively(move |server, reply| {
-        server.pause.start(scope, until_ms);
+        server.pause_clients(scope, until_ms);
         reply.ok();
         Ok(())
     });
@@ -334,7 +334,7 @@ fn pause(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
 }
 
 fn unpause(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
-    ctx.server.pause.end();
+    ctx.server.end_pause();
     ctx.reply.ok();
     Ok(())
 }

@@ -52,7 +52,7 @@ pub fn run(
             return Flow::Next;
         }
     };
-    if server.pause.postpones(spec) {
+    if server.postpones(spec) {
         return Flow::Postpone;
     }
     if let Err(error) = make_room(server, spec, worker.scope(session.db)) {

@@ -104,9 +104,13 @@ impl Server {
 
     /// Evicts keys until used memory is within `maxmemory`, or for as long as
     /// `maxmemory-eviction-tenacity` allows. False if nothing more may be evicted. Must not be
-    /// called with a slot locked.
+    /// called with a slot locked. Evicts nothing while clients are paused: those that would add
+    /// wait.
     #[must_use]
     pub fn make_room(&self, scope: Scope) -> bool {
+        if self.pause.is_active() {
+            return true;
+        }
         self.store.make_room(scope, || self.excess_bytes()) != Room::NoVictim
     }
 

@@ -1,4 +1,7 @@
 //! CLIENT PAUSE: commands wait until a time, or until CLIENT UNPAUSE.
+//!
+//! Meanwhile nothing else changes the data either, as in Redis: keys whose time has come are hidden
+//! and deleted afterwards, and none is evicted.
 
 use parking_lot::Mutex;
 use slotilla_common::clock;
@@ -6,6 +9,8 @@ use slotilla_common::command::{Flags, Spec};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
+
+use super::Server;
 
 /// Which commands wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,21 +32,20 @@ pub struct Pause {
 }
 
 impl Pause {
-    /// Whether `spec` has to wait now.
+    /// Whether there is a pause. Until somebody has ended it, its time may be over.
     #[inline]
-    pub fn postpones(&self, spec: &Spec) -> bool {
-        match self.active.load(Ordering::Acquire) {
-            0 => false,
-            active => self.postpones_slowly(active, spec),
-        }
+    pub fn is_active(&self) -> bool {
+        self.active.load(Ordering::Acquire) != 0
     }
 
+    /// Whether the time of the pause is over, and nobody has ended it yet.
+    pub fn is_over(&self) -> bool {
+        self.is_active() && self.remaining_ms() == 0
+    }
+
+    /// Whether `spec` waits for the end of the pause, its time not being over.
     #[cold]
-    fn postpones_slowly(&self, active: u8, spec: &Spec) -> bool {
-        if self.remaining_ms() == 0 {
-            self.end();
-            return false;
-        }
+    fn holds(&self, spec: &Spec) -> bool {
         // So that the pause can be ended, and watched.
         if matches!(
             spec.parent().unwrap_or(spec).name,
@@ -49,14 +53,14 @@ impl Pause {
         ) {
             return false;
         }
-        active == 2
+        self.active.load(Ordering::Acquire) == 2
             || spec.flags.contains(Flags::WRITE)
             || spec.flags.contains(Flags::MAY_REPLICATE)
     }
 
     /// Starts a pause, or extends the one there is: the longer time and the wider scope win, as
     /// in Redis.
-    pub fn start(&self, scope: Scope, until_ms: i64) {
+    fn start(&self, scope: Scope, until_ms: i64) {
         let mut until = self.until.lock();
         let merged = match *until {
             Some((old_scope, old_until)) if old_until > clock::unix_ms() => {
@@ -70,7 +74,7 @@ impl Pause {
     }
 
     /// Ends the pause and wakes who waits.
-    pub fn end(&self) {
+    fn end(&self) {
         *self.until.lock() = None;
         self.active.store(0, Ordering::Release);
         self.ended.notify_waiters();
@@ -82,7 +86,7 @@ impl Pause {
         u64::try_from(left).unwrap_or(0)
     }
 
-    /// Returns when the pause is over, by its time or by [`Pause::end`].
+    /// Returns when the pause is over, by its time or by CLIENT UNPAUSE.
     pub async fn ended(&self) {
         loop {
             let ended = self.ended.notified();
@@ -98,5 +102,35 @@ impl Pause {
                 () = tokio::time::sleep(Duration::from_millis(left)) => {}
             }
         }
+    }
+}
+
+impl Server {
+    /// Pauses clients until a time. Must run at the gate.
+    pub fn pause_clients(&self, scope: Scope, until_ms: i64) {
+        self.pause.start(scope, until_ms);
+        self.store.settings().set_hide_expired(true);
+    }
+
+    /// Ends the pause there may be.
+    pub fn end_pause(&self) {
+        self.store.settings().set_hide_expired(false);
+        self.pause.end();
+    }
+
+    /// Whether `spec` has to wait now.
+    #[inline]
+    #[must_use]
+    pub fn postpones(&self, spec: &Spec) -> bool {
+        self.pause.is_active() && self.postpones_slowly(spec)
+    }
+
+    #[cold]
+    fn postpones_slowly(&self, spec: &Spec) -> bool {
+        if self.pause.is_over() {
+            self.end_pause();
+            return false;
+        }
+        self.pause.holds(spec)
     }
 }

@@ -134,9 +134,12 @@ fn spawn_expirer(server: Arc<Server>) -> io::Result<JoinHandle<()>> {
                     }
                     let now_ms = clock::unix_ms();
                     let mut step = || {
-                        server
-                            .gate
-                            .guest(|| expirer.step(&server.store, now_ms, thread))
+                        server.gate.guest(|| {
+                            if server.pause.is_over() {
+                                server.end_pause();
+                            }
+                            expirer.step(&server.store, now_ms, thread)
+                        })
                     };
                     // Whatever waits at the gate passes between two.
                     while step().more {}
