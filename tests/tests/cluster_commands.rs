@@ -7,7 +7,9 @@
     reason = "a test fails by panicking"
 )]
 
-use slotilla_tests::{Client, Kind, Server, Value, wait_until};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use slotilla_tests::{Client, Kind, Server, Value, one_node_cluster, wait_until};
 
 /// What is sent to both, in this order. `ME` is the node's own name, `YOU` one that nobody has.
 const SCRIPT: &str = include_str!("cluster_commands.txt");
@@ -105,4 +107,58 @@ fn replies_are_those_of_redis_in_resp3() {
 #[test]
 fn a_node_alone_says_that_it_is_in_no_cluster() {
     compare("2", "no");
+}
+
+/// Raises a flag when it goes, after a panic too.
+struct Raised<'a>(&'a AtomicBool);
+
+impl Drop for Raised<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// While somebody writes, a node is emptied and loses all its slots: no key is left in a slot that
+/// nobody serves.
+#[test]
+fn no_key_slips_into_a_node_that_loses_its_slots() {
+    let node = one_node_cluster(Kind::Node, &[("io-threads", "2")]);
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for number in 0..3 {
+            let (node, over) = (&node, &over);
+            scope.spawn(move || {
+                let mut writer = node.client();
+                let key = format!("key{number}");
+                while !over.load(Ordering::Relaxed) {
+                    // Refused while the slots are nobody's.
+                    writer.call(&["SET", &key, "1"]);
+                }
+            });
+        }
+        let _over = Raised(&over);
+        let mut admin = node.client();
+        for round in 0..10 {
+            let lose: &[&str] = match round % 2 {
+                0 => &["CLUSTER", "FLUSHSLOTS"],
+                _ => &["CLUSTER", "RESET", "HARD"],
+            };
+            wait_until("the node to be empty at the right moment", || {
+                let replies = admin.pipeline(&[vec!["FLUSHALL"], lose.to_vec()]);
+                replies.iter().all(|reply| reply.error().is_none())
+            });
+            let left = admin.call(&["DBSIZE"]).integer();
+            assert_eq!(left, 0, "keys after {lose:?}");
+            admin.ok(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+            wait_until("the cluster to be up", || {
+                admin
+                    .call(&["CLUSTER", "INFO"])
+                    .text()
+                    .contains("cluster_state:ok")
+            });
+            wait_until("somebody to write again", || {
+                admin.call(&["DBSIZE"]).integer() > 0
+            });
+        }
+    });
 }
