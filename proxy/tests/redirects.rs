@@ -222,37 +222,3 @@ fn a_proxy_whose_seed_is_down_starts_and_serves_when_it_comes() {
     let _node = support::FakeNode::start_on(port, map, |_, _| say("$1\r\n1\r\n"));
     assert_eq!(text(&client.receive()), "1");
 }
-
-#[test]
-fn scan_goes_round_twice_once_a_slot_has_moved() {
-    let setup = Setup::new(2, quick());
-    for (place, node) in setup.nodes.iter().enumerate() {
-        node.answer(move |_, words| match words.join(" ").as_str() {
-            "SCAN 0" => say(format!("*2\r\n$1\r\n7\r\n*1\r\n$2\r\nk{place}\r\n")),
-            "SCAN 7" => say("*2\r\n$1\r\n0\r\n*0\r\n"),
-            _ => say("+OK\r\n"),
-        });
-    }
-    let lap = || {
-        let mut client = setup.client();
-        let (mut cursor, mut calls, mut keys) = ("0".to_owned(), 0, Vec::new());
-        loop {
-            let reply = client.call(&format!("SCAN {cursor}"));
-            let parts = reply.as_elements().expect("two parts");
-            keys.extend(parts[1].as_elements().expect("keys").iter().map(text));
-            cursor = text(&parts[0]);
-            calls += 1;
-            if cursor == "0" {
-                return (calls, keys);
-            }
-        }
-    };
-    assert_eq!(lap(), (4, vec!["k0".to_owned(), "k1".to_owned()]));
-    // Another client met a redirection.
-    let moved = format!("-MOVED {} 127.0.0.1:{}\r\n", slot("b"), setup.nodes[1].port);
-    let scanned = "*2\r\n$1\r\n0\r\n*1\r\n$2\r\nk0\r\n";
-    setup.nodes[0].answer(move |_, words| say(if words[0] == "GET" { &moved } else { scanned }));
-    assert_eq!(text(&setup.client().call("GET b")), "OK");
-    let (calls, keys) = lap();
-    assert_eq!((calls, keys.len()), (6, 4));
-}

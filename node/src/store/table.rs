@@ -24,8 +24,9 @@ use directory::Directory;
 
 /// A segment splits when it would outgrow this many buckets.
 const SEGMENT_BUCKETS: usize = if cfg!(test) { 16 } else { 1024 };
-/// Bits of a position.
-pub(crate) const POSITION_BITS: u32 = 28;
+/// Bits of a position: segments of a million positions hold more keys than memory does, and a
+/// proxy has the more bits of SCAN's cursor to itself.
+pub(crate) const POSITION_BITS: u32 = 20;
 /// One more than the last position.
 pub(crate) const POSITIONS: u32 = 1 << POSITION_BITS;
 const POSITION_SHIFT: u32 = 64 - 7 - POSITION_BITS;
@@ -35,7 +36,7 @@ type Segment = HashTable<Entry>;
 /// Where a hash stands in SCAN's order, whatever the table's shape.
 #[inline]
 pub(crate) fn position(hash: u64) -> u32 {
-    // The mask leaves 28 bits.
+    // The mask leaves 20 bits.
     (hash >> POSITION_SHIFT) as u32 & (POSITIONS - 1)
 }
 

@@ -51,7 +51,7 @@ impl Store {
     /// SCAN: visits about `count` entries from `cursor` on; the cursor to go on with, 0 at the end.
     ///
     /// Every key that is there from the first call (cursor 0) to the last is visited; one that
-    /// comes or goes meanwhile may be. A cursor is a slot and a position within it, below 2^42.
+    /// comes or goes meanwhile may be. A cursor is a slot and a position within it, below 2^34.
     pub fn scan(
         &self,
         scope: Scope,

@@ -41,8 +41,8 @@ pub enum Recipe {
     Scan {
         /// The cursor that was asked for.
         cursor: Cursor,
-        /// Where it goes after this node.
-        next: Option<Cursor>,
+        /// The number of the node that comes next.
+        following: u16,
     },
 }
 
@@ -84,7 +84,7 @@ enum SoFar {
     },
     Scan {
         cursor: Cursor,
-        next: Option<Cursor>,
+        following: u16,
         reply: Option<Vec<u8>>,
     },
 }
@@ -188,9 +188,9 @@ impl SoFar {
                 ends,
                 bytes: Vec::new(),
             },
-            Recipe::Scan { cursor, next } => Self::Scan {
+            Recipe::Scan { cursor, following } => Self::Scan {
                 cursor,
-                next,
+                following,
                 reply: None,
             },
         }
@@ -312,43 +312,55 @@ impl SoFar {
             }
             Self::Scan {
                 cursor,
-                next,
+                following,
                 reply,
-            } => return scanned(cursor, next, reply.as_deref(), protocol),
+            } => {
+                let reply = reply.unwrap_or_default();
+                let mut write = |next, keys| write_scanned(&mut writer, next, keys);
+                match scanned(&reply) {
+                    Ok((0, keys)) => write(cursor.on(following).raw(), keys),
+                    Ok((position, keys)) => match cursor.at(position) {
+                        Some(next) => write(next.raw(), keys),
+                        None => writer.error(SCAN_TOO_FAR),
+                    },
+                    Err(text) => writer.error(text),
+                }
+            }
         }
         out
     }
 }
 
-/// SCAN's reply with the cluster's cursor in place of the node's.
-fn scanned(
-    cursor: Cursor,
-    next: Option<Cursor>,
-    reply: Option<&[u8]>,
-    protocol: Protocol,
-) -> Vec<u8> {
-    let mut out = Vec::new();
-    let mut writer = ReplyWriter::new(&mut out, protocol);
-    let mut elements = Vec::new();
-    let whole = reply.and_then(|reply| for_each_element(reply, |e| elements.push(e.to_vec())));
-    let (Some(2), [position, keys]) = (whole, &elements[..]) else {
-        writer.error("ERR a node gave a reply to SCAN that cannot be understood");
-        return out;
-    };
+/// What a client hears when a node's cursor does not fit the cluster's.
+pub const SCAN_TOO_FAR: &str = "ERR a node gave a SCAN cursor that is too big to be passed on";
+
+/// A node's reply to SCAN: its cursor, and the array of keys as it came.
+///
+/// # Errors
+/// The text for the client, if this is something else.
+pub fn scanned(reply: &[u8]) -> Result<(u64, &[u8]), &'static str> {
+    const WRONG: &str = "ERR a node gave a reply to SCAN that cannot be understood";
+    let mut elements = [&b""[..]; 2];
+    let mut places = elements.iter_mut();
+    let count = for_each_element(reply, |element| {
+        if let Some(place) = places.next() {
+            *place = element;
+        }
+    });
+    let [position, keys] = elements;
     let position = decode(position).ok().flatten();
     let position = position.and_then(|(value, _)| value.as_integer());
-    let following = position
-        .and_then(|position| u64::try_from(position).ok())
-        .and_then(|position| cursor.advanced(position, next));
-    match following {
-        Some(following) => {
-            writer.array(2);
-            writer.bulk(following.to_string().as_bytes());
-            writer.raw(keys);
-        }
-        None => writer.error("ERR a node gave a SCAN cursor that is too big to be passed on"),
+    match (count, position.and_then(|p| u64::try_from(p).ok())) {
+        (Some(2), Some(position)) => Ok((position, keys)),
+        _ => Err(WRONG),
     }
-    out
+}
+
+/// A reply to SCAN.
+pub fn write_scanned(out: &mut ReplyWriter<'_>, cursor: u64, keys: &[u8]) {
+    out.array(2);
+    out.bulk(cursor.to_string().as_bytes());
+    out.raw(keys);
 }
 
 fn header(out: &mut Vec<u8>, kind: u8, count: usize) {

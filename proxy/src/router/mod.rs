@@ -9,7 +9,7 @@ mod scan;
 mod split;
 
 pub use args::RequestArgs;
-pub use gather::{Gather, Recipe};
+pub use gather::{Gather, Recipe, SCAN_TOO_FAR, scanned, write_scanned};
 pub use request::{Owner, Request};
 pub use routes::{Class, Route, Routes, Way, is_read};
 pub use scan::Cursor;

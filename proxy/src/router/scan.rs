@@ -1,25 +1,31 @@
-//! SCAN over the whole cluster: a cursor that carries the node.
+//! SCAN over the whole cluster: a cursor that carries all there is to know of the iteration.
 //!
 //! ```text
-//! bit  63   53  52   51        42 41                0
-//!      | zero | lap | node number | the node's cursor |
+//! bit  63   53  52   51         44 43         34 33               0
+//!      | zero | lap | fingerprint | node number | the node's cursor |
 //! ```
-//! Below 2^53, so that clients which keep numbers as doubles keep it whole. Primaries are visited
-//! in the order of their numbers, which they keep as long as the proxy runs; a new primary has a
-//! higher number than those before it, and is visited, too. Zero starts and ends, as in Redis.
+//! Below 2^53, so that clients which keep numbers as doubles keep it whole. Zero starts and ends,
+//! as in Redis. Primaries are visited in the order of their numbers, which every proxy derives
+//! from their names, so that any proxy can go on where another stopped.
 //!
-//! A key that moves from a primary not visited yet to one visited already would be missed. So if
-//! any slot was on the move lately, the iteration makes a second lap: what was missed in the first
-//! has its new place by then. Redis allows keys to be told twice.
+//! A key that moves from a primary not visited yet to one visited already is missed, and so is
+//! one of a primary that fails over in the middle. Therefore a lap around the primaries ends with
+//! the question who owns what now, to each of them, and if the answers are not those that the
+//! lap began with, or slots are on the move, there is another lap. A key that a lap misses has
+//! moved in it, so the next one finds it, unless it moves again; then the answers differ again.
+//! Redis allows keys to be told twice.
 
-/// Bits of a node's own cursor.
-const POSITION_BITS: u32 = 42;
-/// The bit that tells the second lap.
+/// Bits of a node's own cursor: our nodes need them all, a redis-server as many as its hash
+/// table has.
+const POSITION_BITS: u32 = 34;
+/// The first bit of the fingerprint.
+const FINGERPRINT_BIT: u32 = 44;
+/// The bit that tells a later lap from the first.
 const LAP_BIT: u32 = 52;
 /// Bits of a whole cursor.
 const CURSOR_BITS: u32 = 53;
 const POSITION_MAX: u64 = (1 << POSITION_BITS) - 1;
-const NODE_MAX: u64 = (1 << (LAP_BIT - POSITION_BITS)) - 1;
+const NODE_MAX: u64 = (1 << (FINGERPRINT_BIT - POSITION_BITS)) - 1;
 
 /// Where an iteration is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,8 +34,10 @@ pub struct Cursor {
     pub node: u16,
     /// The node's own cursor.
     pub position: u64,
-    /// Whether this is the second lap.
-    pub is_second_lap: bool,
+    /// Of who owned what when the lap began.
+    pub fingerprint: u8,
+    /// Whether this is not the first lap.
+    pub is_later_lap: bool,
 }
 
 impl Cursor {
@@ -42,47 +50,50 @@ impl Cursor {
         Some(Self {
             node: u16::try_from((raw >> POSITION_BITS) & NODE_MAX).ok()?,
             position: raw & POSITION_MAX,
-            is_second_lap: (raw >> LAP_BIT) & 1 == 1,
+            fingerprint: u8::try_from((raw >> FINGERPRINT_BIT) & 0xff).ok()?,
+            is_later_lap: (raw >> LAP_BIT) & 1 == 1,
         })
     }
 
     /// The cursor as clients see it.
     #[must_use]
     pub fn raw(self) -> u64 {
-        (u64::from(self.is_second_lap) << LAP_BIT)
+        (u64::from(self.is_later_lap) << LAP_BIT)
+            | (u64::from(self.fingerprint) << FINGERPRINT_BIT)
             | ((u64::from(self.node) & NODE_MAX) << POSITION_BITS)
             | (self.position & POSITION_MAX)
     }
 
-    /// What to tell the client when the node answered with its cursor at `position`, and `next`
-    /// is where the iteration goes when that is zero. `None` if the position does not fit.
+    /// The cursor further on in the same node. `None` if the position does not fit.
     #[must_use]
-    pub fn advanced(self, position: u64, next: Option<Self>) -> Option<u64> {
-        match (position, next) {
-            (0, None) => Some(0),
-            (0, Some(next)) => Some(next.raw()),
-            (position, _) if position <= POSITION_MAX => Some(Self { position, ..self }.raw()),
-            _ => None,
+    pub fn at(self, position: u64) -> Option<Self> {
+        (position <= POSITION_MAX).then_some(Self { position, ..self })
+    }
+
+    /// The cursor at the beginning of a later node.
+    #[must_use]
+    pub fn on(self, node: u16) -> Self {
+        Self {
+            node,
+            position: 0,
+            ..self
         }
     }
 
-    /// Where the iteration goes after this node, if the node with the number `following` comes
-    /// after it. `again` says whether a second lap is needed.
+    /// What comes after a lap, if the nodes' answers to who owns what have this fingerprint.
+    /// `is_as_known`: they are what the map says, so that no node was passed by. `is_calm`: no
+    /// slot is on the move, or has been lately. `None` if the iteration is over.
     #[must_use]
-    pub fn next(self, following: Option<u16>, again: bool) -> Option<Self> {
-        match following {
-            Some(node) => Some(Self {
-                node,
-                position: 0,
-                ..self
-            }),
-            None if again && !self.is_second_lap => Some(Self {
-                node: 0,
-                position: 0,
-                is_second_lap: true,
-            }),
-            None => None,
-        }
+    pub fn after_lap(self, fingerprint: u8, is_as_known: bool, is_calm: bool) -> Option<Self> {
+        let is_same = is_as_known && fingerprint == self.fingerprint;
+        // What was on the move in the first lap is where it was or has arrived in the second.
+        let is_over = is_same && (is_calm || self.is_later_lap);
+        (!is_over).then_some(Self {
+            node: 0,
+            position: 0,
+            fingerprint,
+            is_later_lap: true,
+        })
     }
 }
 
@@ -91,57 +102,54 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn at(node: u16, position: u64) -> Cursor {
-        Cursor {
-            node,
-            position,
-            is_second_lap: false,
-        }
-    }
+    const FIRST: Cursor = Cursor {
+        node: 3,
+        position: 5,
+        fingerprint: 7,
+        is_later_lap: false,
+    };
 
     #[test]
-    fn zero_starts_and_ends() {
+    fn zero_starts_and_a_cursor_that_goes_on_is_never_zero() {
         assert_eq!(Cursor::parse(0), Some(Cursor::default()));
-        assert_eq!(at(7, 9).advanced(0, None), Some(0));
+        assert_ne!(Cursor::default().at(1).unwrap().raw(), 0);
+        assert_ne!(Cursor::default().on(1).raw(), 0);
+        assert_ne!(
+            Cursor::default().after_lap(0, true, false).unwrap().raw(),
+            0
+        );
     }
 
     #[test]
-    fn a_node_that_is_through_is_followed_by_the_next() {
-        let cursor = at(0, 5);
-        let next = cursor.advanced(0, cursor.next(Some(3), true)).unwrap();
-        assert_eq!(Cursor::parse(next), Some(at(3, 0)));
-        assert_ne!(next, 0);
-    }
-
-    #[test]
-    fn a_second_lap_comes_only_once_and_only_when_needed() {
-        let last = at(3, 5);
-        assert_eq!(last.next(None, false), None);
-        let lap = last.next(None, true).unwrap();
-        let raw = last.advanced(0, Some(lap)).unwrap();
-        assert!(raw != 0 && raw < 1 << 53);
-        let lap = Cursor::parse(raw).unwrap();
-        assert!(lap.is_second_lap && lap.node == 0 && lap.position == 0);
-        let end = lap.next(Some(3), true).unwrap();
-        assert_eq!(end.next(None, true), None);
+    fn laps_follow_until_nothing_has_changed_during_one() {
+        assert_eq!(FIRST.after_lap(7, true, true), None);
+        let second = FIRST.after_lap(7, true, false).unwrap();
+        assert_eq!((second.node, second.position), (0, 0));
+        assert!(second.is_later_lap && second.fingerprint == 7);
+        assert_eq!(FIRST.after_lap(8, true, true).unwrap().fingerprint, 8);
+        // What stays open for ever does not keep an iteration going for ever.
+        assert_eq!(second.after_lap(7, true, false), None);
+        let third = second.after_lap(9, true, true).unwrap();
+        assert!(third.is_later_lap && third.fingerprint == 9);
+        assert_eq!(third.after_lap(9, true, true), None);
+        assert!(third.after_lap(9, false, true).is_some());
     }
 
     #[test]
     fn what_was_never_given_out_is_refused() {
         assert_eq!(Cursor::parse(1 << 53), None);
         assert_eq!(Cursor::parse(u64::MAX), None);
-        assert_eq!(Cursor::default().advanced(1 << 42, None), None);
+        assert_eq!(Cursor::default().at(1 << 34), None);
     }
 
     proptest! {
         #[test]
         fn a_cursor_survives_the_round_trip(
-            node in 0u16..1024, position in 1u64..1 << 42, is_second_lap: bool,
+            node in 0u16..1024, position in 0u64..1 << 34, fingerprint: u8, is_later_lap: bool,
         ) {
-            let cursor = Cursor { node, position: 0, is_second_lap };
-            let raw = cursor.advanced(position, None).unwrap();
-            prop_assert!(raw < 1 << 53);
-            prop_assert_eq!(Cursor::parse(raw), Some(Cursor { node, position, is_second_lap }));
+            let cursor = Cursor { node, position, fingerprint, is_later_lap };
+            prop_assert!(cursor.raw() < 1 << 53);
+            prop_assert_eq!(Cursor::parse(cursor.raw()), Some(cursor));
         }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use slotilla_common::clock::Tick;
 use slotilla_common::slot::Slot;
 
-use super::map::{Address, NODES_MAX, SlotMap};
+use super::map::{Address, Fingerprint, NODES_MAX, SlotMap};
 
 /// A node's place in this thread's list.
 pub type NodeIndex = u16;
@@ -39,6 +39,7 @@ pub struct LocalMap {
     /// Owners of slots in the order of their numbers, for SCAN and for sending to all.
     primaries: Vec<(u16, NodeIndex)>,
     version: u64,
+    fingerprint: Fingerprint,
 }
 
 impl Default for LocalMap {
@@ -52,6 +53,7 @@ impl Default for LocalMap {
             by_address: HashMap::new(),
             primaries: Vec::new(),
             version: 0,
+            fingerprint: Fingerprint::default(),
         }
     }
 }
@@ -96,6 +98,12 @@ impl LocalMap {
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version
+    }
+
+    /// The fingerprint of the last map taken over.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
     }
 
     /// Notes that `slot` is not at rest before `until`.
@@ -157,6 +165,7 @@ impl LocalMap {
     /// Takes over a new map. Slots that change owner are disturbed until `until`.
     pub fn take_over(&mut self, map: &SlotMap, until: Tick, busy: impl Fn(NodeIndex) -> bool) {
         self.version = map.version;
+        self.fingerprint = map.fingerprint;
         self.primaries.clear();
         for (number, address) in &map.primaries {
             if let Some(node) = self.node(address, &busy) {
@@ -185,7 +194,6 @@ impl LocalMap {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::slotmap::MapBuilder;
     use slotilla_common::clock::Monotonic;
     use slotilla_common::redirect::{Endpoint, Host};
     use slotilla_common::topology::{Node, Shard, Topology};
@@ -198,7 +206,7 @@ mod tests {
         Address::parse(text).unwrap()
     }
 
-    fn map(builder: &mut MapBuilder, shards: &[(u64, u64, &str)]) -> SlotMap {
+    fn map(shards: &[(u64, u64, &str)]) -> SlotMap {
         let shards = shards
             .iter()
             .map(|(first, last, host)| Shard {
@@ -213,7 +221,7 @@ mod tests {
                 replicas: vec![],
             })
             .collect();
-        builder.build(&Topology { shards }, "x", 1)
+        SlotMap::paint(&Topology { shards }, "x", 1)
     }
 
     fn owner(local: &LocalMap, number: u64) -> Option<String> {
@@ -224,14 +232,13 @@ mod tests {
     #[test]
     fn a_first_map_disturbs_nothing_and_a_changed_one_what_changed() {
         let now = Monotonic::new().now();
-        let mut builder = MapBuilder::default();
         let mut local = LocalMap::default();
         assert_eq!(local.owner(slot(0)), None);
-        let first = map(&mut builder, &[(0, 99, "a"), (100, 199, "b")]);
+        let first = map(&[(0, 99, "a"), (100, 199, "b")]);
         local.take_over(&first, now, |_| false);
         assert_eq!(owner(&local, 99).as_deref(), Some("a:1"));
         assert!(!local.is_unstable());
-        let second = map(&mut builder, &[(0, 49, "a"), (50, 199, "b")]);
+        let second = map(&[(0, 49, "a"), (50, 199, "b")]);
         local.take_over(&second, now, |_| false);
         assert_eq!(owner(&local, 50).as_deref(), Some("b:1"));
         assert_eq!(local.calm(slot(50)), Calm::Moved);

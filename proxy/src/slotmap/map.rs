@@ -1,10 +1,10 @@
 //! Who owns which slot: one immutable picture of the cluster, shared by all threads.
 
-use std::collections::HashMap;
 use std::fmt;
 
 use slotilla_common::slot::Slot;
-use slotilla_common::topology::Topology;
+use slotilla_common::slot_set::SlotSet;
+use slotilla_common::topology::{Node, Topology};
 
 /// Where a node takes clients.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,6 +54,8 @@ pub(super) const NOBODY: u16 = u16::MAX;
 pub struct SlotMap {
     /// Grows with each change. Zero: nothing is known yet.
     pub version: u64,
+    /// Of all primaries and their slots.
+    pub fingerprint: Fingerprint,
     /// The primaries that own slots, by number.
     pub primaries: Vec<(NodeNumber, Address)>,
     /// Replicas: not sent to, but asked for a newer picture.
@@ -93,86 +95,136 @@ impl SlotMap {
     }
 }
 
-/// Gives each primary its number and builds the pictures.
-#[derive(Debug, Default)]
-pub struct MapBuilder {
-    numbers: HashMap<Address, NodeNumber>,
-    by_number: Vec<Address>,
-}
-
 /// Numbers there are: a SCAN cursor has 10 bits for them.
 pub const NODES_MAX: usize = 1024;
 
-impl MapBuilder {
+impl SlotMap {
     /// The picture that the node known as `asked` paints. Nodes whose host it does not know
     /// are left out, and their slots with them.
     #[must_use]
-    pub fn build(&mut self, topology: &Topology, asked: &str, version: u64) -> SlotMap {
-        let mut owners = vec![None; usize::from(Slot::COUNT)];
-        let mut primaries: Vec<(NodeNumber, Address)> = Vec::new();
-        let mut replicas = Vec::new();
-        for shard in &topology.shards {
-            let resolve = |node: &slotilla_common::topology::Node| {
-                let (host, port) = node.endpoint.resolve(asked)?;
-                Some(Address { host, port })
+    pub fn paint(topology: &Topology, asked: &str, version: u64) -> Self {
+        let resolve = |node: &Node| {
+            let (host, port) = node.endpoint.resolve(asked)?;
+            Some(Address { host, port })
+        };
+        let shards = &topology.shards;
+        let mut replicas: Vec<Address> = shards
+            .iter()
+            .flat_map(|shard| shard.replicas.iter().filter_map(resolve))
+            .collect();
+        replicas.sort_unstable();
+        replicas.dedup();
+        let named = shards.iter().filter_map(|shard| {
+            let address = resolve(&shard.primary)?;
+            let name = match &shard.primary.id {
+                Some(id) => id.to_string(),
+                None => address.to_string(),
             };
-            replicas.extend(shard.replicas.iter().filter_map(resolve));
-            let Some(address) = resolve(&shard.primary) else {
+            Some((name, address))
+        });
+        let primaries = numbered(named.collect());
+        let mut owners = vec![NOBODY; usize::from(Slot::COUNT)];
+        for shard in shards {
+            let address = resolve(&shard.primary);
+            let place = primaries
+                .iter()
+                .position(|p| Some(&p.1) == address.as_ref());
+            let Some(place) = place.and_then(|place| u16::try_from(place).ok()) else {
                 continue;
             };
-            let Some(number) = self.number(&address, &primaries) else {
-                continue;
-            };
-            if !primaries.iter().any(|(known, _)| *known == number) {
-                primaries.push((number, address));
-            }
             for range in &shard.slots {
                 let range = range.start().index()..=range.end().index();
                 if let Some(part) = owners.get_mut(range) {
-                    part.fill(Some(number));
+                    part.fill(place);
                 }
             }
         }
-        primaries.sort_unstable();
-        replicas.sort_unstable();
-        replicas.dedup();
-        let place = |number: Option<NodeNumber>| {
-            let place = number.and_then(|n| primaries.binary_search_by_key(&n, |p| p.0).ok());
-            place.and_then(|p| u16::try_from(p).ok()).unwrap_or(NOBODY)
-        };
-        let owners = owners.into_iter().map(place).collect();
-        SlotMap {
+        let mut map = Self {
             version,
+            fingerprint: Fingerprint::default(),
             primaries,
             replicas,
             owners,
+        };
+        for place in 0..map.primaries.len() {
+            let owned = map.owned(place);
+            let number = map.primaries.get(place).map_or(0, |(number, _)| *number);
+            map.fingerprint.add_slots(number, &owned);
+            // No slot on the move, as far as this tells.
+            map.fingerprint.add(number, b"");
+        }
+        map
+    }
+
+    /// The slots of the primary at `place`.
+    #[must_use]
+    pub fn owned(&self, place: usize) -> SlotSet {
+        let mut slots = SlotSet::new();
+        for (slot, owner) in Slot::all().zip(&self.owners) {
+            if usize::from(*owner) == place {
+                slots.insert(slot);
+            }
+        }
+        slots
+    }
+}
+
+/// Gives every primary the same number as any other proxy does that knows the same primaries:
+/// the hash of its name, or the next that is free.
+fn numbered(mut named: Vec<(String, Address)>) -> Vec<(NodeNumber, Address)> {
+    named.sort_unstable();
+    named.dedup_by(|a, b| a.1 == b.1);
+    let mut taken = vec![None; NODES_MAX];
+    for (name, address) in named.into_iter().take(NODES_MAX) {
+        let mut hash = Fingerprint::default();
+        hash.add(0, name.as_bytes());
+        let wanted = usize::try_from(hash.0).unwrap_or(0) % NODES_MAX;
+        let free = (0..NODES_MAX)
+            .map(|step| (wanted + step) % NODES_MAX)
+            .find(|place| taken.get(*place).is_some_and(Option::is_none));
+        if let Some(place) = free.and_then(|place| taken.get_mut(place)) {
+            *place = Some(address);
+        }
+    }
+    let numbers = taken.into_iter().zip(0..);
+    numbers
+        .filter_map(|(address, number)| Some((number, address?)))
+        .collect()
+}
+
+/// A hash of who owns what: FNV-1a, since all proxies of all versions have to agree on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint(u64);
+
+impl Default for Fingerprint {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Fingerprint {
+    /// Takes in the slots of the primary of this number.
+    pub fn add_slots(&mut self, number: NodeNumber, slots: &SlotSet) {
+        for (first, last) in slots.ranges() {
+            let [a, b] = first.number().to_be_bytes();
+            let [c, d] = last.number().to_be_bytes();
+            self.add(number, &[a, b, c, d]);
         }
     }
 
-    /// The number of `address`. When all are taken, that of a node no longer in the cluster is
-    /// reused.
-    fn number(
-        &mut self,
-        address: &Address,
-        in_use: &[(NodeNumber, Address)],
-    ) -> Option<NodeNumber> {
-        if let Some(number) = self.numbers.get(address) {
-            return Some(*number);
+    /// Takes in something else about the primary of this number.
+    pub fn add(&mut self, number: NodeNumber, what: &[u8]) {
+        let number = number.to_be_bytes();
+        for byte in number.iter().chain(what).chain(b"\n") {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
-        let place = if self.by_number.len() < NODES_MAX {
-            self.by_number.push(address.clone());
-            self.by_number.len() - 1
-        } else {
-            let is_free = |old: &Address| in_use.iter().all(|(_, used)| used != old);
-            let place = self.by_number.iter().position(is_free)?;
-            let slot = self.by_number.get_mut(place)?;
-            self.numbers.remove(slot);
-            *slot = address.clone();
-            place
-        };
-        let number = NodeNumber::try_from(place).ok()?;
-        self.numbers.insert(address.clone(), number);
-        Some(number)
+    }
+
+    /// As much of it as fits a SCAN cursor.
+    #[must_use]
+    pub fn short(self) -> u8 {
+        let [a, b, c, d, e, f, g, h] = self.0.to_be_bytes();
+        a ^ b ^ c ^ d ^ e ^ f ^ g ^ h
     }
 }
 
@@ -235,51 +287,58 @@ mod tests {
                 shard(200, 16383, host("b"), 7002),
             ],
         };
-        let map = MapBuilder::default().build(&topology, "a", 1);
+        let map = SlotMap::paint(&topology, "a", 1);
         assert_eq!(owner(&map, 5).as_deref(), Some("a:7000"));
         assert_eq!(owner(&map, 150), None);
         assert_eq!(owner(&map, 300).as_deref(), Some("b:7002"));
         assert_eq!((map.covered(), map.is_complete()), (16284, false));
     }
 
-    #[test]
-    fn a_node_keeps_its_number_while_others_come_and_go() {
-        let mut builder = MapBuilder::default();
-        let first = builder.build(
+    /// Three primaries, each with a third of the slots.
+    fn thirds(names: [&str; 3]) -> SlotMap {
+        let bounds = [(0, 4999), (5000, 9999), (10_000, 16_383)];
+        let shards = names.iter().zip(bounds);
+        SlotMap::paint(
             &Topology {
-                shards: vec![shard(0, 9, host("a"), 1), shard(10, 19, host("b"), 1)],
+                shards: shards
+                    .map(|(name, (first, last))| shard(first, last, host(name), 1))
+                    .collect(),
             },
             "x",
             1,
-        );
-        let second = builder.build(
-            &Topology {
-                shards: vec![shard(0, 9, host("c"), 1), shard(10, 19, host("b"), 1)],
-            },
-            "x",
-            2,
-        );
-        let numbers = |map: &SlotMap| -> Vec<_> {
-            map.primaries
-                .iter()
-                .map(|(number, address)| (*number, address.to_string()))
-                .collect()
-        };
-        assert_eq!(numbers(&first), [(0, "a:1".into()), (1, "b:1".into())]);
-        assert_eq!(numbers(&second), [(1, "b:1".into()), (2, "c:1".into())]);
-        assert!(!first.says_the_same(&second));
+        )
+    }
+
+    fn number(map: &SlotMap, name: &str) -> Option<NodeNumber> {
+        let primaries = &map.primaries;
+        let found = primaries.iter().find(|(_, address)| &*address.host == name);
+        found.map(|(number, _)| *number)
     }
 
     #[test]
-    fn numbers_are_reused_when_addresses_churn_for_ever() {
-        let mut builder = MapBuilder::default();
-        for n in 0..3 * NODES_MAX {
-            let topology = Topology {
-                shards: vec![shard(0, 16383, host(&format!("pod-{n}")), 1)],
-            };
-            let map = builder.build(&topology, "x", 1);
-            assert!(map.is_complete());
-            assert!(usize::from(map.primaries[0].0) < NODES_MAX);
-        }
+    fn a_node_has_the_same_number_whoever_learned_of_it_when() {
+        let (one, other) = (thirds(["a", "b", "c"]), thirds(["c", "d", "b"]));
+        assert_eq!(number(&one, "b"), number(&other, "b"));
+        assert_eq!(number(&one, "c"), number(&other, "c"));
+        // Once and for all: other proxies may run other versions.
+        assert_eq!(number(&one, "b"), Some(2));
+    }
+
+    #[test]
+    fn a_fingerprint_tells_who_owns_what() {
+        let short = |names| thirds(names).fingerprint.short();
+        assert_eq!(short(["a", "b", "c"]), short(["a", "b", "c"]));
+        assert_ne!(short(["a", "b", "c"]), short(["b", "a", "c"]));
+        assert_ne!(short(["a", "b", "c"]), short(["a", "b", "d"]));
+    }
+
+    #[test]
+    fn as_many_nodes_as_there_are_numbers_get_one_each() {
+        let shards = (0..16_384)
+            .map(|n| shard(n, n, host(&format!("pod-{}", n % 1024)), 1))
+            .collect();
+        let map = SlotMap::paint(&Topology { shards }, "x", 1);
+        assert!(map.is_complete());
+        assert!(map.primaries.windows(2).all(|pair| pair[0].0 < pair[1].0));
     }
 }

@@ -6,5 +6,5 @@ mod refresh;
 mod source;
 
 pub use local::{Calm, LocalMap, NodeIndex};
-pub use map::{Address, MapBuilder, NODES_MAX, NodeNumber, SlotMap};
+pub use map::{Address, Fingerprint, NODES_MAX, NodeNumber, SlotMap};
 pub use refresh::{RefreshState, Refresher, run as keep_fresh};

@@ -13,7 +13,7 @@ use slotilla_common::slot::Slot;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::map::{Address, MapBuilder, SlotMap};
+use super::map::{Address, SlotMap};
 use super::source::{self, SourceError};
 use crate::shared::Shared;
 
@@ -73,11 +73,10 @@ impl Default for Refresher {
 
 /// The task.
 pub async fn run(shared: Arc<Shared>) {
-    let mut builder = MapBuilder::default();
     let mut failures = 0u32;
     loop {
         let config = &shared.config;
-        if refresh(&shared, &mut builder, failures == 0).await {
+        if refresh(&shared, failures == 0).await {
             failures = 0;
         } else {
             failures = failures.saturating_add(1);
@@ -101,7 +100,7 @@ fn jittered(time: Duration) -> Duration {
 }
 
 /// Looks once. Whether any node told a map.
-async fn refresh(shared: &Arc<Shared>, builder: &mut MapBuilder, is_news: bool) -> bool {
+async fn refresh(shared: &Arc<Shared>, is_news: bool) -> bool {
     let mut candidates = candidates(shared).into_iter();
     let mut asked: JoinSet<(Address, Result<_, SourceError>)> = JoinSet::new();
     let ask = |asked: &mut JoinSet<_>, address: Address| {
@@ -122,7 +121,7 @@ async fn refresh(shared: &Arc<Shared>, builder: &mut MapBuilder, is_news: bool) 
         };
         match told {
             Ok(topology) => {
-                let map = builder.build(&topology, &address.host, version);
+                let map = SlotMap::paint(&topology, &address.host, version);
                 let is_complete = map.is_complete();
                 if best.as_ref().is_none_or(|b| map.covered() > b.covered()) {
                     best = Some(map);

@@ -38,10 +38,12 @@ pub(crate) struct FakeNode {
 
 struct NodeState {
     handler: Mutex<Handler>,
-    /// (connection, words) of each request but CLUSTER SLOTS.
+    /// (connection, words) of each request but CLUSTER SLOTS and NODES.
     seen: Mutex<Vec<(usize, Words)>>,
     looks: Mutex<usize>,
     map: Arc<Mutex<Vec<(u16, u16, u16)>>>,
+    /// What CLUSTER NODES tells of slots on the move.
+    open: Mutex<String>,
     connections: Mutex<HashMap<usize, TcpStream>>,
 }
 
@@ -65,6 +67,7 @@ impl FakeNode {
             seen: Mutex::default(),
             looks: Mutex::default(),
             map,
+            open: Mutex::default(),
             connections: Mutex::default(),
         });
         let its = Arc::clone(&state);
@@ -85,6 +88,11 @@ impl FakeNode {
     /// Changes how it answers.
     pub(crate) fn answer(&self, handler: impl FnMut(usize, &Words) -> Act + Send + 'static) {
         *self.state.handler.lock().unwrap() = Box::new(handler);
+    }
+
+    /// Has it tell of slots on the move, as in ` [93-<-id]`.
+    pub(crate) fn opens(&self, slots: &str) {
+        *self.state.open.lock().unwrap() = slots.to_owned();
     }
 
     /// The requests so far, as lines.
@@ -132,6 +140,12 @@ impl NodeState {
                     }
                     continue;
                 }
+                if words.join(" ").eq_ignore_ascii_case("cluster nodes") {
+                    if stream.write_all(&self.nodes(&stream)).is_err() {
+                        return;
+                    }
+                    continue;
+                }
                 self.seen.lock().unwrap().push((number, words.clone()));
                 let act = (self.handler.lock().unwrap())(number, &words);
                 match act {
@@ -152,6 +166,19 @@ impl NodeState {
                 Ok(count) => input.extend_from_slice(&chunk[..count]),
             }
         }
+    }
+
+    /// CLUSTER NODES: its own line, which is all that anybody asks for.
+    fn nodes(&self, stream: &TcpStream) -> Vec<u8> {
+        let port = stream.local_addr().unwrap().port();
+        let map = self.map.lock().unwrap();
+        let own = map.iter().filter(|(_, _, owner)| *owner == port);
+        let mut line = format!("x 127.0.0.1:{port}@1 myself,master - 0 0 1 connected");
+        for (first, last, _) in own {
+            line += &format!(" {first}-{last}");
+        }
+        line += &self.open.lock().unwrap();
+        format!("${}\r\n{line}\n\r\n", line.len() + 1).into_bytes()
     }
 
     fn slots(&self) -> Vec<u8> {

@@ -219,7 +219,7 @@ impl Directory {
         let node = &self.nodes[number];
         let below = self.depth - node.depth;
         let first = (node.prefix as usize) << below;
-        // Segment numbers are below 2^28, or the positions would have run out.
+        // Segment numbers are below 2^20, or the positions would have run out.
         self.rows[first..first + (1 << below)].fill(number as u32);
     }
 }

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use slotilla_common::command::Spec;
 use slotilla_common::resp::{ReplyWriter, decode};
 use tokio::sync::oneshot;
 
@@ -11,13 +12,13 @@ use crate::downstream::pipeline::{Sequence, Whereabouts};
 use crate::downstream::session::Call;
 use crate::router::{Owner, Request};
 use crate::shared::Message;
-use crate::worker::Worker;
+use crate::worker::{NodeIndex, Worker};
 
 /// Writes a reply.
-pub(super) type Reply = Box<dyn FnOnce(&mut ReplyWriter<'_>)>;
+pub(in crate::downstream) type Reply = Box<dyn FnOnce(&mut ReplyWriter<'_>)>;
 
 /// Answers when `work` is done; the reply keeps its place in the client's order.
-pub(super) fn later<F>(call: Call<'_>, work: impl FnOnce(Rc<Worker>) -> F + 'static)
+pub(in crate::downstream) fn later<F>(call: Call<'_>, work: impl FnOnce(Rc<Worker>) -> F + 'static)
 where
     F: Future<Output = Reply>,
 {
@@ -53,28 +54,39 @@ pub(super) async fn ask_threads<T>(
     answers
 }
 
+/// Asks a node on behalf of a task.
+pub(in crate::downstream) fn ask_node(
+    worker: &Rc<Worker>,
+    node: NodeIndex,
+    spec: &'static Spec,
+    command: &[u8],
+) -> oneshot::Receiver<Vec<u8>> {
+    let (sender, receiver) = oneshot::channel();
+    let request = Request {
+        spec,
+        slot: None,
+        pinned: Some(node),
+        started: worker.now(),
+        attempts: 0,
+        owner: Owner::Task(RefCell::new(Some(sender))),
+    };
+    worker.send(command, request);
+    receiver
+}
+
 /// RANDOMKEY: of a primary drawn by how many keys it has.
 pub(in crate::downstream) fn random_key(call: Call<'_>) {
     let Call { worker, spec, .. } = call;
     let primaries = worker.map.borrow().primaries().to_vec();
-    let started = worker.now();
-    let ask = move |worker: &Rc<Worker>, node, command: &[u8]| {
-        let (sender, receiver) = oneshot::channel();
-        let request = Request {
-            spec,
-            slot: None,
-            pinned: Some(node),
-            started,
-            attempts: 0,
-            owner: Owner::Task(RefCell::new(Some(sender))),
-        };
-        worker.send(command, request);
-        receiver
-    };
     later(call, move |worker| async move {
         let sizes: Vec<_> = primaries
             .iter()
-            .map(|(_, node)| (*node, ask(&worker, *node, b"*1\r\n$6\r\nDBSIZE\r\n")))
+            .map(|(_, node)| {
+                (
+                    *node,
+                    ask_node(&worker, *node, spec, b"*1\r\n$6\r\nDBSIZE\r\n"),
+                )
+            })
             .collect();
         let mut known = Vec::new();
         for (node, size) in sizes {
@@ -95,7 +107,7 @@ pub(in crate::downstream) fn random_key(call: Call<'_>) {
         let Some((node, _)) = node else {
             return Box::new(|out: &mut ReplyWriter<'_>| out.null()) as Reply;
         };
-        let reply = ask(&worker, node, b"*1\r\n$9\r\nRANDOMKEY\r\n").await;
+        let reply = ask_node(&worker, node, spec, b"*1\r\n$9\r\nRANDOMKEY\r\n").await;
         let value = reply.ok().and_then(|r| decode(&r).ok().flatten());
         Box::new(move |out: &mut ReplyWriter<'_>| match value {
             Some((value, _)) => value.write(out),
