@@ -116,6 +116,9 @@ impl ProxyEndpoints {
             "Bytes of memory resident.",
             resident,
         );
+        let unread = shared.output_bytes.load(Ordering::Relaxed) as f64;
+        let help = "Bytes of replies left unread by clients that leave more than 64 KiB.";
+        gauge(scrape, "downstream_output_bytes", help, unread);
         scrape.counter(
             "slotilla_proxy_downstream_cx_rejected_total",
             "Clients refused: too many, or from elsewhere in protected mode.",
@@ -170,6 +173,8 @@ impl ProxyEndpoints {
             ("maxclients", config.maxclients),
             ("client_in_flight_max", config.client_in_flight_max),
             ("client_output_max_bytes", config.client_output_max),
+            ("maxmemory_clients_bytes", config.maxmemory_clients),
+            ("upstream_reply_max_bytes", config.upstream_reply_max),
             ("upstream_queue_max_bytes", config.upstream_queue_max),
             ("retry_queue_max_bytes", config.retry_queue_max),
         ] {

@@ -93,6 +93,7 @@ counters! {
     downstream_tx_bytes, Counter, "downstream_cx_tx_bytes_total", "Bytes sent to clients.";
     downstream_protocol_errors, Counter, "downstream_cx_protocol_error_total", "Clients closed because what they sent is no request.";
     output_overflows, Counter, "downstream_output_overflow_total", "Clients closed because they left more than client-output-max unread.";
+    evicted_clients, Counter, "downstream_evicted_total", "Clients closed because all clients together left more than maxmemory-clients unread.";
     query_overflows, Counter, "downstream_query_overflow_total", "Clients closed because of a request longer than client-query-buffer-limit.";
     refused_requests, Counter, "splitter_invalid_request_total", "Requests that the proxy refused by itself: unknown, malformed, unsupported.";
     fanout_requests, Counter, "fanout_requests_total", "Requests sent in several parts.";

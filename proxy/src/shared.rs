@@ -72,6 +72,8 @@ pub struct Shared {
     next_client_id: AtomicU64,
     /// Clients refused because there were maxclients already.
     pub rejected: AtomicU64,
+    /// Bytes that clients with much of it have left unread.
+    pub output_bytes: AtomicUsize,
     draining: AtomicBool,
     /// Tells of clients that send HTTP.
     pub http_alarm: HttpAlarm,
@@ -104,6 +106,7 @@ impl Shared {
             clients: AtomicUsize::new(0),
             next_client_id: AtomicU64::new(1),
             rejected: AtomicU64::new(0),
+            output_bytes: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             http_alarm: HttpAlarm::default(),
             unsettled_ms: AtomicI64::new(0),

@@ -12,6 +12,7 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
+use std::sync::atomic::Ordering;
 
 use support::{Act, Client, Setup, quick, say, text, wait_for};
 
@@ -52,6 +53,58 @@ fn a_client_that_never_reads_is_closed_and_counted() {
     writer.join().unwrap();
     setup.nodes[0].answer(|_, _| say("+fine\r\n"));
     assert_eq!(text(&setup.client().call("GET a")), "fine");
+}
+
+#[test]
+fn one_reply_may_be_longer_than_what_a_client_may_leave_unread() {
+    let mut config = quick();
+    config.client_output_max = 256 * 1024;
+    let setup = Setup::new(1, config);
+    let giant = "x".repeat(20_000_000);
+    let reply = format!("${}\r\n{giant}\r\n", giant.len());
+    setup.nodes[0].answer(move |_, words| match words[1].as_str() {
+        "a" => say(&reply),
+        _ => say("+small\r\n"),
+    });
+    let mut client = setup.client();
+    for key in ["a", "b"] {
+        client.send(&format!("GET {key}"));
+    }
+    // Another client is served although this one has not read a byte.
+    assert_eq!(text(&setup.client().call("GET b")), "small");
+    assert_eq!(text(&client.receive()).len(), giant.len());
+    assert_eq!(text(&client.receive()), "small");
+    let shared = setup.proxy.shared();
+    wait_for("nothing unread", || {
+        shared.output_bytes.load(Ordering::Relaxed) == 0
+    });
+    assert_eq!(shared.counters()[0].output_overflows.read(), 0);
+}
+
+#[test]
+fn what_all_clients_leave_unread_is_bounded_and_the_hungriest_is_closed() {
+    let mut config = quick();
+    config.maxmemory_clients = 48_000_000;
+    let setup = Setup::new(1, config);
+    let giant = "x".repeat(20_000_000);
+    let reply = format!("${}\r\n{giant}\r\n", giant.len());
+    setup.nodes[0].answer(move |_, _| say(&reply));
+    let shared = setup.proxy.shared();
+    let unread = || shared.output_bytes.load(Ordering::Relaxed);
+    let mut exempt = setup.client();
+    assert_eq!(text(&exempt.call("CLIENT NO-EVICT ON")), "OK");
+    exempt.send("GET a");
+    wait_for("the first reply", || unread() > 10_000_000);
+    let mut greedy = setup.client();
+    greedy.send("GET a");
+    wait_for("the second reply", || unread() > 25_000_000);
+    greedy.send("GET a");
+    let evicted = || shared.counters()[0].evicted_clients.read();
+    wait_for("one client to be closed", || evicted() == 1);
+    wait_for("its memory", || unread() < 25_000_000);
+    assert_eq!(text(&exempt.receive()).len(), giant.len());
+    wait_for("nothing unread", || unread() == 0);
+    assert_eq!(evicted(), 1);
 }
 
 #[test]

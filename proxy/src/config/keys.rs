@@ -92,6 +92,7 @@ pub const KEYS: &[Key] = &[
     key("upstream-reply-max",        F::Size(|c| &mut c.upstream_reply_max, 64 * KB, 64 * GB)),
     key("client-in-flight-max",      F::Count(|c| &mut c.client_in_flight_max, 1, 1 << 24)),
     key("client-output-max",         F::Size(|c| &mut c.client_output_max, 64 * KB, 64 * GB)),
+    key("maxmemory-clients",         F::Size(|c| &mut c.maxmemory_clients, 0, 1 << 50)),
     key("client-query-buffer-limit", F::Size(|c| &mut c.client_query_buffer_limit, 64 * KB, 4 * GB)),
     key("proto-max-bulk-len",        F::Size(|c| &mut c.proto_max_bulk_len, KB, 4 * GB)),
     key("merged-reply-max",          F::Size(|c| &mut c.merged_reply_max, 64 * KB, 64 * GB)),

@@ -73,6 +73,8 @@ pub struct Config {
     pub client_in_flight_max: usize,
     /// Bytes of replies that a client has not read before it is closed.
     pub client_output_max: usize,
+    /// Bytes that all clients together may leave unread; 0: no limit.
+    pub maxmemory_clients: usize,
     /// Longest request in bytes.
     pub client_query_buffer_limit: usize,
     /// Longest argument.
@@ -116,6 +118,7 @@ impl Default for Config {
             upstream_reply_max: mb(1024),
             client_in_flight_max: 4096,
             client_output_max: mb(256),
+            maxmemory_clients: mb(2048),
             client_query_buffer_limit: mb(1024),
             proto_max_bulk_len: mb(512),
             merged_reply_max: mb(512),

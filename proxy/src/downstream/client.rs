@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
 use slotilla_common::clock::Tick;
@@ -66,6 +67,10 @@ pub struct Client {
     /// It is closed at once.
     must_close: Cell<bool>,
     is_closed: Cell<bool>,
+    /// Bytes of its output that are part of all clients' sum.
+    counted: Cell<usize>,
+    /// The longest unread reply that exceeds client-output-max by itself.
+    giant: Cell<usize>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -98,6 +103,8 @@ impl Client {
             is_leaving: Cell::new(false),
             must_close: Cell::new(false),
             is_closed: Cell::new(false),
+            counted: Cell::new(0),
+            giant: Cell::new(0),
             waker: RefCell::default(),
         }
     }
@@ -183,10 +190,13 @@ impl Client {
         if self.is_closed.get() {
             return;
         }
+        if reply.len() > CHECKED_MIN && reply.len() > worker.shared.config.client_output_max {
+            self.giant.set(self.giant.get().max(reply.len()));
+        }
         let may_leave = self.pipeline.borrow_mut().deliver(sequence, reply);
         if may_leave || self.is_stalled.get() {
             worker.write_client(self);
-        } else if reply.len() > 4096 {
+        } else if reply.len() > CHECKED_MIN {
             self.check_output(worker);
         }
     }
@@ -241,10 +251,14 @@ impl Client {
     }
 
     /// A client that reads too slowly is closed: to stop reading from it could deadlock one
-    /// that writes all before it reads.
+    /// that writes all before it reads. One reply may be as long as it is.
     fn check_output(&self, worker: &Worker) {
         let unread = self.unread_bytes();
-        if unread > worker.shared.config.client_output_max && !self.must_close.get() {
+        if unread > COUNTED_MIN || self.counted.get() > 0 {
+            self.count_output(worker, unread);
+        }
+        let limit = worker.shared.config.client_output_max;
+        if unread > limit.saturating_add(self.giant.get()) && !self.must_close.get() {
             tracing::warn!(
                 client = %self.address,
                 unread,
@@ -252,6 +266,27 @@ impl Client {
             );
             worker.counters.output_overflows.add(1);
             self.close();
+        }
+    }
+
+    /// Keeps the sum over all clients. Beyond maxmemory-clients the one of this thread that has
+    /// left most unread is closed.
+    #[cold]
+    fn count_output(&self, worker: &Worker, unread: usize) {
+        if unread == 0 {
+            self.giant.set(0);
+        }
+        let before = self.counted.replace(unread);
+        let sum = &worker.shared.output_bytes;
+        if unread <= before {
+            sum.fetch_sub(before - unread, Ordering::Relaxed);
+            return;
+        }
+        let more = unread - before;
+        let sum = sum.fetch_add(more, Ordering::Relaxed).saturating_add(more);
+        let limit = worker.shared.config.maxmemory_clients;
+        if limit > 0 && sum > limit {
+            evict_hungriest(worker);
         }
     }
 
@@ -269,6 +304,9 @@ impl Client {
                 Poll::Ready(Ok(())) => {
                     self.is_blocked.set(false);
                     self.write_out(worker);
+                    if self.counted.get() > 0 {
+                        self.count_output(worker, self.unread_bytes());
+                    }
                 }
             }
         }
@@ -298,8 +336,13 @@ impl Client {
     }
 
     /// The connection is gone: replies still to come are dropped.
-    pub fn closed(&self) {
+    pub fn closed(&self, worker: &Worker) {
         self.is_closed.set(true);
+        let counted = self.counted.take();
+        worker
+            .shared
+            .output_bytes
+            .fetch_sub(counted, Ordering::Relaxed);
         *self.pipeline.borrow_mut() = Pipeline::default();
         *self.waker.borrow_mut() = None;
     }
@@ -309,5 +352,28 @@ impl Client {
         if let Some(waker) = self.waker.borrow().as_ref() {
             waker.wake_by_ref();
         }
+    }
+}
+
+/// Replies and outputs below this are too small to look at each time.
+const CHECKED_MIN: usize = 4096;
+/// Outputs below this are not part of the sum; so usual clients share no memory across threads.
+const COUNTED_MIN: usize = 64 * 1024;
+
+fn evict_hungriest(worker: &Worker) {
+    let clients = worker.clients.borrow();
+    let may_go = |client: &&Rc<Client>| !client.no_evict.get() && !client.must_close.get();
+    let hungriest = clients
+        .values()
+        .filter(may_go)
+        .max_by_key(|client| client.counted.get());
+    if let Some(client) = hungriest.filter(|client| client.counted.get() > 0) {
+        tracing::warn!(
+            client = %client.address,
+            unread = client.counted.get(),
+            "closed: the unread replies of all clients exceed maxmemory-clients"
+        );
+        worker.counters.evicted_clients.add(1);
+        client.close();
     }
 }

@@ -49,7 +49,7 @@ pub async fn serve(worker: Rc<Worker>, stream: TcpStream, address: SocketAddr) {
         needed: 0,
     };
     poll_fn(|cx| connection.poll(&worker, cx)).await;
-    client.closed();
+    client.closed(&worker);
     worker.clients.borrow_mut().remove(&client.id);
     worker.counters.downstream_cx_active.sub(1);
     worker.counters.left.add(1);
