@@ -11,10 +11,11 @@ use slotilla_common::net::metrics::{Scrape, Source};
 use slotilla_common::slot::Slot;
 
 use crate::downstream::resident_bytes;
-use crate::metrics::{Latencies, show_counters, show_latencies};
-use crate::shared::{Message, Shared};
+use crate::metrics::{show_counters, show_latencies};
+use crate::node_metrics;
+use crate::shared::{Figures, Message, Shared};
 
-/// Time that a thread has to tell its latencies; a scrape goes without those of a busy one.
+/// Time that a thread has to tell its figures; a scrape goes without those of a busy one.
 const ANSWER_LIMIT: Duration = Duration::from_millis(500);
 
 /// What the admin port shows.
@@ -30,15 +31,15 @@ impl ProxyEndpoints {
         Self { shared }
     }
 
-    fn latencies(&self) -> Latencies {
-        let mut all = Latencies::default();
+    fn figures(&self) -> Figures {
+        let mut all = Figures::default();
         let threads = self.shared.threads();
         let (sender, answers) = mpsc::sync_channel(threads.len().max(1));
         let mut asked = 0;
         for thread in threads {
             if thread
                 .sender
-                .try_send(Message::Latencies(sender.clone()))
+                .try_send(Message::Figures(sender.clone()))
                 .is_ok()
             {
                 asked += 1;
@@ -46,7 +47,10 @@ impl ProxyEndpoints {
         }
         for _ in 0..asked {
             match answers.recv_timeout(ANSWER_LIMIT) {
-                Ok(latencies) => all.add(&latencies),
+                Ok(figures) => {
+                    all.latencies.add(&figures.latencies);
+                    node_metrics::add(&mut all.nodes, &figures.nodes);
+                }
                 Err(_) => break,
             }
         }
@@ -82,7 +86,9 @@ impl Endpoints for ProxyEndpoints {
 impl Source for ProxyEndpoints {
     fn collect(&self, scrape: &mut Scrape) {
         show_counters(scrape, self.shared.counters());
-        show_latencies(scrape, &self.latencies());
+        let figures = self.figures();
+        show_latencies(scrape, &figures.latencies);
+        node_metrics::show(scrape, &figures.nodes);
         self.show_process(scrape);
         self.show_map(scrape);
         self.show_limits(scrape);

@@ -19,6 +19,7 @@ pub mod downstream;
 pub mod error;
 pub mod files;
 pub mod metrics;
+pub mod node_metrics;
 pub mod policy;
 pub mod router;
 pub mod server;

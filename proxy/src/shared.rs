@@ -13,15 +13,25 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::config::Config;
 use crate::downstream::ClientFilter;
 use crate::metrics::{Counters, Latencies};
+use crate::node_metrics::Nodes;
 use crate::slotmap::{Refresher, SlotMap};
+
+/// Figures that a thread keeps to itself until it is asked.
+#[derive(Debug, Default)]
+pub struct Figures {
+    /// How long requests took.
+    pub latencies: Latencies,
+    /// Its connections to each node.
+    pub nodes: Nodes,
+}
 
 /// What one thread may be asked by another.
 #[derive(Debug)]
 pub enum Message {
     /// Serve this client.
     Serve(std::net::TcpStream, SocketAddr),
-    /// Tell how long requests took.
-    Latencies(std_mpsc::SyncSender<Latencies>),
+    /// Tell what only the thread itself knows.
+    Figures(std_mpsc::SyncSender<Figures>),
     /// Describe the clients that the filter finds, as CLIENT LIST does.
     List(ClientFilter, oneshot::Sender<Vec<(u64, String)>>),
     /// Close the clients that the filter finds; tell how many.

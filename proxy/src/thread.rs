@@ -10,7 +10,8 @@ use tokio::task::LocalSet;
 
 use crate::downstream;
 use crate::metrics::Counters;
-use crate::shared::{Message, Shared};
+use crate::node_metrics;
+use crate::shared::{Figures, Message, Shared};
 use crate::worker::Worker;
 
 /// How often deadlines are looked at.
@@ -79,9 +80,13 @@ async fn obey(worker: Rc<Worker>, mut messages: mpsc::Receiver<Message>) {
                     worker.shared.client_left();
                 }
             },
-            Message::Latencies(reply) => {
+            Message::Figures(reply) => {
+                let figures = Figures {
+                    latencies: worker.latencies.borrow().clone(),
+                    nodes: node_metrics::of(&worker),
+                };
                 // Whoever asked may have given up.
-                let _ = reply.try_send(worker.latencies.borrow().clone());
+                let _ = reply.try_send(figures);
             }
             Message::List(filter, reply) => {
                 let _ = reply.send(downstream::describe(&worker, &filter));

@@ -31,6 +31,24 @@ fn metrics_count_what_happened_and_promtool_has_nothing_to_say() {
             "no {line} in\n{metrics}"
         );
     }
+    let figure = |name: &str, node: &Server| -> f64 {
+        let series = format!(
+            "slotilla_proxy_upstream_node_{name}{{node=\"{}\"}} ",
+            node.address()
+        );
+        let found = metrics.lines().find_map(|line| line.strip_prefix(&series));
+        let value = found.unwrap_or_else(|| panic!("no {series}in\n{metrics}"));
+        value.parse().expect("a number")
+    };
+    let sum = |name: &str| -> f64 { cluster.nodes.iter().map(|node| figure(name, node)).sum() };
+    assert_eq!(sum("up"), 2.0);
+    assert_eq!(sum("cx_active"), 2.0);
+    assert_eq!(sum("cx_total"), 2.0);
+    assert_eq!(sum("rq_error_total"), 1.0);
+    assert_eq!(sum("rq_timeout_total"), 0.0);
+    assert_eq!(sum("rq_pending_active"), 0.0);
+    // SET ten times, LPUSH once, MGET in as many parts as there are slots.
+    assert!((12.0..=15.0).contains(&sum("rq_total")));
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
@@ -49,6 +67,24 @@ fn metrics_count_what_happened_and_promtool_has_nothing_to_say() {
         String::from_utf8_lossy(&said)
     );
     assert_eq!(String::from_utf8_lossy(&said), "");
+}
+
+#[test]
+fn a_node_that_is_gone_is_told_to_be_down() {
+    let mut cluster = Cluster::start(Kind::Redis, 2);
+    let proxy = cluster.proxy(&[("request-timeout", "300ms")]);
+    let mut client = proxy.client();
+    client.line("MGET a b c d e f");
+    let address = cluster.nodes[0].address();
+    cluster.nodes[0].kill();
+    let is_told = |name: &str, value: &str| {
+        let line = format!("slotilla_proxy_upstream_node_{name}{{node=\"{address}\"}} {value}");
+        proxy.admin("/metrics").1.lines().any(|l| l == line)
+    };
+    wait_until("the node to be down", || {
+        client.line("MGET a b c d e f");
+        is_told("up", "0") && is_told("cx_active", "0") && is_told("cx_lost_total", "1")
+    });
 }
 
 #[test]

@@ -21,6 +21,7 @@ use tokio::net::tcp::OwnedWriteHalf;
 
 use super::{InFlight, Lost, UpstreamId, reader};
 use crate::error;
+use crate::metrics::Counter;
 use crate::router::{Owner, Request};
 use crate::slotmap::{Address, NodeIndex};
 use crate::worker::Worker;
@@ -38,7 +39,26 @@ pub struct Upstream {
     pub protocol: Protocol,
     /// Whether it is written to at the end of this turn.
     pub is_due: Cell<bool>,
+    /// What happened on it.
+    pub figures: Figures,
     state: RefCell<UpstreamState>,
+}
+
+/// What happened on a connection, for the metrics of its node.
+#[derive(Debug, Default)]
+pub struct Figures {
+    /// Requests queued.
+    pub requests: Counter,
+    /// Error replies, redirections included.
+    pub errors: Counter,
+    /// Requests without a reply in time.
+    pub timeouts: Counter,
+    /// Times it was made.
+    pub connections: Counter,
+    /// Times it could not be made.
+    pub connect_failures: Counter,
+    /// Times it ended.
+    pub lost: Counter,
 }
 
 /// What changes about it.
@@ -122,6 +142,7 @@ impl Upstream {
             address,
             protocol,
             is_due: Cell::new(false),
+            figures: Figures::default(),
             state: RefCell::new(UpstreamState {
                 phase: Phase::Idle,
                 in_flight: InFlight::default(),
@@ -153,6 +174,11 @@ impl Upstream {
         (state.in_flight.len(), state.in_flight.bytes())
     }
 
+    /// Whether the last attempt at connecting failed.
+    pub fn is_down(&self) -> bool {
+        self.state.borrow().failures > 0
+    }
+
     /// Whether clients should not be read for its sake.
     #[inline]
     pub fn is_full(&self, bytes_max: usize) -> bool {
@@ -169,6 +195,7 @@ impl Upstream {
         request: Request,
         asking: bool,
     ) -> Result<(), Request> {
+        self.figures.requests.add(1);
         let mut state = self.state.borrow_mut();
         match state.phase {
             Phase::Ready => {
@@ -202,6 +229,7 @@ impl Upstream {
         state.not_before = None;
         state.heard = worker.now();
         drop(state);
+        self.figures.connections.add(1);
         worker.counters.upstream_cx_total.add(1);
         worker.counters.upstream_cx_active.add(1);
         worker.write_upstream(self);
@@ -278,7 +306,10 @@ impl Upstream {
     ) -> Result<(), UpstreamError> {
         let mut state = self.state.borrow_mut();
         let redirect = match kind {
-            ReplyKind::Error => Redirect::parse(error::text_of(reply)),
+            ReplyKind::Error => {
+                self.figures.errors.add(1);
+                Redirect::parse(error::text_of(reply))
+            }
             _ => None,
         };
         let Some(redirect) = redirect else {
@@ -315,8 +346,10 @@ impl Upstream {
         if was_ready {
             worker.counters.upstream_cx_active.sub(1);
             worker.counters.upstream_cx_lost.add(1);
+            self.figures.lost.add(1);
         } else {
             worker.counters.upstream_cx_connect_fail.add(1);
+            self.figures.connect_failures.add(1);
             state.failures = state.failures.saturating_add(1);
             let backoff = worker.backoff(u16::try_from(state.failures).unwrap_or(u16::MAX));
             state.not_before = Some(worker.after(backoff));
@@ -380,6 +413,7 @@ impl Upstream {
         drop(state);
         for request in over {
             worker.counters.upstream_rq_timeout.add(1);
+            self.figures.timeouts.add(1);
             worker.finish(request, error::TIMED_OUT);
         }
     }

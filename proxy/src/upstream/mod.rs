@@ -4,7 +4,7 @@ mod connection;
 mod in_flight;
 mod reader;
 
-pub use connection::{Upstream, UpstreamError};
+pub use connection::{Figures, Upstream, UpstreamError};
 pub use in_flight::{InFlight, Lost};
 pub use reader::{call, open, read_more};
 
