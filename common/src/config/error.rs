@@ -72,34 +72,42 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     let slips_max = (name.len() / 4).clamp(1, 3);
     candidates
         .into_iter()
-        .map(|candidate| (distance(name.as_bytes(), candidate.as_bytes()), candidate))
-        .filter(|(distance, _)| *distance <= slips_max)
+        .filter_map(|candidate| {
+            let slips = distance(name.as_bytes(), candidate.as_bytes(), slips_max)?;
+            Some((slips, candidate))
+        })
         .min()
         .map(|(_, candidate)| candidate)
 }
 
-/// Letters to insert, delete or replace to make `b` of `a`. Neighbours swapped count as two.
-fn distance(a: &[u8], b: &[u8]) -> usize {
-    // A key of that length is no slip of the pen, and the work grows with the product.
-    const LENGTH_MAX: usize = 64;
-    if a.len() > LENGTH_MAX {
-        return usize::MAX;
+/// Letters to insert, delete or replace to make `b` of `a`, if that takes no more than `most`.
+/// Neighbours swapped count as two.
+fn distance(a: &[u8], b: &[u8], most: usize) -> Option<usize> {
+    // A file may have any number of lines that are no keys: most are told apart by this alone.
+    if a.len().abs_diff(b.len()) > most {
+        return None;
     }
     let mut above: Vec<usize> = (0..=b.len()).collect();
     for (row, x) in a.iter().enumerate() {
         let mut left = row + 1;
         let mut diagonal = row;
+        let mut least = left;
         for (y, cell) in b.iter().zip(above.iter_mut().skip(1)) {
             let replaced = diagonal + usize::from(x != y);
             diagonal = *cell;
             left = replaced.min(left + 1).min(diagonal + 1);
+            least = least.min(left);
             *cell = left;
+        }
+        // No row has less in it than the row above.
+        if least > most {
+            return None;
         }
         if let Some(first) = above.first_mut() {
             *first = row + 1;
         }
     }
-    above.last().copied().unwrap_or(usize::MAX)
+    above.last().copied().filter(|distance| *distance <= most)
 }
 
 #[cfg(test)]
@@ -117,7 +125,11 @@ mod tests {
             ("prot", "port", 2),
             ("kitten", "sitting", 3),
         ] {
-            assert_eq!(distance(a.as_bytes(), b.as_bytes()), expected, "{a} {b}");
+            let (a, b) = (a.as_bytes(), b.as_bytes());
+            assert_eq!(distance(a, b, 3), Some(expected), "{a:?} {b:?}");
+            assert_eq!(distance(b, a, expected), Some(expected), "{b:?} {a:?}");
+            let less = expected.checked_sub(1);
+            assert_eq!(less.and_then(|less| distance(a, b, less)), None);
         }
     }
 

@@ -12,7 +12,8 @@ use super::{ConfigError, Entry, Origin};
 /// Reads the settings of a TOML document, in the document's order, and all its faults.
 pub fn tables(text: &str, origin: impl Fn(usize) -> Origin) -> (Vec<Entry>, Vec<ConfigError>) {
     let (document, faults) = DeTable::parse_recoverable(text);
-    let line_of = |offset: usize| line_number(text, offset);
+    let document_lines = Lines::of(text);
+    let line_of = |offset: usize| document_lines.number(offset);
     let mut errors: Vec<ConfigError> = faults
         .iter()
         .map(|fault| {
@@ -20,7 +21,7 @@ pub fn tables(text: &str, origin: impl Fn(usize) -> Origin) -> (Vec<Entry>, Vec<
             ConfigError {
                 origin: origin(line),
                 key: String::new(),
-                shown: line_text(text, line).to_owned(),
+                shown: document_lines.text(line).to_owned(),
                 problem: format!("not valid TOML: {}", fault.message()),
                 remedy: String::new(),
             }
@@ -30,7 +31,7 @@ pub fn tables(text: &str, origin: impl Fn(usize) -> Origin) -> (Vec<Entry>, Vec<
     if errors.is_empty() {
         flatten("", document.get_ref(), &mut |key, offset, value| {
             let line = line_of(offset);
-            let shown = line_text(text, line).to_owned();
+            let shown = document_lines.text(line).to_owned();
             let mut entry = Entry {
                 origin: origin(line),
                 key,
@@ -86,21 +87,54 @@ fn push_words(value: &DeValue<'_>, words: &mut Vec<Vec<u8>>) -> Result<(), Strin
     Ok(())
 }
 
-fn line_number(text: &str, offset: usize) -> usize {
-    let before = text.as_bytes().get(..offset).unwrap_or(text.as_bytes());
-    before.iter().filter(|byte| **byte == b'\n').count() + 1
+/// The lines of a document, found once: it may have as many settings as lines.
+struct Lines<'t> {
+    lines: Vec<&'t str>,
+    /// Where each starts.
+    starts: Vec<usize>,
 }
 
-fn line_text(text: &str, line: usize) -> &str {
-    text.lines()
-        .nth(line.saturating_sub(1))
-        .unwrap_or_default()
-        .trim()
+impl<'t> Lines<'t> {
+    fn of(text: &'t str) -> Self {
+        let lines: Vec<&str> = text.split_inclusive('\n').collect();
+        let mut next = 0;
+        let starts = lines.iter().map(|line| {
+            let start = next;
+            next += line.len();
+            start
+        });
+        Self {
+            starts: starts.collect(),
+            lines,
+        }
+    }
+
+    /// The number of the line at this offset, from 1.
+    fn number(&self, offset: usize) -> usize {
+        self.starts.partition_point(|start| *start <= offset).max(1)
+    }
+
+    fn text(&self, number: usize) -> &'t str {
+        let line = self.lines.get(number.saturating_sub(1));
+        line.copied().unwrap_or_default().trim()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn offsets_have_the_line_that_they_are_in() {
+        let lines = Lines::of("ab\n\nc\r\nd");
+        let found: Vec<_> = (0..9).map(|offset| lines.number(offset)).collect();
+        assert_eq!(found, [1, 1, 1, 2, 3, 3, 3, 4, 4]);
+        assert_eq!(
+            [1, 2, 3, 4, 5].map(|n| lines.text(n)),
+            ["ab", "", "c", "d", ""]
+        );
+        assert_eq!(Lines::of("").number(0), 1);
+    }
 
     fn read(text: &str) -> (Vec<(usize, String, String)>, Vec<String>) {
         let (entries, errors) = tables(text, |line| Origin::Stdin { line });
