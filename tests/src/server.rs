@@ -181,7 +181,13 @@ impl Server {
 
     /// Starts it again after its end, on the same port and directory.
     #[must_use]
-    pub fn restart(mut self) -> Self {
+    pub fn restart(self) -> Self {
+        self.restart_unready().wait_ready()
+    }
+
+    /// Starts it again and does not wait until it answers.
+    #[must_use]
+    pub fn restart_unready(mut self) -> Self {
         self.process.kill();
         self.process = launch(
             self.kind,
@@ -190,7 +196,7 @@ impl Server {
             &self.args,
             self.dir.path(),
         );
-        self.wait_ready()
+        self
     }
 }
 

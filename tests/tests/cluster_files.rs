@@ -87,6 +87,90 @@ fn a_damaged_file_stops_the_start_with_file_line_and_remedy() {
     }
 }
 
+/// Three shards, the first one's node being this one.
+const WHOLE: &str = "\
+1111111111111111111111111111111111111111 127.0.0.1:1@2 myself,master - 0 0 11 connected 0-5460
+2222222222222222222222222222222222222222 127.0.0.1:3@4 master - 0 1 12 connected 5461-10922
+3333333333333333333333333333333333333333 127.0.0.1:5@6 master - 0 1 13 connected 10923-16383
+vars currentEpoch 130 lastVoteEpoch 456
+";
+
+/// What a node knows of its cluster: names, epochs and slots; then the last line of its file.
+fn known(node: &Server) -> Vec<String> {
+    let nodes = node.client().call(&["CLUSTER", "NODES"]).text();
+    let mut known: Vec<String> = nodes
+        .lines()
+        .map(|line| {
+            let words: Vec<&str> = line.split(' ').collect();
+            format!("{} {} {}", words[0], words[6], words[8..].join(" "))
+        })
+        .collect();
+    known.sort();
+    node.client().ok(&["CLUSTER", "SAVECONFIG"]);
+    let file = std::fs::read_to_string(node.dir().join("nodes.conf")).unwrap();
+    known.extend(file.lines().last().map(str::to_owned));
+    known
+}
+
+/// Starts a node again with a file that holds this; whether it started.
+fn starts_with(mut node: Server, file: &[u8]) -> (Server, bool) {
+    node.kill();
+    let path = node.dir().join("nodes.conf");
+    std::fs::write(&path, file).unwrap();
+    let mut node = node.restart_unready();
+    let is_up = wait_for("a start or a refusal", Duration::from_secs(20), || {
+        let exit = node.process().exit_status();
+        assert!(exit.is_none_or(|exit| !exit.success()));
+        match exit {
+            Some(_) => Some(false),
+            None => node.answers().then_some(true),
+        }
+    });
+    if !is_up {
+        assert_eq!(std::fs::read(&path).unwrap(), file, "left as it was");
+    }
+    (node, is_up)
+}
+
+#[test]
+fn a_file_cut_anywhere_is_refused_or_loses_nothing() {
+    let whole = WHOLE.as_bytes();
+    let (mut node, mut is_up) = starts_with(Server::start(Kind::Node, &SETTINGS), whole);
+    assert!(is_up, "the whole file is good");
+    let expected = known(&node);
+    assert_eq!(
+        expected.last().unwrap(),
+        "vars currentEpoch 130 lastVoteEpoch 456"
+    );
+    let last_line = whole.len() - 45;
+    let cuts = (1..last_line).step_by(29).chain(last_line..whole.len());
+    let mut refused = 0;
+    for cut in cuts {
+        (node, is_up) = starts_with(node, &whole[..cut]);
+        if is_up {
+            assert_eq!(known(&node), expected, "cut at {cut}");
+            continue;
+        }
+        refused += 1;
+        let log = node.log();
+        for part in ["nodes.conf", "line ", "Restore the file from a copy"] {
+            assert!(log.contains(part), "cut at {cut}: {log}");
+        }
+        assert!(!log.contains("panicked"), "cut at {cut}: {log}");
+    }
+    assert!(refused > 40, "{refused}");
+}
+
+#[test]
+fn an_empty_file_is_a_new_node_as_in_redis() {
+    for kind in [Kind::Redis, Kind::Node] {
+        let (node, is_up) = starts_with(Server::start(kind, &SETTINGS), b"");
+        assert!(is_up, "{kind:?}");
+        let nodes = node.client().call(&["CLUSTER", "NODES"]).text();
+        assert_eq!(nodes.lines().count(), 1, "{kind:?}: {nodes}");
+    }
+}
+
 #[test]
 fn two_nodes_of_any_make_do_not_share_a_file() {
     let first = Server::start(Kind::Node, &SETTINGS);

@@ -9,26 +9,40 @@ use toml::de::{DeTable, DeValue};
 
 use super::{ConfigError, Entry, Origin};
 
-/// Reads the settings of a TOML document, in the document's order, and all its faults.
+/// How often a document is read anew without the lines that are no TOML.
+const ROUNDS_MAX: usize = 32;
+
+/// Reads the settings of a TOML document, in the document's order, and all its faults. What is no
+/// TOML is told and passed over, so that the rest is judged as well.
 pub fn tables(text: &str, origin: impl Fn(usize) -> Origin) -> (Vec<Entry>, Vec<ConfigError>) {
-    let (document, faults) = DeTable::parse_recoverable(text);
     let document_lines = Lines::of(text);
     let line_of = |offset: usize| document_lines.number(offset);
-    let mut errors: Vec<ConfigError> = faults
-        .iter()
-        .map(|fault| {
-            let line = fault.span().map_or(1, |span| line_of(span.start));
-            ConfigError {
-                origin: origin(line),
-                key: String::new(),
-                shown: document_lines.text(line).to_owned(),
-                problem: format!("not valid TOML: {}", fault.message()),
-                remedy: String::new(),
-            }
-        })
-        .collect();
+    let mut errors = Vec::new();
+    let mut readable = text.to_owned();
+    for _ in 0..ROUNDS_MAX {
+        let faults: Vec<(usize, String)> = DeTable::parse_recoverable(&readable)
+            .1
+            .iter()
+            .map(|fault| {
+                let line = fault.span().map_or(1, |span| line_of(span.start));
+                (line, fault.message().to_owned())
+            })
+            .collect();
+        if faults.is_empty() {
+            break;
+        }
+        readable = document_lines.without(&readable, |line| faults.iter().any(|f| f.0 == line));
+        errors.extend(faults.into_iter().map(|(line, message)| ConfigError {
+            origin: origin(line),
+            key: String::new(),
+            shown: document_lines.text(line).to_owned(),
+            problem: format!("not valid TOML: {message}"),
+            remedy: "write KEY = VALUE once for each key, a text in quotes".to_owned(),
+        }));
+    }
+    let (document, left) = DeTable::parse_recoverable(&readable);
     let mut found = Vec::new();
-    if errors.is_empty() {
+    if left.is_empty() {
         flatten("", document.get_ref(), &mut |key, offset, value| {
             let line = line_of(offset);
             let shown = document_lines.text(line).to_owned();
@@ -112,6 +126,24 @@ impl<'t> Lines<'t> {
     /// The number of the line at this offset, from 1.
     fn number(&self, offset: usize) -> usize {
         self.starts.partition_point(|start| *start <= offset).max(1)
+    }
+
+    /// `document`, which has these lines' lengths, with blanks for the lines that are chosen: what
+    /// is left stays where it was.
+    fn without(&self, document: &str, is_chosen: impl Fn(usize) -> bool) -> String {
+        let mut kept = String::with_capacity(document.len());
+        for (place, (line, start)) in self.lines.iter().zip(&self.starts).enumerate() {
+            if is_chosen(place + 1) {
+                kept.extend(line.chars().flat_map(|c| {
+                    let blank = if c == '\n' { '\n' } else { ' ' };
+                    std::iter::repeat_n(blank, c.len_utf8())
+                }));
+            } else {
+                let end = start.saturating_add(line.len());
+                kept.push_str(document.get(*start..end).unwrap_or_default());
+            }
+        }
+        kept
     }
 
     fn text(&self, number: usize) -> &'t str {

@@ -7,7 +7,7 @@
 //!
 //! A line for each node; SLOTS are `7`, `0-5460`, `[93->-ID]` (migrating to) and `[93-<-ID]`
 //! (importing from). What Redis 7.0 and Valkey write is read, and what is written here they
-//! read. The last line is `vars`: a file that does not end in it was cut short, and starting
+//! read. The last line is `vars`: a file that does not end in all of it was cut short, and starting
 //! with half a cluster would give slots away, so it is refused.
 
 use super::action::Options;
@@ -83,7 +83,7 @@ pub enum Fault {
     NotText,
     /// The file ends before its last line.
     #[error(
-        "the file ends without the line \"vars currentEpoch ... lastVoteEpoch ...\", so it was cut short"
+        "the file ends without the whole line \"vars currentEpoch ... lastVoteEpoch ...\", so it was cut short"
     )]
     CutShort,
     /// A node's line ends before its eighth field.
@@ -148,7 +148,8 @@ impl NodesConf {
             conf.nodes.push(node);
         }
         let at_end = |fault| ConfError { line: last, fault };
-        if !has_vars {
+        // What is left of a number that was cut is a number too.
+        if !has_vars || !file.ends_with(b"\n") {
             return Err(at_end(Fault::CutShort));
         }
         let is_myself = |node: &&ConfNode| node.flags.any(NodeFlags::MYSELF);

@@ -267,9 +267,7 @@ impl Loader {
     }
 
     fn finish(mut self, file: Option<ConfigFile>) -> Result<Config, Vec<ConfigError>> {
-        if self.errors.is_empty() {
-            self.check_together();
-        }
+        self.check_together();
         if !self.errors.is_empty() {
             return Err(self.errors);
         }
@@ -283,54 +281,73 @@ impl Loader {
             .map_or(0, |value| value.hot().cast_signed())
     }
 
-    /// Rules that take more than one directive.
+    /// Rules that take more than a directive by itself. The first key of each is the one to blame.
     fn check_together(&mut self) {
         let cluster = self.number(Key::ClusterEnabled) != 0;
         let port = self.number(Key::Port);
-        if self.values.get(Key::Replicaof as usize) != Some(&Value::ReplicaOf(None)) {
-            if cluster {
-                let remedy = "use CLUSTER REPLICATE, or set cluster-enabled no";
-                self.fault(
-                    Key::Replicaof,
-                    "replicaof directive not allowed in cluster mode",
-                    remedy,
-                );
-            } else {
-                let problem = "this version cannot be a replica";
-                self.fault(Key::Replicaof, problem, "leave it out");
-            }
-        }
-        if self.number(Key::TlsPort) != 0 {
-            let remedy = "leave it out, and put a TLS terminator in front";
-            self.fault(Key::TlsPort, "TLS is not supported by this version", remedy);
-        }
-        if self.number(Key::Aclfile) != 0 {
-            let problem = "users are not supported by this version";
-            self.fault(Key::Aclfile, problem, "leave it out, and set requirepass");
-        }
-        if port == 0 && self.number(Key::Unixsocket) == 0 {
-            self.fault(
-                Key::Port,
-                "Configured to not listen anywhere",
-                "set port or unixsocket",
-            );
-        }
-        if cluster && port > 55_535 && self.number(Key::ClusterPort) == 0 {
-            let problem = "the cluster bus needs port plus 10000, which exceeds 65535";
-            self.fault(
-                Key::Port,
-                problem,
-                "choose a port up to 55535, or set cluster-port",
-            );
-        }
-        if cluster && port == 0 {
-            let problem = "a cluster node needs a TCP port";
-            self.fault(Key::Port, problem, "set port, or cluster-enabled no");
-        }
         let admin = self.number(Key::AdminPort);
-        if admin != 0 && admin == port {
-            let remedy = "choose different ports";
-            self.fault(Key::AdminPort, "port and admin-port are the same", remedy);
+        let replicates = self.values.get(Key::Replicaof as usize) != Some(&Value::ReplicaOf(None));
+        self.rule(
+            replicates && cluster,
+            &[Key::Replicaof, Key::ClusterEnabled],
+            "replicaof directive not allowed in cluster mode",
+            "use CLUSTER REPLICATE, or set cluster-enabled no",
+        );
+        self.rule(
+            replicates && !cluster,
+            &[Key::Replicaof, Key::ClusterEnabled],
+            "this version cannot be a replica",
+            "leave it out",
+        );
+        self.rule(
+            self.number(Key::TlsPort) != 0,
+            &[Key::TlsPort],
+            "TLS is not supported by this version",
+            "leave it out, and put a TLS terminator in front",
+        );
+        self.rule(
+            self.number(Key::Aclfile) != 0,
+            &[Key::Aclfile],
+            "users are not supported by this version",
+            "leave it out, and set requirepass",
+        );
+        self.rule(
+            port == 0 && self.number(Key::Unixsocket) == 0,
+            &[Key::Port, Key::Unixsocket],
+            "Configured to not listen anywhere",
+            "set port or unixsocket",
+        );
+        self.rule(
+            cluster && port > 55_535 && self.number(Key::ClusterPort) == 0,
+            &[Key::Port, Key::ClusterEnabled, Key::ClusterPort],
+            "the cluster bus needs port plus 10000, which exceeds 65535",
+            "choose a port up to 55535, or set cluster-port",
+        );
+        self.rule(
+            cluster && port == 0,
+            &[Key::Port, Key::ClusterEnabled],
+            "a cluster node needs a TCP port",
+            "set port, or cluster-enabled no",
+        );
+        self.rule(
+            admin != 0 && admin == port,
+            &[Key::AdminPort, Key::Port],
+            "port and admin-port are the same",
+            "choose different ports",
+        );
+    }
+
+    /// Tells that a rule about `keys` is broken, unless one of them is wrong by itself: its value
+    /// is not what was meant.
+    fn rule(&mut self, is_broken: bool, keys: &[Key], problem: &str, remedy: &str) {
+        let is_wrong = |key: &Key| {
+            let named = |error: &ConfigError| Directive::named(&error.key).map(|d| d.key);
+            self.errors.iter().any(|error| named(error) == Some(*key))
+        };
+        if let (true, Some(key)) = (is_broken, keys.first())
+            && !keys.iter().any(is_wrong)
+        {
+            self.fault(*key, problem, remedy);
         }
     }
 

@@ -98,9 +98,8 @@ fn build(entries: Vec<Entry>, mut errors: Vec<ConfigError>) -> Result<Config, Lo
             errors.push(entry.error(wrong.problem, wrong.remedy));
         }
     }
-    if errors.is_empty() {
-        errors.extend(contradictions(&config, &entries));
-    }
+    let contradictions = contradictions(&config, &entries, &errors);
+    errors.extend(contradictions);
     if errors.is_empty() {
         Ok(config)
     } else {
@@ -108,10 +107,14 @@ fn build(entries: Vec<Entry>, mut errors: Vec<ConfigError>) -> Result<Config, Lo
     }
 }
 
-/// What no key is wrong in by itself.
-fn contradictions(config: &Config, entries: &[Entry]) -> Vec<ConfigError> {
+/// What no key is wrong in by itself. A key that has a fault already is not judged: its value is
+/// not what was meant.
+fn contradictions(config: &Config, entries: &[Entry], faults: &[ConfigError]) -> Vec<ConfigError> {
     let mut errors = Vec::new();
-    let mut complain = |key: &str, problem: &str, remedy: &str| {
+    let mut complain = |[key, other]: [&str; 2], problem: &str, remedy: &str| {
+        if faults.iter().any(|f| f.key == key || f.key == other) {
+            return;
+        }
         let entry = entries.iter().rev().find(|e| e.key == key);
         errors.push(match entry {
             Some(entry) => entry.error(problem, remedy),
@@ -124,21 +127,21 @@ fn contradictions(config: &Config, entries: &[Entry]) -> Vec<ConfigError> {
     };
     if config.retry_backoff_min > config.retry_backoff_max {
         complain(
-            "retry-backoff-min",
+            ["retry-backoff-min", "retry-backoff-max"],
             "is longer than retry-backoff-max",
             "lower it, or raise retry-backoff-max",
         );
     }
     if config.port != 0 && config.port == config.admin_port {
         complain(
-            "admin-port",
+            ["admin-port", "port"],
             "is the port for clients, too",
             "choose another one",
         );
     }
     if config.client_query_buffer_limit < config.proto_max_bulk_len {
         complain(
-            "client-query-buffer-limit",
+            ["client-query-buffer-limit", "proto-max-bulk-len"],
             "is less than proto-max-bulk-len, so the longest argument never fits",
             "raise it, or lower proto-max-bulk-len",
         );
