@@ -5,6 +5,7 @@
     reason = "a test fails by panicking"
 )]
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -75,12 +76,43 @@ fn work(mut client: Client, tag: &str, number: usize, go_on: &AtomicBool) -> usi
     count
 }
 
+/// Iterates over all keys for as long as it is told; every iteration must tell all of these.
+fn scan(mut client: Client, keys: &BTreeSet<String>, go_on: &AtomicBool) -> usize {
+    let mut iterations = 0;
+    while go_on.load(Ordering::Relaxed) {
+        let (mut cursor, mut told) = ("0".to_owned(), BTreeSet::new());
+        loop {
+            let reply = client.call(&["SCAN", &cursor, "COUNT", "5"]);
+            told.extend(reply.items()[1].items().iter().map(ToString::to_string));
+            cursor = reply.items()[0].to_string();
+            if cursor == "0" {
+                break;
+            }
+        }
+        let missing: Vec<&String> = keys.difference(&told).collect();
+        assert!(missing.is_empty(), "iteration {iterations}: {missing:?}");
+        iterations += 1;
+    }
+    iterations
+}
+
 #[test]
 fn slots_move_under_load_and_no_client_notices() {
     let cluster = Cluster::start(Kind::Redis, 3);
     let proxy = cluster.proxy(&[("io-threads", "2")]);
     let go_on = Arc::new(AtomicBool::new(true));
     let tags = ["a", "b", "c"];
+    let keys: BTreeSet<String> = (0..60)
+        .map(|n| format!("{{{}}}stays:{n}", tags[n % 3]))
+        .collect();
+    let mut client = proxy.client();
+    for key in &keys {
+        client.ok(&["SET", key, "1"]);
+    }
+    let scanner = {
+        let go_on = Arc::clone(&go_on);
+        thread::spawn(move || scan(client, &keys, &go_on))
+    };
     let workers: Vec<_> = (0..6)
         .map(|number| {
             let client = proxy.client();
@@ -117,6 +149,7 @@ fn slots_move_under_load_and_no_client_notices() {
     for worker in workers {
         assert!(worker.join().unwrap() > 10);
     }
+    assert!(scanner.join().unwrap() > 0);
 }
 
 /// The port of the slot's owner, as this node sees it.
