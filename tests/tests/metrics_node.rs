@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use slotilla_tests::{
-    Kind, Process, Server, binaries, http_get, one_node_cluster, reserve_ports, wait_for,
+    Cluster, Kind, Process, Server, binaries, http_get, one_node_cluster, reserve_ports, wait_for,
 };
 
 /// A node that has served something of everything.
@@ -158,14 +158,19 @@ fn the_shipped_prometheus_files_are_valid() {
 }
 
 #[test]
-fn prometheus_scrapes_a_node() {
+fn prometheus_scrapes_a_node_and_a_proxy() {
     let server = used_node();
+    let cluster = Cluster::start(Kind::Node, 2);
+    let proxy = cluster.proxy(&[]);
+    proxy.client().ok(&["MSET", "a", "1", "b", "2", "c", "3"]);
     let dir = tempfile::tempdir().unwrap();
     let config = format!(
         "global: {{ scrape_interval: 200ms, scrape_timeout: 200ms }}\n\
          scrape_configs:\n  - job_name: slotilla-node\n    static_configs:\n      \
+         - targets: ['127.0.0.1:{}']\n  - job_name: slotilla-proxy\n    static_configs:\n      \
          - targets: ['127.0.0.1:{}']\n",
-        server.admin_port()
+        server.admin_port(),
+        proxy.admin_port()
     );
     std::fs::write(dir.path().join("prometheus.yml"), config).unwrap();
     let ports = reserve_ports(1);
@@ -185,24 +190,24 @@ fn prometheus_scrapes_a_node() {
         dir.path(),
         &log,
     );
-    let query = "/api/v1/query?query=redis_db_keys%7Bjob%3D%22slotilla-node%22%7D";
-    let value = wait_for(
-        "Prometheus has scraped the node",
-        Duration::from_secs(60),
-        || {
+    let scraped = |query: &str| {
+        let path = format!("/api/v1/query?query={query}");
+        wait_for("Prometheus to scrape", Duration::from_secs(60), || {
             // Its port opens a moment after its start.
             if std::net::TcpStream::connect(("127.0.0.1", ports.first())).is_err() {
                 return None;
             }
-            let (status, body) = http_get(ports.first(), query);
+            let (status, body) = http_get(ports.first(), &path);
             let answer: serde_json::Value = serde_json::from_str(&body).ok()?;
-            let value = answer
-                .pointer("/data/result/0/value/1")?
-                .as_str()?
-                .to_owned();
-            (status == 200).then_some(value)
-        },
+            let value = answer.pointer("/data/result/0/value/1")?.as_str()?;
+            (status == 200).then(|| value.to_owned())
+        })
+    };
+    assert_eq!(scraped("redis_db_keys%7Bjob%3D%22slotilla-node%22%7D"), "2");
+    assert_eq!(
+        scraped("slotilla_proxy_command_total%7Bcommand%3D%22mset%22%7D"),
+        "1"
     );
-    assert_eq!(value, "2");
+    assert_eq!(scraped("sum(slotilla_proxy_upstream_node_up)"), "2");
     prometheus.terminate();
 }
