@@ -17,7 +17,7 @@ pub(super) const HANDLERS: &[(&str, Handler)] = &[
     ("client|caching", caching),
     ("client|getname", getname),
     ("client|getredir", getredir),
-    ("client|help", help),
+    ("client|help", super::command_info::help),
     ("client|id", id),
     ("client|info", info),
     ("client|kill", kill),
@@ -408,42 +408,5 @@ fn unblock(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     }
     args.int(2)?;
     ctx.reply.integer(0);
-    Ok(())
-}
-
-fn help(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
-    ctx.help(
-        "CLIENT",
-        &[
-            "GETNAME",
-            "    Tell this connection's name.",
-            "GETREDIR",
-            "    Tell which client gets this one's invalidations.",
-            "ID",
-            "    Tell this connection's ID.",
-            "INFO",
-            "    Describe this connection.",
-            "KILL <ip:port>",
-            "    Close the connection from this address.",
-            "KILL <option> <value> [<option> <value> [...]]",
-            "    Close all connections that fit: ID, TYPE, ADDR, LADDR, USER, SKIPME.",
-            "LIST [TYPE <type> | ID <id> [...]]",
-            "    Describe connections, one a line.",
-            "NO-EVICT (ON|OFF)",
-            "    Exempt this connection from client eviction, or no longer.",
-            "PAUSE <timeout> [WRITE|ALL]",
-            "    Hold back commands for so many milliseconds.",
-            "REPLY (ON|OFF|SKIP)",
-            "    Whether this connection hears replies.",
-            "SETNAME <name>",
-            "    Name this connection.",
-            "TRACKINGINFO",
-            "    Tell how this connection's keys are tracked.",
-            "UNBLOCK <clientid> [TIMEOUT|ERROR]",
-            "    Let a waiting client go on.",
-            "UNPAUSE",
-            "    End the pause.",
-        ],
-    );
     Ok(())
 }

@@ -422,63 +422,7 @@ fn keys_in_slot(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> 
     Ok(())
 }
 
-fn help(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
+fn help(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     cluster(ctx)?;
-    ctx.help(
-        "CLUSTER",
-        &[
-            "ADDSLOTS <slot> [<slot> ...]",
-            "    Make this node the owner of unowned slots.",
-            "ADDSLOTSRANGE <start slot> <end slot> [<start slot> <end slot> ...]",
-            "    The same for ranges of slots, both ends included.",
-            "BUMPEPOCH",
-            "    Take a config epoch greater than any other node's.",
-            "COUNT-FAILURE-REPORTS <node-id>",
-            "    How many primaries report the node as failing.",
-            "COUNTKEYSINSLOT <slot>",
-            "    How many keys this node holds in the slot.",
-            "DELSLOTS <slot> [<slot> ...]",
-            "    Forget who owns the slots.",
-            "DELSLOTSRANGE <start slot> <end slot> [<start slot> <end slot> ...]",
-            "    The same for ranges of slots, both ends included.",
-            "FAILOVER [FORCE|TAKEOVER]",
-            "    Make this replica a primary.",
-            "FLUSHSLOTS",
-            "    Give up all slots of this node, which must hold no keys.",
-            "FORGET <node-id>",
-            "    Take a node out of this node's view of the cluster.",
-            "GETKEYSINSLOT <slot> <count>",
-            "    Some of the keys that this node holds in the slot.",
-            "INFO",
-            "    State, sizes, epochs and message counts of the cluster.",
-            "KEYSLOT <key>",
-            "    The slot of a key.",
-            "LINKS",
-            "    The connections between this node and the others.",
-            "MEET <ip> <port> [<bus-port>]",
-            "    Join this node's cluster with another node's.",
-            "MYID",
-            "    The name of this node.",
-            "NODES",
-            "    All nodes, one a line:",
-            "    <id> <ip:port@bus-port> <flags> <primary> <ping> <pong> <epoch> <link> <slot> ...",
-            "REPLICAS <node-id>",
-            "    The replicas of a primary, as NODES prints them.",
-            "REPLICATE <node-id>",
-            "    Make this node a replica of a primary.",
-            "RESET [HARD|SOFT]",
-            "    Leave the cluster; HARD takes a new name too. SOFT is the default.",
-            "SAVECONFIG",
-            "    Write nodes.conf now.",
-            "SET-CONFIG-EPOCH <epoch>",
-            "    Give a new node its config epoch.",
-            "SETSLOT <slot> (IMPORTING <node-id>|MIGRATING <node-id>|STABLE|NODE <node-id>)",
-            "    Open a slot for moving, close it, or give it to a node.",
-            "SHARDS",
-            "    Each primary with its slots and replicas.",
-            "SLOTS",
-            "    Each range of slots with its primary and replicas.",
-        ],
-    );
-    Ok(())
+    super::command_info::help(ctx, args)
 }

@@ -10,7 +10,7 @@ use crate::config::RewriteError;
 /// The commands of this file.
 pub(super) const HANDLERS: &[(&str, Handler)] = &[
     ("config|get", get),
-    ("config|help", help),
+    ("config|help", super::command_info::help),
     ("config|resetstat", reset_statistics),
     ("config|rewrite", rewrite),
     ("config|set", set),
@@ -72,22 +72,5 @@ fn reset_statistics(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandEr
     ctx.server.store.reset_counters();
     alloc::reset_peak();
     ctx.reply.ok();
-    Ok(())
-}
-
-fn help(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
-    ctx.help(
-        "CONFIG",
-        &[
-            "GET <pattern> [<pattern> ...]",
-            "    Show the directives that match a pattern, and their values.",
-            "SET <directive> <value> [<directive> <value> ...]",
-            "    Change directives, all or none.",
-            "RESETSTAT",
-            "    Set the counters of INFO to zero.",
-            "REWRITE",
-            "    Write the values into the configuration file.",
-        ],
-    );
     Ok(())
 }

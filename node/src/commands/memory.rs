@@ -10,7 +10,7 @@ use crate::store::memory;
 /// The commands of this file.
 pub(super) const HANDLERS: &[(&str, Handler)] = &[
     ("memory|doctor", doctor),
-    ("memory|help", help),
+    ("memory|help", super::command_info::help),
     ("memory|malloc-stats", malloc_stats),
     ("memory|purge", purge),
     ("memory|stats", stats),
@@ -283,25 +283,6 @@ fn diagnosis(picture: &Picture) -> String {
         .iter()
         .map(|finding| format!("* {finding}\n"))
         .collect()
-}
-
-fn help(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
-    ctx.help(
-        "MEMORY",
-        &[
-            "DOCTOR",
-            "    Say what stands out in the use of memory.",
-            "MALLOC-STATS",
-            "    Tell the allocator's figures.",
-            "PURGE",
-            "    Return free pages to the system now.",
-            "STATS",
-            "    Tell what takes how much memory.",
-            "USAGE <key> [SAMPLES <count>]",
-            "    Tell how many bytes a key and its value take.",
-        ],
-    );
-    Ok(())
 }
 
 #[cfg(test)]

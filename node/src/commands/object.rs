@@ -7,7 +7,7 @@ use crate::store::ValueRef;
 pub(super) const HANDLERS: &[(&str, Handler)] = &[
     ("object|encoding", encoding),
     ("object|freq", freq),
-    ("object|help", help),
+    ("object|help", super::command_info::help),
     ("object|idletime", idletime),
     ("object|refcount", refcount),
 ];
@@ -67,22 +67,5 @@ fn freq(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     }
     let frequency = ctx.db.frequency(access);
     ctx.reply.integer(i64::from(frequency));
-    Ok(())
-}
-
-fn help(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
-    ctx.help(
-        "OBJECT",
-        &[
-            "ENCODING <key>",
-            "    Tell in which form the value is kept.",
-            "FREQ <key>",
-            "    Tell how often the key is used, on the logarithmic scale of the LFU policies.",
-            "IDLETIME <key>",
-            "    Tell for how many seconds the key has not been used.",
-            "REFCOUNT <key>",
-            "    Tell how many keys share the value.",
-        ],
-    );
     Ok(())
 }
