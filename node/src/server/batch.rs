@@ -177,6 +177,9 @@ impl Batch {
             store.prefetch_slot(key.slot);
         }
         for key in keys() {
+            store.prefetch_bucket(key.slot, key.hash);
+        }
+        for key in keys() {
             store.prefetch_entry(key.slot, key.hash);
         }
     }

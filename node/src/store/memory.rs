@@ -14,8 +14,8 @@ pub const fn size_class(size: usize) -> usize {
     (size.saturating_add(spacing - 1)) & !(spacing - 1)
 }
 
-/// What a key takes of the table that points to it: the pointer and its control byte, over the
-/// share of buckets that are full on average.
+/// What a key takes of the table that points to it: a seventh of a bucket, over the share of
+/// places that are full on average.
 const TABLE_SHARE: usize = 13;
 
 /// MEMORY USAGE: the entry, the values that hang on it, and its share of the table.

@@ -142,6 +142,13 @@ impl Store {
         prefetch::prefetch(std::ptr::from_ref(self.cell(slot)));
     }
 
+    /// Starts fetching the bucket of the table that would have a key of this hash, in the first
+    /// database. Takes no lock.
+    #[inline]
+    pub fn prefetch_bucket(&self, slot: Slot, hash: u64) {
+        self.cell(slot).prefetch_bucket(hash);
+    }
+
     /// Starts fetching the entry that a key of this hash would have, in the first database: a
     /// table may be read under its lock alone, so this takes it.
     #[inline]

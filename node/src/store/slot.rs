@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!  0  lock  1 byte      8  keys of db 0, 4     16  bytes of entries, 8
-//!  1  serving, 1       12  of those volatile   24  table of db 0, 32
-//!  2  (free, 6)                                56  the other databases, boxed, 8
+//!  1  serving, 1       12  of those volatile   24  table of db 0, 24
+//!  4  how many buckets, 4                      48  the other databases, boxed, 8
+//!                                              56  where its buckets are, 8
 //! ```
 //!
 //! One cache line, so a command on a slot that is not in the cache waits once. What a slot will
@@ -12,24 +13,29 @@
 
 use std::cell::UnsafeCell;
 use std::fmt;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::lock_api::RawMutex as _;
 use slotilla_common::slot::Slot;
 
 use super::Store;
 use super::entry::Entry;
-use super::table::{Place, Table};
+use super::table::{Bucket, Place, Table, prefetch_home};
 use crate::cluster::routing::Serving;
 
 #[repr(C, align(64))]
 pub(crate) struct Cell {
     lock: parking_lot::RawMutex,
     serving: AtomicU8,
+    buckets: AtomicU32,
     keys: AtomicU32,
     expires: AtomicU32,
     bytes: AtomicU64,
     data: UnsafeCell<Data>,
+    /// Where the table of database 0 has its buckets, and `buckets` how many, unless it has more
+    /// than one segment: so that a key's bucket can be fetched without the lock. Nothing is read
+    /// through it. The two may disagree for an instant, and then the wrong line is fetched.
+    first_bucket: AtomicPtr<Bucket>,
 }
 
 const _: () = assert!(size_of::<Cell>() == 64, "a slot is one cache line");
@@ -63,11 +69,21 @@ impl Cell {
         Self {
             lock: parking_lot::RawMutex::INIT,
             serving: AtomicU8::new(serving as u8),
+            buckets: AtomicU32::new(0),
             keys: AtomicU32::new(0),
             expires: AtomicU32::new(0),
             bytes: AtomicU64::new(0),
             data: UnsafeCell::new(Data::default()),
+            first_bucket: AtomicPtr::default(),
         }
+    }
+
+    /// Starts fetching the bucket that would have a key of this hash, in the first database.
+    #[inline]
+    pub(crate) fn prefetch_bucket(&self, hash: u64) {
+        let first = self.first_bucket.load(Ordering::Relaxed);
+        let buckets = self.buckets.load(Ordering::Relaxed);
+        prefetch_home(first, buckets as usize, hash);
     }
 
     /// Keys of database 0, as of some moment ago.
@@ -229,6 +245,7 @@ impl<'s> SlotGuard<'s> {
         };
         table.insert(hash, entry, hasher);
         let first = table.len() == 1;
+        self.note_buckets(db);
         if first {
             self.store.occupied.insert(self.slot);
         }
@@ -242,6 +259,7 @@ impl<'s> SlotGuard<'s> {
         let table = self.table_mut(db)?;
         let entry = table.remove(place, hasher)?;
         let emptied = table.is_empty();
+        self.note_buckets(db);
         self.count(
             db,
             -1,
@@ -294,6 +312,7 @@ impl<'s> SlotGuard<'s> {
             removed(entry);
         });
         let emptied = keys != 0 && table.is_empty();
+        self.note_buckets(db);
         self.count(db, keys, expires, bytes);
         if emptied {
             self.note_emptied();
@@ -306,6 +325,7 @@ impl<'s> SlotGuard<'s> {
         let expires = self.expires(db);
         let alone = self.databases().all(|other| other == db);
         let table = std::mem::take(self.table_mut(db)?);
+        self.note_buckets(db);
         if table.is_empty() {
             return None;
         }
@@ -345,6 +365,7 @@ impl<'s> SlotGuard<'s> {
         }
         let expires = self.expires(db);
         let table = std::mem::take(self.table_mut(db)?);
+        self.note_buckets(db);
         self.count(db, -(table.len() as i32), -(expires as i32), 0);
         Some(table)
     }
@@ -354,6 +375,7 @@ impl<'s> SlotGuard<'s> {
         if let Some(place) = self.table_mut(db) {
             *place = table;
         }
+        self.note_buckets(db);
         self.count(db, keys, expires as i32, 0);
     }
 
@@ -366,6 +388,20 @@ impl<'s> SlotGuard<'s> {
                 table: Table::default(),
             });
         }
+    }
+
+    /// After a table has changed: tells [`Cell::prefetch_bucket`] where its buckets are now.
+    #[inline]
+    fn note_buckets(&self, db: u16) {
+        if db != 0 {
+            return;
+        }
+        let buckets = self.data().table.buckets();
+        let first = buckets.as_ptr().cast_mut();
+        // A segment has far fewer than 2^32 buckets: it splits at 128.
+        let count = buckets.len() as u32;
+        self.cell.first_bucket.store(first, Ordering::Relaxed);
+        self.cell.buckets.store(count, Ordering::Relaxed);
     }
 
     /// Moves the counters. The lock is held, so plain loads and stores lose nothing.

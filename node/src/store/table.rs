@@ -1,37 +1,36 @@
 //! A table of entries: one database's keys in one slot.
 //!
-//! While it is small, a table is one hashbrown table of 8-byte entry pointers. From
+//! While it is small, a table is one [`Segment`] of 8-byte entry pointers. From
 //! [`SEGMENT_BUCKETS`] on it becomes a [`Directory`] of such segments, which split and merge one at
 //! a time (extendible hashing), so the longest stall is the rehash of one segment, however many
 //! keys one hash tag has gathered.
 //!
 //! The 64 bits of a key's hash serve three masters, each its own bits, or entries of one segment
-//! would look alike to hashbrown:
+//! would look alike to it:
 //!
 //! ```text
-//!  63..57  hashbrown's control byte
-//!  56..29  the position: which segment, and SCAN's order
-//!  28..0   hashbrown's bucket
+//!  63..57  the tag by which a segment tells entries of a bucket apart
+//!  56..37  the position: which segment, and SCAN's order
+//!  28..0   the bucket (the bits between are free)
 //! ```
-
-use hashbrown::HashTable;
 
 use super::entry::Entry;
 use super::hash::KeyHasher;
 
 mod directory;
+mod segment;
 use directory::Directory;
+pub(crate) use segment::{Bucket, prefetch_home};
+use segment::{Index, Segment};
 
 /// A segment splits when it would outgrow this many buckets.
-const SEGMENT_BUCKETS: usize = if cfg!(test) { 16 } else { 1024 };
+const SEGMENT_BUCKETS: usize = if cfg!(test) { 2 } else { 128 };
 /// Bits of a position: segments of a million positions hold more keys than memory does, and a
 /// proxy has the more bits of SCAN's cursor to itself.
 pub(crate) const POSITION_BITS: u32 = 20;
 /// One more than the last position.
 pub(crate) const POSITIONS: u32 = 1 << POSITION_BITS;
 const POSITION_SHIFT: u32 = 64 - 7 - POSITION_BITS;
-
-type Segment = HashTable<Entry>;
 
 /// Where a hash stands in SCAN's order, whatever the table's shape.
 #[inline]
@@ -44,7 +43,7 @@ pub(crate) fn position(hash: u64) -> u32 {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
     segment: usize,
-    bucket: usize,
+    index: Index,
 }
 
 /// See the module's page.
@@ -58,7 +57,7 @@ enum Form {
 
 impl Default for Form {
     fn default() -> Self {
-        Self::One(Segment::new())
+        Self::One(Segment::default())
     }
 }
 
@@ -80,7 +79,7 @@ impl Table {
     /// Bytes of the table itself, without its entries.
     pub(crate) fn memory(&self) -> usize {
         match &self.0 {
-            Form::One(segment) => segment.allocation_size(),
+            Form::One(segment) => segment.memory(),
             Form::Many(directory) => directory.memory(),
         }
     }
@@ -98,34 +97,39 @@ impl Table {
             Form::One(table) => (0, table),
             Form::Many(directory) => directory.of_hash(hash),
         };
-        let bucket = table.find_bucket_index(hash, wanted)?;
-        Some(Place { segment, bucket })
+        let index = table.find(hash, wanted)?;
+        Some(Place { segment, index })
     }
 
     /// Starts fetching the memory of whatever may be the entry of this hash.
     #[inline]
     pub(crate) fn prefetch(&self, hash: u64) {
-        let table = match &self.0 {
-            Form::One(table) => table,
+        let segment = match &self.0 {
+            Form::One(segment) => segment,
             Form::Many(directory) => directory.of_hash(hash).1,
         };
-        let _ = table.find(hash, |entry| {
-            entry.prefetch();
-            false
-        });
+        segment.prefetch(hash);
+    }
+
+    /// The buckets, if the table has but one segment; else none.
+    #[inline]
+    pub(crate) fn buckets(&self) -> &[Bucket] {
+        match &self.0 {
+            Form::One(segment) => segment.buckets(),
+            Form::Many(_) => &[],
+        }
     }
 
     /// The entry at a place that was found since the table last changed.
     #[inline]
     pub(crate) fn at(&self, place: Place) -> Option<&Entry> {
-        self.segment(place.segment)?.get_bucket(place.bucket)
+        self.segment(place.segment)?.at(place.index)
     }
 
     /// As [`at`](Self::at), to be changed; its key stays what it is.
     #[inline]
     pub(crate) fn at_mut(&mut self, place: Place) -> Option<&mut Entry> {
-        self.segment_mut(place.segment)?
-            .get_bucket_mut(place.bucket)
+        self.segment_mut(place.segment)?.at_mut(place.index)
     }
 
     /// Adds an entry whose key is not in the table.
@@ -133,7 +137,7 @@ impl Table {
     pub(crate) fn insert(&mut self, hash: u64, entry: Entry, hasher: KeyHasher) {
         if let Form::One(segment) = &mut self.0 {
             if make_room(segment, hasher) {
-                segment.insert_unique(hash, entry, |entry| hasher.hash(entry.key()));
+                segment.insert(hash, entry, hasher);
                 return;
             }
             let segment = std::mem::take(segment);
@@ -147,7 +151,7 @@ impl Table {
     /// Takes an entry out.
     pub(crate) fn remove(&mut self, place: Place, hasher: KeyHasher) -> Option<Entry> {
         let segment = self.segment_mut(place.segment)?;
-        let (entry, _) = segment.get_bucket_entry(place.bucket).ok()?.remove();
+        let entry = segment.remove(place.index, hasher)?;
         self.shrink(place.segment, 1, hasher);
         Some(entry)
     }
@@ -159,15 +163,12 @@ impl Table {
         from: u32,
         hasher: KeyHasher,
         unwanted: impl FnMut(&Entry) -> bool,
-        mut removed: impl FnMut(Entry),
+        removed: impl FnMut(Entry),
     ) -> Option<u32> {
         let (number, end) = self.segment_at(from);
         let segment = self.segment_mut(number)?;
         let before = segment.len();
-        let mut unwanted = unwanted;
-        for entry in segment.extract_if(|entry| unwanted(entry)) {
-            removed(entry);
-        }
+        segment.extract(hasher, unwanted, removed);
         let gone = before - segment.len();
         if gone > 0 {
             self.shrink(number, gone, hasher);
@@ -228,13 +229,13 @@ impl Table {
         let Some(segment) = self.segment(number) else {
             return;
         };
-        let buckets = segment.num_buckets();
+        let places = segment.places();
         if segment.is_empty() {
             return;
         }
-        let start = random.usize(0..buckets);
-        for bucket in (start..buckets).chain(0..start) {
-            if let Some(entry) = segment.get_bucket(bucket)
+        let start = random.usize(0..places);
+        for place in (start..places).chain(0..start) {
+            if let Some(entry) = segment.nth(place)
                 && !visit(entry)
             {
                 return;
@@ -244,13 +245,13 @@ impl Table {
 
     /// An entry, each with nearly the same chance; `None` if the table is empty.
     pub(crate) fn random(&self, random: &mut fastrand::Rng) -> Option<&Entry> {
-        // Empty buckets before an entry must not make it likelier: draw until one is met. Tables
-        // are an eighth full at least, so this nearly always ends here.
+        // Free places before an entry must not make it likelier: draw until one is met. Tables
+        // are a fifth full at least, so this nearly always ends here.
         for _ in 0..64 {
             let (number, _) = self.segment_at(random.u32(0..POSITIONS));
             let segment = self.segment(number)?;
-            if let Some(last) = segment.num_buckets().checked_sub(1)
-                && let Some(entry) = segment.get_bucket(random.usize(0..=last))
+            if let Some(last) = segment.places().checked_sub(1)
+                && let Some(entry) = segment.nth(random.usize(0..=last))
             {
                 return Some(entry);
             }
@@ -266,7 +267,7 @@ impl Table {
         };
         one.into_iter()
             .chain(many.into_iter().flatten())
-            .flat_map(HashTable::iter)
+            .flat_map(Segment::iter)
     }
 
     /// The segment of a position, and where the next one starts.
@@ -296,7 +297,7 @@ impl Table {
     /// After `gone` entries have left a segment: gives memory back.
     fn shrink(&mut self, number: usize, gone: usize, hasher: KeyHasher) {
         match &mut self.0 {
-            Form::One(segment) => shrink(segment, hasher),
+            Form::One(segment) => segment.shrink(hasher),
             Form::Many(directory) => {
                 directory.len -= gone;
                 if let Some(last) = directory.shrink(number, hasher) {
@@ -312,22 +313,11 @@ fn make_room(segment: &mut Segment, hasher: KeyHasher) -> bool {
     if segment.len() < segment.capacity() {
         return true;
     }
-    // Full: of entries, or of the marks that removed ones leave. hashbrown clears those in place
-    // if half of the buckets could be free.
-    let full = segment.num_buckets() / 8 * 7;
-    if segment.num_buckets() >= SEGMENT_BUCKETS && segment.len() + 1 > full / 2 {
+    if segment.size() >= SEGMENT_BUCKETS {
         return false;
     }
-    segment.reserve(1, |entry| hasher.hash(entry.key()));
+    segment.grow(hasher);
     true
-}
-
-/// Gives memory back once an eighth of the buckets is used.
-fn shrink(segment: &mut Segment, hasher: KeyHasher) {
-    let buckets = segment.num_buckets();
-    if buckets > 8 && segment.len() < buckets / 8 {
-        segment.shrink_to(segment.len() * 2, |entry| hasher.hash(entry.key()));
-    }
 }
 
 #[cfg(test)]

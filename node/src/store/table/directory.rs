@@ -7,7 +7,7 @@
 //! Invariant: every row is a segment's number, and a segment's rows are those of its prefix.
 
 use super::{Entry, KeyHasher, POSITION_BITS, POSITIONS, SEGMENT_BUCKETS, Segment};
-use super::{make_room, position, shrink};
+use super::{make_room, position};
 
 pub(super) struct Directory {
     pub(super) len: usize,
@@ -90,7 +90,7 @@ impl Directory {
     }
 
     pub(super) fn memory(&self) -> usize {
-        let segments: usize = self.segments().map(Segment::allocation_size).sum();
+        let segments: usize = self.segments().map(Segment::memory).sum();
         segments
             + self.rows.capacity() * size_of::<u32>()
             + self.nodes.capacity() * size_of::<Node>()
@@ -103,8 +103,7 @@ impl Directory {
             let node = &mut self.nodes[number];
             // Keys that agree in every bit of their positions cannot be split any further.
             if make_room(&mut node.segment, hasher) || node.depth == POSITION_BITS {
-                let rehash = |entry: &Entry| hasher.hash(entry.key());
-                node.segment.insert_unique(hash, entry, rehash);
+                node.segment.insert(hash, entry, hasher);
                 self.len += 1;
                 return;
             }
@@ -119,21 +118,20 @@ impl Directory {
             self.deepest = 0;
         }
         let node = &mut self.nodes[number];
-        let rehash = |entry: &Entry| hasher.hash(entry.key());
         let old = std::mem::take(&mut node.segment);
-        let half = || Segment::with_capacity(old.len() / 2);
+        let half = || Segment::with_room(old.len() / 2);
         let (mut low, mut high) = (half(), half());
         node.depth += 1;
         node.prefix <<= 1;
         let bit = 1 << (POSITION_BITS - node.depth);
         for entry in old {
-            let hash = rehash(&entry);
+            let hash = hasher.hash(entry.key());
             let side = if position(hash) & bit == 0 {
                 &mut low
             } else {
                 &mut high
             };
-            side.insert_unique(hash, entry, rehash);
+            side.insert(hash, entry, hasher);
         }
         node.segment = low;
         let upper = Node {
@@ -152,13 +150,13 @@ impl Directory {
     /// split from. The last segment if only one is left: the directory is no longer needed.
     pub(super) fn shrink(&mut self, number: usize, hasher: KeyHasher) -> Option<Segment> {
         let mut number = number;
-        while self.nodes[number].segment.len() < SEGMENT_BUCKETS / 8 {
+        while self.nodes[number].segment.len() < SEGMENT_BUCKETS {
             match self.merge(number, hasher) {
                 Some(merged) => number = merged,
                 None => break,
             }
         }
-        shrink(&mut self.nodes[number].segment, hasher);
+        self.nodes[number].segment.shrink(hasher);
         if self.nodes.len() == 1 {
             return self.nodes.pop().map(|node| node.segment);
         }
@@ -174,14 +172,14 @@ impl Directory {
         }
         let buddy = self.number((node.prefix ^ 1) << (POSITION_BITS - depth));
         let together = node.segment.len() + self.nodes[buddy].segment.len();
-        if self.nodes[buddy].depth != depth || together > SEGMENT_BUCKETS * 7 / 16 {
+        if self.nodes[buddy].depth != depth || together > SEGMENT_BUCKETS * 3 {
             return None;
         }
-        let rehash = |entry: &Entry| hasher.hash(entry.key());
         let moved = std::mem::take(&mut self.nodes[number].segment);
         let into = &mut self.nodes[buddy];
         for entry in moved {
-            into.segment.insert_unique(rehash(&entry), entry, rehash);
+            let hash = hasher.hash(entry.key());
+            into.segment.insert(hash, entry, hasher);
         }
         into.depth -= 1;
         into.prefix >>= 1;
