@@ -61,38 +61,21 @@ pub fn run(
     }
     note_command(session, spec);
 
-    let (result, after) = execute(session, worker, server, request, spec, handler, args, out);
+    let outcome = execute(session, worker, server, request, spec, handler, args, out);
+    if let Outcome::Refused(error) = outcome {
+        reject(session, worker, Some(spec), &error, out);
+        return Flow::Next;
+    }
     if spec.flags.contains(Flags::DENYOOM) && server.config.maxmemory() != 0 {
         // Enough or not: the next command of this kind will be told.
         let _enough = server.make_room(worker.scope(session.db));
     }
-    let refused = matches!(result, Err(Failure::Refused(_)));
-    if server.clients.has_monitors() && !refused {
+    if server.clients.has_monitors() {
         super::monitor::feed(server, session, spec, args);
     }
-    let flow = match (result, after) {
-        (Err(Failure::Refused(error)), _) => {
-            reject(session, worker, Some(spec), &error, out);
-            return Flow::Next;
-        }
-        (Err(Failure::Failed(error)), _) => {
-            answer_error(session, worker, &error, out);
-            Flow::Next
-        }
-        (Ok(()), After::Nothing) => Flow::Next,
-        (Ok(()), After::Close) => Flow::Close,
-        (Ok(()), After::Background(work)) => Flow::Background(work),
-        (Ok(()), After::Exclusive(work)) => {
-            let mut reply = ReplyWriter::new(out, session.protocol);
-            let seat = Some(worker.seat);
-            if let Err(error) = server
-                .gate
-                .exclusive(seat, |_| work.run(server, &mut reply))
-            {
-                answer_error(session, worker, &error, out);
-            }
-            Flow::Next
-        }
+    let flow = match outcome {
+        Outcome::Done => Flow::Next,
+        other => conclude(session, worker, server, other, out),
     };
     // ASKING holds for one command.
     if session.asking && spec.name != "asking" {
@@ -209,12 +192,47 @@ fn make_room(server: &Server, spec: &Spec, scope: Scope) -> Result<(), CommandEr
     }
 }
 
-/// Why a command gave no reply of its own.
-enum Failure {
+/// What came of a command.
+enum Outcome {
+    /// It ran, and its reply is written.
+    Done,
+    /// It ran, and this is left to do.
+    Then(After),
     /// It never ran: redirected, or its keys could not be found.
     Refused(CommandError),
     /// It ran and failed.
     Failed(CommandError),
+}
+
+/// Does what is left to do after a command, its locks being released.
+#[cold]
+fn conclude(
+    session: &SessionState,
+    worker: &mut Worker,
+    server: &Arc<Server>,
+    outcome: Outcome,
+    out: &mut Vec<u8>,
+) -> Flow {
+    match outcome {
+        Outcome::Refused(error) | Outcome::Failed(error) => {
+            answer_error(session, worker, &error, out);
+            Flow::Next
+        }
+        Outcome::Done | Outcome::Then(After::Nothing) => Flow::Next,
+        Outcome::Then(After::Close) => Flow::Close,
+        Outcome::Then(After::Background(work)) => Flow::Background(work),
+        Outcome::Then(After::Exclusive(work)) => {
+            let mut reply = ReplyWriter::new(out, session.protocol);
+            let seat = Some(worker.seat);
+            if let Err(error) = server
+                .gate
+                .exclusive(seat, |_| work.run(server, &mut reply))
+            {
+                answer_error(session, worker, &error, out);
+            }
+            Flow::Next
+        }
+    }
 }
 
 /// Takes the locks of the command's slots, asks whether this node serves them, runs the handler.
@@ -222,6 +240,7 @@ enum Failure {
     clippy::too_many_arguments,
     reason = "what a command works on, each part its own borrow"
 )]
+#[inline]
 fn execute(
     session: &mut SessionState,
     worker: &Worker,
@@ -231,69 +250,54 @@ fn execute(
     handler: Handler,
     args: &Args<'_>,
     out: &mut Vec<u8>,
-) -> (Result<(), Failure>, After) {
+) -> Outcome {
     let scope = worker.scope(session.db);
-    let db = match request.key {
-        Some(key) => one_slot(session, server, spec, key, args, scope),
-        None if !spec.keys.is_empty() => several_slots(session, server, spec, args, scope),
-        None => Ok(Db::without_keys(&server.store, scope)),
-    };
-    let db = match db {
-        Ok(db) => db,
-        Err(error) => return (Err(Failure::Refused(error)), After::Nothing),
-    };
+    // Made in its place: moving a view of the keyspace costs more than a look-up.
+    let guard = request.key.map(|key| server.store.lock(key.slot));
     let mut ctx = Ctx {
         server,
         reply: ReplyWriter::new(out, session.protocol),
         session,
-        db,
+        db: Db::new(&server.store, guard, scope),
         spec,
         now_ms: scope.now_ms,
         scope,
         after: After::Nothing,
     };
-    let result = handler(&mut ctx, args).map_err(Failure::Failed);
-    (result, ctx.after)
-}
-
-/// The view of a command with one key: its slot is locked, and this node serves it.
-#[inline]
-fn one_slot<'s>(
-    session: &SessionState,
-    server: &'s Server,
-    spec: &Spec,
-    key: KeyAt,
-    args: &Args<'_>,
-    scope: Scope,
-) -> Result<Db<'s>, CommandError> {
-    let mut db = Db::one(server.store.lock(key.slot), scope);
-    db.know_hash(args.get(key.arg), key.hash);
-    if server.cluster_enabled {
-        serves(
-            session,
-            server,
-            spec,
-            key.slot,
-            &mut db,
-            &[args.get(key.arg)],
-        )?;
+    let served = match request.key {
+        Some(key) => one_slot(&mut ctx, key, args),
+        None if !spec.keys.is_empty() => several_slots(&mut ctx, args),
+        None => Ok(()),
+    };
+    if let Err(error) = served {
+        return Outcome::Refused(error);
     }
-    Ok(db)
+    match handler(&mut ctx, args) {
+        Ok(()) if matches!(ctx.after, After::Nothing) => Outcome::Done,
+        Ok(()) => Outcome::Then(std::mem::take(&mut ctx.after)),
+        Err(error) => Outcome::Failed(error),
+    }
 }
 
-/// The view of a command with several keys. In a cluster they must lie in one slot; a node alone
-/// locks all their slots, in ascending order.
-fn several_slots<'s>(
-    session: &SessionState,
-    server: &'s Server,
-    spec: &Spec,
-    args: &Args<'_>,
-    scope: Scope,
-) -> Result<Db<'s>, CommandError> {
+/// For a command with one key, whose slot is locked: whether this node serves it.
+#[inline]
+fn one_slot(ctx: &mut Ctx<'_>, key: KeyAt, args: &Args<'_>) -> Result<(), CommandError> {
+    let name = args.get(key.arg);
+    ctx.db.know_hash(name, key.hash);
+    if ctx.server.cluster_enabled {
+        serves(ctx, key.slot, &[name])?;
+    }
+    Ok(())
+}
+
+/// Locks the slots of a command with several keys. In a cluster they must lie in one slot; a node
+/// alone locks all their slots, in ascending order.
+fn several_slots(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    let server = ctx.server;
     let mut positions = KeyPositions::new();
     // Arguments that are no request of this command: its handler says what is wrong with them.
-    if command::keys(spec, args, &mut positions).is_err() || positions.is_empty() {
-        return Ok(Db::without_keys(&server.store, scope));
+    if command::keys(ctx.spec, args, &mut positions).is_err() || positions.is_empty() {
+        return Ok(());
     }
     let keys: SmallVec<[&[u8]; 8]> = positions.iter().map(|key| args.get(key.index)).collect();
     let mut slots: SmallVec<[Slot; 8]> = keys.iter().map(|key| Slot::of_key(key)).collect();
@@ -302,57 +306,51 @@ fn several_slots<'s>(
     slots.dedup();
     match (first, slots.as_slice()) {
         (Some(slot), [_]) => {
-            let mut db = Db::one(server.store.lock(slot), scope);
+            ctx.db = Db::new(&server.store, Some(server.store.lock(slot)), ctx.scope);
             if server.cluster_enabled {
-                serves(session, server, spec, slot, &mut db, &keys)?;
+                serves(ctx, slot, &keys)?;
             }
-            Ok(db)
+            Ok(())
         }
         (Some(first), _) if server.cluster_enabled => {
             let serving = server.store.lock(first).serving();
             Err(refuse(server, routing::cross_slot(serving), first))
         }
-        _ => Ok(Db::many(
-            &server.store,
-            server.store.lock_many(&slots),
-            scope,
-        )),
+        _ => {
+            ctx.db = Db::many(&server.store, server.store.lock_many(&slots), ctx.scope);
+            Ok(())
+        }
     }
 }
 
-/// Whether this node runs a command on `keys`, all of `slot`, the only one that `db` has locked.
-fn serves(
-    session: &SessionState,
-    server: &Server,
-    spec: &Spec,
-    slot: Slot,
-    db: &mut Db<'_>,
-    keys: &[&[u8]],
-) -> Result<(), CommandError> {
+/// Whether this node runs a command on `keys`, all of `slot`, the only one that is locked.
+fn serves(ctx: &mut Ctx<'_>, slot: Slot, keys: &[&[u8]]) -> Result<(), CommandError> {
+    let spec = ctx.spec;
     let request = routing::Request {
-        asking: session.asking || spec.flags.contains(Flags::ASKING),
-        readonly: session.readonly,
+        asking: ctx.session.asking || spec.flags.contains(Flags::ASKING),
+        readonly: ctx.session.readonly,
         write: spec.flags.contains(Flags::WRITE),
         several_keys: keys.len() > 1,
         migrate: spec.name == "migrate",
         shard_pubsub: spec.group == Group::Pubsub,
     };
-    let serving = db
+    let serving = ctx
+        .db
         .guards()
         .next()
         .map_or_else(Serving::default, SlotGuard::serving);
-    let refusal = match routing::admit(serving, &server.cluster_health, request) {
+    let refusal = match routing::admit(serving, &ctx.server.cluster_health, request) {
         Verdict::Serve => return Ok(()),
         Verdict::Refuse(refusal) => refusal,
         Verdict::CountKeys(direction) => {
-            let present = keys.iter().filter(|key| db.contains(key)).count();
+            let present = keys.iter().filter(|key| ctx.db.contains(key)).count();
             match routing::open_slot(direction, present, keys.len()) {
                 Ok(()) => return Ok(()),
                 Err(refusal) => refusal,
             }
         }
     };
-    Err(refuse(server, refusal, slot))
+    Err(refuse(ctx.server, refusal, slot))
 }
 
 /// The error of a command that another node should run, or nobody can.

@@ -55,19 +55,20 @@ struct Tally {
 }
 
 impl<'s> Db<'s> {
-    /// For a command that names no key.
+    /// For keys of one slot.
     #[must_use]
-    pub fn without_keys(store: &'s Store, scope: Scope) -> Self {
-        Self::many(store, SmallVec::new(), scope)
+    pub fn one(guard: SlotGuard<'s>, scope: Scope) -> Self {
+        Self::new(guard.store(), Some(guard), scope)
     }
 
-    /// For a command whose keys are all in one slot.
+    /// For keys of one slot; or for a command that names no key, and then there is no guard.
     #[must_use]
     #[inline]
-    pub fn one(guard: SlotGuard<'s>, scope: Scope) -> Self {
-        let store = guard.store();
-        let mut guards = SmallVec::new();
-        guards.push(guard);
+    pub fn new(store: &'s Store, guard: Option<SlotGuard<'s>>, scope: Scope) -> Self {
+        let guards = match guard {
+            Some(guard) => SmallVec::from_buf([guard]),
+            None => SmallVec::new(),
+        };
         Self::many(store, guards, scope)
     }
 
@@ -411,8 +412,7 @@ impl<'s> Db<'s> {
     fn touched(&mut self, (number, place): (usize, Place)) -> Option<&Entry> {
         let (db, clock) = (self.scope.db, self.clock);
         let guard = self.guards.get_mut(number)?;
-        guard.touch(db, place, |word| clock.touched(word));
-        guard.at(db, place)
+        guard.touch(db, place, |word| clock.touched(word))
     }
 }
 

@@ -223,12 +223,17 @@ impl<'s> SlotGuard<'s> {
         self.table(db)?.at(place)
     }
 
-    /// Sets the access word of the entry at `place`: no counter depends on it.
+    /// Sets the access word of the entry at `place`, which no counter depends on; the entry.
     #[inline]
-    pub(crate) fn touch(&mut self, db: u16, place: Place, touch: impl FnOnce(u32) -> u32) {
-        if let Some(entry) = self.table_mut(db).and_then(|table| table.at_mut(place)) {
-            entry.set_access(touch(entry.access()));
-        }
+    pub(crate) fn touch(
+        &mut self,
+        db: u16,
+        place: Place,
+        touch: impl FnOnce(u32) -> u32,
+    ) -> Option<&Entry> {
+        let entry = self.table_mut(db)?.at_mut(place)?;
+        entry.set_access(touch(entry.access()));
+        Some(entry)
     }
 
     /// Adds an entry whose key is not there.
