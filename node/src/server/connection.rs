@@ -34,6 +34,9 @@ const BATCHES_PER_TURN: usize = 64;
 /// Replies that pile up before they are sent, even if more requests are at hand.
 const OUTPUT_PER_TURN: usize = 1024 * 1024;
 
+/// Replies up to this size wait until the other connections have run too.
+const OUTPUT_DEFERRED: usize = 32 * 1024;
+
 /// Serves a connection until it ends. Must run on a worker's thread.
 pub async fn serve(accepted: Accepted, open: Arc<AtomicUsize>) {
     let _open = Open(open);
@@ -240,11 +243,11 @@ impl Connection {
         shown.store(input.len(), Ordering::Relaxed);
         // Replies go behind what is still unsent, or into the worker's buffer.
         let direct = self.unsent.is_empty();
-        let mut out = std::mem::take(if direct {
-            &mut worker.output
+        let mut out = if direct {
+            worker.output()
         } else {
-            &mut self.unsent
-        });
+            std::mem::take(&mut self.unsent)
+        };
         let mut consumed = 0;
         let mut then = Then::Again;
         for _ in 0..BATCHES_PER_TURN {
@@ -271,10 +274,10 @@ impl Connection {
                 self.wait = Wait::Pause(Box::pin(async move { server.pause.ended().await }));
             }
         }
-        if direct {
+        let killed = self.session.state.client.flags() & flag::KILLED != 0;
+        if direct && (self.closing || killed || out.len() > OUTPUT_DEFERRED) {
             self.send_now(worker, &out);
-            worker.output = out;
-            worker.trim();
+            worker.recycle(out);
         } else {
             self.unsent = out;
         }
@@ -298,7 +301,13 @@ impl Connection {
             );
             return Err(Ended);
         }
-        Ok(if long { Step::Yield } else { Step::Go })
+        // Replies leave when the other connections that have something to do have run: their
+        // peers are then woken in one go, and find more than one reply each when they wake.
+        Ok(if long || !self.unsent.is_empty() {
+            Step::Yield
+        } else {
+            Step::Go
+        })
     }
 
     fn start_background(
@@ -356,14 +365,14 @@ impl Connection {
     }
 
     /// Sends what the socket did not take before.
-    fn poll_send(&mut self, worker: &Worker, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+    fn poll_send(&mut self, worker: &mut Worker, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
         if self.unsent.is_empty() {
             return Poll::Ready(Ok(()));
         }
         loop {
             let rest = self.unsent.get(self.sent..).unwrap_or_default();
             if rest.is_empty() {
-                self.unsent = Vec::new();
+                worker.recycle(std::mem::take(&mut self.unsent));
                 self.sent = 0;
                 self.unread.reset();
                 self.note_unsent();

@@ -30,8 +30,9 @@ pub struct Worker {
     pub batch: Batch,
     /// What sockets are read into; a connection keeps only what is not a whole request yet.
     pub input: Vec<u8>,
-    /// What replies are written into; a connection keeps only what its socket did not take.
-    pub output: Vec<u8>,
+    /// Empty buffers for replies. A connection has one from when it runs until its socket has
+    /// taken the replies.
+    outputs: Vec<Vec<u8>>,
     clock: Monotonic,
     /// When the command before this one ended.
     tick: Tick,
@@ -43,8 +44,11 @@ pub struct Worker {
 /// Bytes that one read may bring. Bounds the work of one turn.
 pub const INPUT_BYTES: usize = 64 * 1024;
 
-/// An output buffer larger than this is given back after the turn.
-const OUTPUT_KEPT_BYTES: usize = 256 * 1024;
+/// An output buffer larger than this is freed when it is empty.
+const OUTPUT_KEPT_BYTES: usize = 64 * 1024;
+
+/// So many empty output buffers are kept.
+const OUTPUTS_KEPT: usize = 64;
 
 thread_local! {
     static WORKER: RefCell<Option<Worker>> = const { RefCell::new(None) };
@@ -66,7 +70,7 @@ impl Worker {
             seat,
             batch: Batch::default(),
             input: vec![0; INPUT_BYTES],
-            output: Vec::with_capacity(INPUT_BYTES),
+            outputs: Vec::new(),
             now_ms: clock::unix_ms(),
             latencies: Vec::with_capacity(Batch::MOST),
             failed: false,
@@ -172,11 +176,17 @@ impl Worker {
         self.latencies.clear();
     }
 
-    /// Gives back memory that one big turn took.
-    pub fn trim(&mut self) {
-        self.output.clear();
-        if self.output.capacity() > OUTPUT_KEPT_BYTES {
-            self.output = Vec::with_capacity(INPUT_BYTES);
+    /// An empty buffer for replies.
+    #[must_use]
+    pub fn output(&mut self) -> Vec<u8> {
+        self.outputs.pop().unwrap_or_default()
+    }
+
+    /// Takes a buffer for replies back, unless there are enough or it has grown large.
+    pub fn recycle(&mut self, mut output: Vec<u8>) {
+        if self.outputs.len() < OUTPUTS_KEPT && output.capacity() <= OUTPUT_KEPT_BYTES {
+            output.clear();
+            self.outputs.push(output);
         }
     }
 }
@@ -215,8 +225,8 @@ pub fn spawn(
 ) -> io::Result<(Inbox, std::thread::JoinHandle<()>)> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        // Sockets are looked at after so many tasks: a batch each, so a turn stays short.
-        .event_interval(31)
+        // Sockets are looked at after so many polls, two for a batch: so a turn stays short.
+        .event_interval(127)
         .max_blocking_threads(2)
         .thread_name(format!("background-{number}"))
         .build()?;
