@@ -30,6 +30,9 @@ Every key of proxy.toml may be given on the command line, such as
 
 /// Runs the program with these arguments (without its name).
 pub fn run(arguments: impl Iterator<Item = String>) -> ExitCode {
+    // A proxy holds buffers, not data: huge pages would only make it bigger. Where the kernel
+    // cannot be told, it has none to give.
+    let _told = rustix::thread::disable_transparent_huge_pages(true);
     let arguments: Vec<String> = arguments.collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {

@@ -142,6 +142,8 @@ flags! {
     lazyfree_lazy_user_flush: LazyfreeLazyUserFlush;
     /// `jemalloc-bg-thread`.
     jemalloc_bg_thread: JemallocBgThread;
+    /// `huge-pages`.
+    huge_pages: HugePages;
     /// `daemonize`.
     daemonize: Daemonize;
     /// Whether `requirepass` is set.

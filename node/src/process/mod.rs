@@ -8,6 +8,7 @@ mod files;
 mod notify;
 mod signals;
 
+use rustix::thread;
 use slotilla_common::alloc::jemalloc;
 use slotilla_common::net::log::{Log, LogError, Role, Settings};
 
@@ -47,6 +48,12 @@ pub fn start_log(config: &Config) -> Result<Log, LogError> {
 
 /// Lets the allocator work in the background as the configuration says, and follows its changes.
 pub fn start_allocator(config: &Config) {
+    // The allocator asks for huge pages wherever it maps memory (`.cargo/config.toml`); this
+    // decides whether the kernel listens. Said either way: a child inherits it, and `dev` runs
+    // nodes as children of a proxy, which wants none.
+    if let Err(error) = thread::disable_transparent_huge_pages(!config.huge_pages()) {
+        tracing::warn!("Setting huge-pages: {error}");
+    }
     let apply = |config: &Config| {
         jemalloc::background_thread(config.jemalloc_bg_thread())
             .map_err(|_| "the allocator has no background threads".to_owned())

@@ -1,7 +1,7 @@
 //! The shell around a session: moves bytes between a socket and it.
 //!
-//! Reads go into the worker's one input buffer and replies into its one output buffer, so an idle
-//! connection holds neither. A connection has memory of its own only for a request that has not
+//! Reads go into the worker's one input buffer and replies into a buffer that it lends until they
+//! are sent, so an idle connection holds neither. A connection has memory of its own only for a request that has not
 //! come whole, and for replies that its socket did not take.
 
 use std::future::Future;
