@@ -61,7 +61,7 @@ impl Bucket {
     const fn matches(&self, tag: u64) -> Places {
         let different = self.head ^ (tag * 0x0001_0101_0101_0101);
         // A byte is zero if neither its low seven bits nor its high one are set.
-        let nonzero = (different & LOW_SEVEN) + LOW_SEVEN | different;
+        let nonzero = ((different & LOW_SEVEN) + LOW_SEVEN) | different;
         Places(!nonzero & HIGH_BITS)
     }
 
