@@ -236,18 +236,19 @@ impl Worker {
                 *self.turn.waker.borrow_mut() = Some(cx.waker().clone());
             }
             self.turn.is_due.set(false);
-            let mut upstreams = self.turn.upstreams.take();
-            for upstream in upstreams.drain(..) {
-                upstream.is_due.set(false);
-                upstream.write(&self);
-            }
-            self.turn.upstreams.replace(upstreams);
+            // Clients come first: while the nodes are written to, they send what they have next.
             let mut clients = self.turn.clients.take();
             for client in clients.drain(..) {
                 client.is_due.set(false);
                 client.write(&self);
             }
             self.turn.clients.replace(clients);
+            let mut upstreams = self.turn.upstreams.take();
+            for upstream in upstreams.drain(..) {
+                upstream.is_due.set(false);
+                upstream.write(&self);
+            }
+            self.turn.upstreams.replace(upstreams);
             Poll::<()>::Pending
         })
         .await;
