@@ -93,6 +93,16 @@ fn broken_frames() -> Vec<Vec<u8>> {
         "POSTS\r\nHost\r\n",
         "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
         "*2\r\n$6\r\nNO\r\nSU\r\n$3\r\na\r\n\r\n",
+        // What is not to be heard: errors of the protocol too, and an empty request counts.
+        "CLIENT REPLY OFF\r\n*1\r\n$-5\r\n",
+        "CLIENT REPLY SKIP\r\n*1\r\n$-5\r\n",
+        "CLIENT REPLY SKIP\r\nPING\r\n*1\r\n$-5\r\n",
+        "CLIENT REPLY SKIP\r\n\r\nPING a\r\nPING b\r\n",
+        "CLIENT REPLY SKIP\r\n*0\r\nPING a\r\nPING b\r\n",
+        "CLIENT REPLY SKIP\r\n*-1\r\nPING a\r\nPING b\r\n",
+        "CLIENT REPLY SKIP\r\nRESET\r\nPING\r\n",
+        "CLIENT REPLY OFF\r\nRESET\r\nPING\r\n",
+        "CLIENT REPLY SKIP\r\nQUIT\r\nPING\r\n",
     ]
     .map(|text| text.as_bytes().to_vec())
     .to_vec();

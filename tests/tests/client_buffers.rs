@@ -97,6 +97,24 @@ fn unread_replies_show_and_are_forgotten_once_read() {
     });
 }
 
+/// A client that always has more to read than its socket takes: what it has read is not kept.
+#[test]
+fn replies_that_were_read_are_forgotten_while_others_wait() {
+    let node = Server::start(Kind::Node, &[]);
+    let (mut client, mut watcher) = (named(&node, "steady"), node.client());
+    watcher.ok(&["set", "big", &"v".repeat(MIB)]);
+    const AHEAD: usize = 60;
+    let ask = |client: &mut Client| client.send(b"*2\r\n$3\r\nGET\r\n$3\r\nbig\r\n");
+    (0..AHEAD).for_each(|_| ask(&mut client));
+    for _ in 0..5 * AHEAD {
+        ask(&mut client);
+        assert_eq!(client.read().text().len(), MIB);
+        let held = shown(&mut watcher, "steady", "omem").unwrap();
+        // What waits, as much that is sent, and what growing a buffer takes.
+        assert!(held <= 4 * AHEAD * MIB, "{held} bytes");
+    }
+}
+
 /// One client asks for more than the soft limit and does not read. In a node another one, which
 /// asks again and again and reads all, stays; Redis may find it above its limit at each look.
 fn the_soft_limit_ends_who_does_not_read(kind: Kind) {

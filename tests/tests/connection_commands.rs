@@ -177,6 +177,44 @@ fn a_pause_holds_writes_back_until_it_ends() {
     assert_eq!(writer.read().text(), "1");
 }
 
+#[test]
+fn a_reply_to_be_skipped_is_skipped_after_a_pause_too() {
+    for kind in [Kind::Redis, Kind::Node] {
+        let server = Server::start(kind, PLAIN);
+        let (mut boss, mut client) = (server.client(), server.client());
+        boss.ok(&["client", "pause", "100000", "write"]);
+        client.send(b"CLIENT REPLY SKIP\r\nSET k v\r\nPING\r\n");
+        wait_until("the client to wait", || {
+            // A node keeps its requests, Redis counts it.
+            boss.line("client list").text().contains(" qbuf=15 ")
+                || boss
+                    .line("info clients")
+                    .text()
+                    .contains("blocked_clients:1")
+        });
+        boss.ok(&["client", "unpause"]);
+        assert_eq!(client.read().text(), "PONG", "{kind:?}");
+        assert_eq!(boss.line("get k").text(), "v", "{kind:?}");
+    }
+}
+
+#[test]
+fn requests_of_a_client_that_left_during_a_pause_never_run() {
+    for kind in [Kind::Redis, Kind::Node] {
+        let server = Server::start(kind, PLAIN);
+        let (mut boss, mut client) = (server.client(), server.client());
+        let clients = |boss: &mut Client| boss.line("client list").text().lines().count();
+        boss.ok(&["client", "pause", "100000", "write"]);
+        client.send(b"PING\r\nSET k v\r\n");
+        assert_eq!(client.read().text(), "PONG");
+        assert_eq!(clients(&mut boss), 2, "{kind:?}");
+        drop(client);
+        wait_until("it to be gone", || clients(&mut boss) == 1);
+        boss.ok(&["client", "unpause"]);
+        assert!(boss.line("get k").is_null(), "{kind:?}");
+    }
+}
+
 /// While clients are paused, nothing changes the data: not expiry, and not eviction.
 fn a_pause_freezes_the_data(server: &Server, end: &dyn Fn(&mut Client)) {
     let kind = server.kind();

@@ -170,7 +170,10 @@ fn reset(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
     session.db = 0;
     session.asking = false;
     session.readonly = false;
-    session.reply_mode = ReplyMode::On;
+    // CLIENT REPLY SKIP was for this very command: it holds.
+    if session.reply_mode != ReplyMode::Skip {
+        session.reply_mode = ReplyMode::On;
+    }
     session.client.set_name(b"");
     ctx.server.clients.set_monitor(&session.client, false);
     ctx.reply.protocol = Protocol::Resp2;

@@ -80,14 +80,14 @@ struct Connection {
 }
 
 /// A buffer of at most this is not worth giving back.
-const PENDING_KEPT_BYTES: usize = 4 * 1024;
+const KEPT_BYTES: usize = 4 * 1024;
 
-/// Gives back what a big request took, once only the start of a small one is left.
-fn trim_pending(pending: &mut Vec<u8>) {
-    if pending.is_empty() {
-        *pending = Vec::new();
-    } else if pending.capacity() > PENDING_KEPT_BYTES && pending.len() < pending.capacity() / 4 {
-        pending.shrink_to(pending.len() * 2);
+/// Gives back what big requests or replies took, once only little of them is left.
+fn trim(buffer: &mut Vec<u8>) {
+    if buffer.is_empty() {
+        *buffer = Vec::new();
+    } else if buffer.capacity() > KEPT_BYTES && buffer.len() < buffer.capacity() / 4 {
+        buffer.shrink_to(buffer.len() * 2);
     }
 }
 
@@ -178,19 +178,35 @@ impl Connection {
                 Poll::Pending
             };
         }
-        ready!(self.poll_wait(cx));
+        if self.poll_wait(cx).is_pending() {
+            return self.poll_held(worker, cx);
+        }
         if self.more {
             let mut pending = std::mem::take(&mut self.pending);
             let consumed = self.run(worker, &pending);
             pending.drain(..consumed);
-            trim_pending(&mut pending);
+            trim(&mut pending);
             self.pending = pending;
             return Poll::Ready(self.after_run(true));
         }
         self.poll_read(worker, cx)
     }
 
-    /// Reads once and runs what came.
+    /// While clients are paused: notices one that has gone. As in Redis its requests then never
+    /// run; what it asked for before a background command, which Redis runs at once, does.
+    fn poll_held(
+        &mut self,
+        worker: &mut Worker,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Step, Ended>> {
+        if matches!(self.wait, Wait::Pause(_)) && self.pending.len() < INPUT_BYTES {
+            self.poll_read(worker, cx)
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// Reads once and runs what came, or keeps it while clients are paused.
     fn poll_read(
         &mut self,
         worker: &mut Worker,
@@ -202,12 +218,19 @@ impl Connection {
         let mut buffer = ReadBuf::new(&mut input);
         let polled = Pin::new(&mut self.socket).poll_read(cx, &mut buffer);
         let received = buffer.filled().len();
+        let held = !matches!(self.wait, Wait::Nothing);
         let outcome = match polled {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(())) if received > 0 => {
                 let bytes = input.get(..received).unwrap_or_default();
-                Poll::Ready(self.receive(worker, bytes))
+                Poll::Ready(if held {
+                    self.pending.extend_from_slice(bytes);
+                    self.after_run(false)
+                } else {
+                    self.receive(worker, bytes)
+                })
             }
+            Poll::Ready(Ok(())) if held => Poll::Ready(Err(Ended)),
             // The peer sends no more; what it asked for before, it still gets.
             Poll::Ready(Ok(())) => {
                 self.closing = true;
@@ -387,11 +410,22 @@ impl Connection {
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.forget_sent();
                     self.check_output_limit(cx)?;
                     ready!(self.socket.poll_write_ready(cx)).map_err(|_| Ended)?;
                 }
                 Err(_) => return Poll::Ready(Err(Ended)),
             }
+        }
+    }
+
+    /// A client that always has more to read than its socket takes would else keep all that it
+    /// ever read. Waits until half is sent, so that each byte is moved once at most.
+    fn forget_sent(&mut self) {
+        if self.sent > self.unsent.len() / 2 {
+            self.unsent.drain(..self.sent);
+            self.sent = 0;
+            trim(&mut self.unsent);
         }
     }
 

@@ -77,10 +77,6 @@ pub fn run(
         Outcome::Done => Flow::Next,
         other => conclude(session, worker, server, other, out),
     };
-    // ASKING holds for one command.
-    if session.asking && spec.name != "asking" {
-        session.asking = false;
-    }
     worker.finish_command(session, spec, args);
     flow
 }

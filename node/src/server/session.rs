@@ -142,7 +142,9 @@ impl Session {
                 },
                 ParseEnd::Failed(error) => {
                     let text = format!("ERR {error}");
-                    ReplyWriter::new(out, self.state.protocol).error(&text);
+                    if self.state.reply_mode == ReplyMode::On {
+                        ReplyWriter::new(out, self.state.protocol).error(&text);
+                    }
                     worker.note_error(&text);
                     Turn {
                         consumed,
@@ -199,12 +201,7 @@ impl Session {
         let mut consumed = 0;
         for request in batch.requests() {
             let args = batch.args(request, input);
-            let flow = if args.len() == 0 {
-                dispatch::Flow::Next
-            } else {
-                self.run_one(worker, server, request, &args, out)
-            };
-            match flow {
+            match self.run_one(worker, server, request, &args, out) {
                 dispatch::Flow::Next => consumed = request.end(),
                 dispatch::Flow::Background(work) => {
                     let then = Then::Background(work);
@@ -251,8 +248,22 @@ impl Session {
         out: &mut Vec<u8>,
     ) -> dispatch::Flow {
         let before = self.state.reply_mode;
+        let asked = self.state.asking;
         let length = out.len();
-        let flow = dispatch::run(&mut self.state, worker, server, request, args, out);
+        let flow = if args.len() == 0 {
+            // An empty request gets no reply, but is one to CLIENT REPLY SKIP and to ASKING.
+            dispatch::Flow::Next
+        } else {
+            dispatch::run(&mut self.state, worker, server, request, args, out)
+        };
+        if matches!(flow, dispatch::Flow::Postpone) {
+            // It comes again, as if for the first time.
+            return flow;
+        }
+        if asked {
+            // ASKING holds for one command, whatever came of it.
+            self.state.asking = request.spec.is_ok_and(|spec| spec.name == "asking");
+        }
         // A reply that comes from the background: [`Session::hears`] decides then.
         let comes_later = matches!(flow, dispatch::Flow::Background(_));
         if before != self.state.reply_mode || before != ReplyMode::On {

@@ -234,6 +234,8 @@ impl Connection {
             };
             let (consumed, handled) = match self.parser.parse(rest, &mut ranges, &limits) {
                 Ok(Parsed::Complete { consumed }) if ranges.is_empty() => {
+                    // No reply, but it is a request to CLIENT REPLY SKIP.
+                    session::end_of_command(&client);
                     taken += consumed;
                     continue;
                 }

@@ -83,7 +83,7 @@ pub(super) fn handle(worker: &Rc<Worker>, client: &Rc<Client>, args: &RequestArg
 }
 
 /// CLIENT REPLY SKIP concerns one command only.
-fn end_of_command(client: &Client) {
+pub(super) fn end_of_command(client: &Client) {
     match client.reply_mode.get() {
         ReplyMode::SkipNext => client.reply_mode.set(ReplyMode::Skip),
         ReplyMode::Skip => client.reply_mode.set(ReplyMode::On),

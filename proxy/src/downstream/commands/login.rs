@@ -18,7 +18,10 @@ pub(super) fn reset(call: Call<'_>) -> Outcome {
         return Ok(Handled::Stalled);
     }
     client.speak(Protocol::Resp2);
-    client.reply_mode.set(ReplyMode::On);
+    // CLIENT REPLY SKIP was for this very command: it holds.
+    if client.reply_mode.get() != ReplyMode::Skip {
+        client.reply_mode.set(ReplyMode::On);
+    }
     client.no_evict.set(false);
     *client.name.borrow_mut() = "".into();
     let has_password = !call.worker.shared.config.requirepass.is_empty();
