@@ -14,7 +14,7 @@ use slotilla_node::config::{Access, Config, Directive, Effect, Key, Kind as Valu
 use slotilla_tests::{Client, Kind, Server, binaries};
 
 /// Directives that Redis does not have.
-const OURS: [&str; 3] = ["admin-port", "admin-bind", "log-format"];
+const OURS: [&str; 4] = ["admin-port", "admin-bind", "huge-pages", "log-format"];
 
 fn load(args: &[&str]) -> Config {
     Config::load(args.iter().map(|arg| (*arg).to_owned())).unwrap()
