@@ -118,6 +118,27 @@ fn volatile_policies_leave_other_keys_alone() {
     }
 }
 
+/// One key among very many of its slot that may go, which hardly any sample meets.
+#[test]
+fn a_lone_victim_is_found() {
+    let store = store(Policy::VolatileLru);
+    let tagged = |n: usize| format!("{{tag}}{n}").into_bytes();
+    for n in 0..KEYS * 40 {
+        let key = tagged(n);
+        let expiry = if n == KEYS {
+            SetExpiry::At(NOW + 1000)
+        } else {
+            SetExpiry::Clear
+        };
+        let mut db = Db::one(store.lock(Slot::of_key(&key)), at(NOW));
+        db.set(&key, NewValue::Int(1), expiry);
+    }
+    let all = store.len(0);
+    assert_eq!(shrink_to(&store, at(NOW), all - 1), Room::Enough);
+    assert_eq!(shrink_to(&store, at(NOW), 0), Room::NoVictim);
+    assert_eq!(store.len(0), all - 1);
+}
+
 #[test]
 fn volatile_ttl_takes_what_expires_first() {
     let store = store(Policy::VolatileTtl);
