@@ -161,14 +161,17 @@ fn a_proxy_answers_broken_frames_as_redis_does() {
     assert_eq!(proxy.client().line("PING").text(), "PONG");
 }
 
-/// What came before the POST has run, what comes after does not; the log tells of the first only.
+/// What came before the POST runs, what comes after does not; the log tells of the first only. A
+/// proxy hangs up without waiting for what it has sent to a node, so that may run a moment later.
 fn a_post_ends_the_connection(server: &Server) {
-    for _ in 0..3 {
-        assert_eq!(
-            answer(server.port(), b"SET a 1\r\nPOST / HTTP/1.1\r\nSET a 2\r\n"),
-            ""
-        );
-        assert_eq!(server.client().call(&["GET", "a"]).text(), "1");
+    for key in ["a", "b", "c"] {
+        let input = format!("SET {key} 1\r\nPOST / HTTP/1.1\r\nSET {key} 2\r\n");
+        assert_eq!(answer(server.port(), input.as_bytes()), "");
+        let mut client = server.client();
+        wait_until("the SET before the POST to run", || {
+            client.call(&["EXISTS", key]) == Value::Integer(1)
+        });
+        assert_eq!(client.call(&["GET", key]).text(), "1");
     }
     let log = server.log();
     let told = log.matches("ossible security attack").count();
