@@ -161,17 +161,13 @@ fn a_proxy_answers_broken_frames_as_redis_does() {
     assert_eq!(proxy.client().line("PING").text(), "PONG");
 }
 
-/// What came before the POST runs, what comes after does not; the log tells of the first only. A
-/// proxy hangs up without waiting for what it has sent to a node, so that may run a moment later.
-fn a_post_ends_the_connection(server: &Server) {
+/// What comes after the POST does not run; the log tells of the first only.
+fn a_post_ends_the_connection(server: &Server, may_be: &[Value]) {
     for key in ["a", "b", "c"] {
         let input = format!("SET {key} 1\r\nPOST / HTTP/1.1\r\nSET {key} 2\r\n");
         assert_eq!(answer(server.port(), input.as_bytes()), "");
-        let mut client = server.client();
-        wait_until("the SET before the POST to run", || {
-            client.call(&["EXISTS", key]) == Value::Integer(1)
-        });
-        assert_eq!(client.call(&["GET", key]).text(), "1");
+        let value = server.client().call(&["GET", key]);
+        assert!(may_be.contains(&value), "{value:?}");
     }
     let log = server.log();
     let told = log.matches("ossible security attack").count();
@@ -180,13 +176,16 @@ fn a_post_ends_the_connection(server: &Server) {
 
 #[test]
 fn a_post_ends_a_nodes_connection() {
-    a_post_ends_the_connection(&Server::start(Kind::Node, &[]));
+    let ran = [Value::Bulk(b"1".into())];
+    a_post_ends_the_connection(&Server::start(Kind::Node, &[]), &ran);
 }
 
+/// A proxy hangs up without waiting for what it has sent to a node, and drops what it has not.
 #[test]
 fn a_post_ends_a_proxys_connection() {
     let cluster = Cluster::start(Kind::Node, 3);
-    a_post_ends_the_connection(&cluster.proxy(&[]));
+    let ran_or_not = [Value::Bulk(b"1".into()), Value::NullBulk];
+    a_post_ends_the_connection(&cluster.proxy(&[]), &ran_or_not);
 }
 
 /// Closes with a reset instead of a goodbye.

@@ -51,9 +51,14 @@ pub fn start_allocator(config: &Config) {
     // The allocator asks for huge pages wherever it maps memory (`.cargo/config.toml`); this
     // decides whether the kernel listens. Said either way: a child inherits it, and `dev` runs
     // nodes as children of a proxy, which wants none.
-    if let Err(error) = thread::disable_transparent_huge_pages(!config.huge_pages()) {
-        tracing::warn!("Setting huge-pages: {error}");
+    let apply = |config: &Config| {
+        thread::disable_transparent_huge_pages(!config.huge_pages())
+            .map_err(|error| format!("the kernel does not change its pages: {error}"))
+    };
+    if let Err(reason) = apply(config) {
+        tracing::warn!("Setting huge-pages: {reason}");
     }
+    config.on_change(&[Key::HugePages], Box::new(apply));
     let apply = |config: &Config| {
         jemalloc::background_thread(config.jemalloc_bg_thread())
             .map_err(|_| "the allocator has no background threads".to_owned())
