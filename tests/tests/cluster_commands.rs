@@ -9,7 +9,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use slotilla_tests::{Client, Kind, Server, Value, one_node_cluster, wait_until};
+use slotilla_tests::{Client, Kind, Server, Value, one_node_cluster, slot_of, wait_until};
 
 /// What is sent to both, in this order. `ME` is the node's own name, `YOU` one that nobody has.
 const SCRIPT: &str = include_str!("cluster_commands.txt");
@@ -107,6 +107,29 @@ fn replies_are_those_of_redis_in_resp3() {
 #[test]
 fn a_node_alone_says_that_it_is_in_no_cluster() {
     compare("2", "no");
+}
+
+/// A full node does not hide that another one should run a command, or nobody can.
+#[test]
+fn a_full_node_redirects_before_it_refuses() {
+    let uncovered = [("cluster-require-full-coverage", "no")];
+    let replies = [Kind::Redis, Kind::Node].map(|kind| {
+        let server = one_node_cluster(kind, &uncovered);
+        let mut client = server.client();
+        let slot = slot_of("a").to_string();
+        client.ok(&["CLUSTER", "DELSLOTS", &slot]);
+        client.ok(&["CONFIG", "SET", "maxmemory", "1"]);
+        let commands: [&[&str]; 5] = [
+            &["SET", "a", "1"],
+            &["SET", "b", "1"],
+            &["MSET", "b", "1", "c", "1"],
+            &["MSET", "{a}1", "1", "{a}2", "1"],
+            &["MSET", "{b}1", "1", "{b}2", "1"],
+        ];
+        commands.map(|command| rendered(&client.call(command)))
+    });
+    let [redis, node] = replies;
+    assert_eq!(node, redis);
 }
 
 /// Raises a flag when it goes, after a panic too.

@@ -55,7 +55,9 @@ pub fn run(
     if server.postpones(spec) {
         return Flow::Postpone;
     }
-    if let Err(error) = make_room(server, spec, worker.scope(session.db)) {
+    let scope = worker.scope(session.db);
+    if !has_room(server, spec, scope) {
+        let error = refuse_for_memory(session, server, request, spec, args, scope);
         reject(session, worker, Some(spec), &error, out);
         return Flow::Next;
     }
@@ -68,7 +70,7 @@ pub fn run(
     }
     if spec.flags.contains(Flags::DENYOOM) && server.config.maxmemory() != 0 {
         // Enough or not: the next command of this kind will be told.
-        let _enough = server.make_room(worker.scope(session.db));
+        let _enough = server.make_room(scope);
     }
     if server.clients.has_monitors() {
         super::monitor::feed(server, session, spec, args);
@@ -176,16 +178,41 @@ fn check_protected(
     )))
 }
 
-/// Evicts until a command that may add memory fits, or refuses it.
-fn make_room(server: &Server, spec: &Spec, scope: Scope) -> Result<(), CommandError> {
-    if server.config.maxmemory() == 0 || !spec.flags.contains(Flags::DENYOOM) {
-        return Ok(());
-    }
-    if server.make_room(scope) {
-        Ok(())
-    } else {
-        Err(CommandError::OutOfMemory)
-    }
+/// Evicts until a command that may add memory fits; false if it cannot.
+fn has_room(server: &Server, spec: &Spec, scope: Scope) -> bool {
+    server.config.maxmemory() == 0
+        || !spec.flags.contains(Flags::DENYOOM)
+        || server.make_room(scope)
+}
+
+/// Why a command that finds no room is refused: as in Redis, one that another node should run is
+/// redirected first, for there may be room.
+#[cold]
+fn refuse_for_memory(
+    session: &mut SessionState,
+    server: &Arc<Server>,
+    request: &Request,
+    spec: &'static Spec,
+    args: &Args<'_>,
+    scope: Scope,
+) -> CommandError {
+    let mut unwritten = Vec::new();
+    let mut ctx = Ctx {
+        server,
+        reply: ReplyWriter::new(&mut unwritten, session.protocol),
+        session,
+        db: Db::new(
+            &server.store,
+            request.key.map(|key| server.store.lock(key.slot)),
+            scope,
+        ),
+        spec,
+        now_ms: scope.now_ms,
+        scope,
+        after: After::Nothing,
+    };
+    let served = lock_and_ask(&mut ctx, request, args);
+    served.err().unwrap_or(CommandError::OutOfMemory)
 }
 
 /// What came of a command.
@@ -260,18 +287,24 @@ fn execute(
         scope,
         after: After::Nothing,
     };
-    let served = match request.key {
-        Some(key) => one_slot(&mut ctx, key, args),
-        None if !spec.keys.is_empty() => several_slots(&mut ctx, args),
-        None => Ok(()),
-    };
-    if let Err(error) = served {
+    if let Err(error) = lock_and_ask(&mut ctx, request, args) {
         return Outcome::Refused(error);
     }
     match handler(&mut ctx, args) {
         Ok(()) if matches!(ctx.after, After::Nothing) => Outcome::Done,
         Ok(()) => Outcome::Then(std::mem::take(&mut ctx.after)),
         Err(error) => Outcome::Failed(error),
+    }
+}
+
+/// Locks the slots of a command's keys, unless it has but one key, whose slot is locked already;
+/// whether this node serves them. For every command, and once more where one is refused.
+#[inline(always)]
+fn lock_and_ask(ctx: &mut Ctx<'_>, request: &Request, args: &Args<'_>) -> Result<(), CommandError> {
+    match request.key {
+        Some(key) => one_slot(ctx, key, args),
+        None if !ctx.spec.keys.is_empty() => several_slots(ctx, args),
+        None => Ok(()),
     }
 }
 
