@@ -82,11 +82,11 @@ pub enum Command {
     AddSlots(Vec<(Slot, Slot)>),
     /// CLUSTER DELSLOTS and DELSLOTSRANGE.
     DelSlots(Vec<(Slot, Slot)>),
-    /// CLUSTER FLUSHSLOTS, by a node without keys.
+    /// CLUSTER FLUSHSLOTS, by a node without keys; see [`Command::refusal_with_keys`].
     FlushSlots,
     /// CLUSTER FORGET.
     Forget(Vec<u8>),
-    /// CLUSTER RESET, by a node without keys.
+    /// CLUSTER RESET, by a node without keys as well.
     Reset {
         /// For HARD: the node's new name.
         new_id: Option<NodeId>,

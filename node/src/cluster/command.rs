@@ -9,6 +9,27 @@ use slotilla_common::slot::Slot;
 use slotilla_common::slot_set::SlotSet;
 use std::net::IpAddr;
 
+impl Command {
+    /// For a command that takes all its slots away from a node, which must have no keys then:
+    /// what one that has some answers.
+    #[must_use]
+    pub fn refusal_with_keys(&self) -> Option<&'static str> {
+        match self {
+            Self::FlushSlots => Some("ERR DB must be empty to perform CLUSTER FLUSHSLOTS."),
+            Self::Reset { .. } => {
+                Some("ERR CLUSTER RESET can't be called with master nodes containing keys")
+            }
+            Self::Meet { .. }
+            | Self::AddSlots(_)
+            | Self::DelSlots(_)
+            | Self::Forget(_)
+            | Self::SetConfigEpoch(_)
+            | Self::BumpEpoch
+            | Self::SaveConfig => None,
+        }
+    }
+}
+
 impl Core {
     /// Carries out a command. Its reply is among the actions, after everything that it says.
     pub fn on_command(&mut self, ticket: Ticket, command: Command, now_ms: i64) -> Vec<Action> {

@@ -9,10 +9,8 @@ use slotilla_common::resp::parse_i64;
 use slotilla_common::slot::Slot;
 
 use super::{Args, CommandError, Ctx, Handler};
-use crate::cluster::routing::Serving;
 use crate::cluster::shell::Handle;
 use crate::cluster::{Command, NodeView, View};
-use crate::server::Server;
 
 /// The commands of this file.
 #[rustfmt::skip] // One row, one line.
@@ -67,41 +65,6 @@ fn change(ctx: &mut Ctx<'_>, command: Command) -> Result<(), CommandError> {
         Ok(())
     });
     Ok(())
-}
-
-/// Has the cluster thread carry out a command that takes all slots away from a node without keys.
-/// The slots take no key from the instant at which there is none.
-fn change_empty(
-    ctx: &mut Ctx<'_>,
-    command: Command,
-    refusal: &'static str,
-) -> Result<(), CommandError> {
-    cluster(ctx)?;
-    ctx.in_background(move |server, reply| {
-        let handle = server.cluster().ok_or(DISABLED)?;
-        let withdrawn = server.gate.exclusive(None, |_| withdraw_if_empty(server));
-        if !withdrawn {
-            return Err(CommandError::fixed(refusal));
-        }
-        let status = handle.command(command);
-        reply.simple(&status.map_err(|text| CommandError::Text(text.into()))?);
-        Ok(())
-    });
-    Ok(())
-}
-
-/// Stops serving this node's slots if no key is in any; the cluster thread will say so again.
-fn withdraw_if_empty(server: &Server) -> bool {
-    if !server.store.is_empty() {
-        return false;
-    }
-    for slot in Slot::all() {
-        let mut slot = server.store.lock(slot);
-        if slot.serving() == Serving::Ours {
-            slot.set_serving(Serving::Unassigned);
-        }
-    }
-    true
 }
 
 /// A command with more arguments than it takes, as containers answer it.
@@ -204,11 +167,7 @@ fn del_slots_range(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandErro
 }
 
 fn flush_slots(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
-    change_empty(
-        ctx,
-        Command::FlushSlots,
-        "ERR DB must be empty to perform CLUSTER FLUSHSLOTS.",
-    )
+    change(ctx, Command::FlushSlots)
 }
 
 fn bump_epoch(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
@@ -263,11 +222,7 @@ fn reset(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         fastrand::fill(&mut random);
         NodeId::from_random(random)
     });
-    change_empty(
-        ctx,
-        Command::Reset { new_id },
-        "ERR CLUSTER RESET can't be called with master nodes containing keys",
-    )
+    change(ctx, Command::Reset { new_id })
 }
 
 /// SETSLOT: no slot is ever open here, so STABLE is true already. Moving slots with their keys

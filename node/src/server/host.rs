@@ -48,4 +48,22 @@ impl Host for ClusterHost {
             dropped.free_in_background(&server.store);
         }
     }
+
+    fn withdraw_if_empty(&self) -> bool {
+        let Some(server) = self.0.upgrade() else {
+            return false;
+        };
+        server.gate.exclusive(None, |_| {
+            if !server.store.is_empty() {
+                return false;
+            }
+            for slot in Slot::all() {
+                let mut slot = server.store.lock(slot);
+                if slot.serving() == Serving::Ours {
+                    slot.set_serving(Serving::Unassigned);
+                }
+            }
+            true
+        })
+    }
 }

@@ -209,6 +209,15 @@ impl Driver {
     }
 
     fn on_request(&mut self, request: Request) {
+        // Only this thread has slots served. So none is again, whatever was asked before or at the
+        // same time, until the core has carried the command out.
+        if let Some(refusal) = request.command.refusal_with_keys()
+            && !self.host.withdraw_if_empty()
+        {
+            // A client that has gone does not hear it.
+            drop(request.reply.send(Err(refusal.to_owned())));
+            return;
+        }
         self.last_ticket = self.last_ticket.wrapping_add(1);
         let ticket = Ticket(self.last_ticket);
         self.clients.insert(ticket, request.reply);

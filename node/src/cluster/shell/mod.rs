@@ -10,7 +10,8 @@
 //!
 //! All channels are bounded. The driver waits for none of them but its own inbox, so nothing can
 //! stop its clock: a peer that does not read has its link closed, a disk that does not write
-//! holds back what must not be told before.
+//! holds back what must not be told before. For a slot's lock, or for the gate, it waits for as
+//! long as commands take.
 
 mod driver;
 mod file;
@@ -53,6 +54,9 @@ pub trait Host: Send + Sync + 'static {
     fn set_condition(&self, condition: Condition);
     /// Deletes all keys of slots that another node has taken over.
     fn drop_keys(&self, slots: &[Slot]);
+    /// Serves no slot of its own any more, from an instant on at which no slot has a key; false,
+    /// and nothing is changed, if some slot has one.
+    fn withdraw_if_empty(&self) -> bool;
 }
 
 /// Directives that may change at run time.

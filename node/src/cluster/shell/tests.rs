@@ -6,6 +6,7 @@ use slotilla_common::bus;
 use slotilla_common::net::listen;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -13,16 +14,38 @@ use tempfile::TempDir;
 struct Slots {
     serving: RwLock<Vec<Serving>>,
     condition: Mutex<Condition>,
+    has_keys: AtomicBool,
+    /// How often a slot was set, and how many were served when they were withdrawn.
+    told: AtomicUsize,
+    withdrawn: AtomicUsize,
+    /// Whoever holds it stops the cluster thread at the next slot.
+    busy: Mutex<()>,
+}
+
+fn is_ours(serving: &Serving) -> bool {
+    *serving == Serving::Ours
 }
 
 impl Host for Slots {
     fn set_serving(&self, slot: Slot, serving: Serving) {
+        self.told.fetch_add(1, Ordering::Relaxed);
+        drop(self.busy.lock());
         self.serving.write()[slot.index()] = serving;
     }
     fn set_condition(&self, condition: Condition) {
         *self.condition.lock() = condition;
     }
     fn drop_keys(&self, _slots: &[Slot]) {}
+    fn withdraw_if_empty(&self) -> bool {
+        let is_empty = !self.has_keys.load(Ordering::Relaxed);
+        if is_empty {
+            let mut serving = self.serving.write();
+            let served = serving.iter().copied().filter(is_ours).count();
+            self.withdrawn.fetch_add(served, Ordering::Relaxed);
+            serving.fill(Serving::Unassigned);
+        }
+        is_empty
+    }
 }
 
 struct Running {
@@ -50,6 +73,10 @@ impl Running {
         let slots = Arc::new(Slots {
             serving: RwLock::new(vec![Serving::Unassigned; usize::from(Slot::COUNT)]),
             condition: Mutex::new(Condition::Up),
+            has_keys: AtomicBool::new(false),
+            told: AtomicUsize::new(0),
+            withdrawn: AtomicUsize::new(0),
+            busy: Mutex::new(()),
         });
         let shutdown = CancellationToken::new();
         let conf_path = dir.path().join("nodes.conf");
@@ -96,7 +123,7 @@ impl Running {
 
     fn served(&self) -> usize {
         let serving = self.slots.serving.read();
-        serving.iter().filter(|s| **s == Serving::Ours).count()
+        serving.iter().copied().filter(is_ours).count()
     }
 }
 
@@ -168,6 +195,56 @@ fn what_is_answered_is_on_disk() {
         };
         assert!(file.contains(&range), "{file}");
     }
+}
+
+#[test]
+fn a_node_with_keys_keeps_its_slots() {
+    let dir = TempDir::new().unwrap();
+    let node = Running::start(&dir);
+    node.add_slots(0, 9).unwrap();
+    node.slots.has_keys.store(true, Ordering::Relaxed);
+    for (command, refusal) in [
+        (
+            Command::FlushSlots,
+            "ERR DB must be empty to perform CLUSTER FLUSHSLOTS.",
+        ),
+        (
+            Command::Reset { new_id: None },
+            "ERR CLUSTER RESET can't be called with master nodes containing keys",
+        ),
+    ] {
+        let reply = node.handle.command(command);
+        assert_eq!((reply, node.served()), (Err(refusal.to_owned()), 10));
+    }
+    node.slots.has_keys.store(false, Ordering::Relaxed);
+    assert_eq!(
+        node.handle.command(Command::FlushSlots),
+        Ok("OK".to_owned())
+    );
+    assert_eq!(node.served(), 0);
+}
+
+/// Else the slots that an earlier command adds would be served after the look for keys.
+#[test]
+fn slots_are_withdrawn_in_the_order_of_the_commands() {
+    let dir = TempDir::new().unwrap();
+    let node = Running::start(&dir);
+    let told = || node.slots.told.load(Ordering::Relaxed);
+    let before = told();
+    let stopped = node.slots.busy.lock();
+    std::thread::scope(|scope| {
+        let adding = scope.spawn(|| node.add_slots(0, 9));
+        wait("the slots to be added", || told() > before);
+        let flushing = scope.spawn(|| node.handle.command(Command::FlushSlots));
+        wait("the other command to be asked for", || {
+            node.handle.commands.capacity() < COMMANDS_MAX
+        });
+        drop(stopped);
+        assert_eq!(adding.join().unwrap(), Ok("OK".to_owned()));
+        assert_eq!(flushing.join().unwrap(), Ok("OK".to_owned()));
+    });
+    assert_eq!(node.slots.withdrawn.load(Ordering::Relaxed), 10);
+    assert_eq!(node.served(), 0);
 }
 
 #[test]
