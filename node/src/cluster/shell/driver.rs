@@ -155,6 +155,7 @@ impl Driver {
         } = (self.settings)();
         self.core.set_options(options);
         self.link_sendbuf_limit = link_sendbuf_limit;
+        self.writer.watch();
         let actions = self.core.tick(self.now_ms());
         self.carry_out(actions);
     }

@@ -12,14 +12,21 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 /// How long after a failure the next try comes.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// A write that takes longer is told of.
+const SLOW: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 struct Desk {
     newest: Option<(SaveNumber, String)>,
     is_stopping: bool,
+    writing_since: Option<Instant>,
+    /// This write has been told of.
+    is_told: bool,
 }
 
 /// The way to the writer's thread.
@@ -46,6 +53,17 @@ impl Writer {
         let (desk, bell) = &*self.desk;
         desk.lock().newest = Some((number, text));
         bell.notify_one();
+    }
+
+    /// To be called now and then: tells of a disk that is slow while it is, so that whoever waits
+    /// for a reply learns why.
+    pub(super) fn watch(&self) {
+        let (desk, _) = &*self.desk;
+        let mut desk = desk.lock();
+        let is_slow = desk.writing_since.is_some_and(|at| at.elapsed() > SLOW);
+        if is_slow && !std::mem::replace(&mut desk.is_told, true) {
+            tracing::warn!("nodes.conf is slow to reach the disk: what depends on it waits");
+        }
     }
 
     /// Writes what is waiting and stops. To be called when nobody receives its events any more,
@@ -75,6 +93,7 @@ fn write(mut file: NodesFile, desk: &(Mutex<Desk>, Condvar), events: &mpsc::Send
             let mut desk = desk.lock();
             loop {
                 if let Some(newest) = desk.newest.take() {
+                    desk.writing_since = Some(Instant::now());
                     break newest;
                 }
                 if desk.is_stopping {
@@ -83,7 +102,9 @@ fn write(mut file: NodesFile, desk: &(Mutex<Desk>, Condvar), events: &mpsc::Send
                 bell.wait(&mut desk);
             }
         };
-        match file.replace(&text) {
+        let written = file.replace(&text);
+        note_written(&mut desk.lock());
+        match written {
             Ok(()) => {
                 is_failing = false;
                 drop(events.blocking_send(Event::Saved(number)));
@@ -104,5 +125,15 @@ fn write(mut file: NodesFile, desk: &(Mutex<Desk>, Condvar), events: &mpsc::Send
                 bell.wait_for(&mut desk, RETRY);
             }
         }
+    }
+}
+
+fn note_written(desk: &mut Desk) {
+    let took = desk.writing_since.take().map(|since| since.elapsed());
+    if let (true, Some(took)) = (std::mem::take(&mut desk.is_told), took) {
+        tracing::warn!(
+            "nodes.conf took {:.1} s to reach the disk",
+            took.as_secs_f64()
+        );
     }
 }
