@@ -115,6 +115,20 @@ fn replies_that_were_read_are_forgotten_while_others_wait() {
     }
 }
 
+/// Nothing that it asked for: so its limit is not the one for replies.
+#[test]
+fn a_monitor_that_does_not_read_is_closed() {
+    let node = Server::start(Kind::Node, &[]);
+    let (mut monitor, mut client) = (named(&node, "monitor"), node.client());
+    monitor.ok(&["monitor"]);
+    let value = "v".repeat(MIB);
+    let is_closed = (0..100).any(|_| {
+        client.ok(&["set", "big", &value]);
+        shown(&mut client, "monitor", "omem").is_none()
+    });
+    assert!(is_closed, "100 MiB are kept for it");
+}
+
 /// One client asks for more than the soft limit and does not read. In a node another one, which
 /// asks again and again and reads all, stays; Redis may find it above its limit at each look.
 fn the_soft_limit_ends_who_does_not_read(kind: Kind) {

@@ -122,12 +122,13 @@ impl Client {
         *self.waker.lock() = Some(waker.clone());
     }
 
-    /// Sends `bytes`, whole replies or pushes, after what has been answered. At `limit` bytes of
-    /// unsent mail the client is closed instead: it does not read.
+    /// Sends `bytes`, whole replies or pushes, after what has been answered. With more than
+    /// `limit` bytes unsent the client is closed instead: it does not read.
     pub fn post(&self, bytes: &[u8], limit: usize) {
         let fits = {
             let mut mail = self.mail.lock();
-            let fits = mail.len().saturating_add(bytes.len()) <= limit;
+            let unsent = mail.len() + self.output_bytes.load(Ordering::Relaxed);
+            let fits = unsent.saturating_add(bytes.len()) <= limit;
             if fits {
                 mail.extend_from_slice(bytes);
                 self.set(flag::MAIL, true);
@@ -312,5 +313,15 @@ mod tests {
         let mut out = Vec::new();
         client.take_mail(&mut out);
         assert_eq!(out, b"+a\r\n");
+    }
+
+    #[test]
+    fn mail_that_its_worker_has_taken_but_not_sent_counts() {
+        let client = Registry::default().admit(introduction());
+        client.post(b"+a\r\n", 6);
+        client.take_mail(&mut Vec::new());
+        client.output_bytes.store(4, Ordering::Relaxed);
+        client.post(b"+b\r\n", 6);
+        assert!(client.has(flag::KILLED));
     }
 }
