@@ -113,8 +113,8 @@ fn describe(text: &mut String, client: &Client, now_ms: i64) {
     let active_ms = client.active_ms.load(std::sync::atomic::Ordering::Relaxed);
     let load = |n: &std::sync::atomic::AtomicUsize| n.load(std::sync::atomic::Ordering::Relaxed);
     let (input, input_free) = (load(&client.input_bytes), load(&client.input_free));
-    // Replies go into the worker's buffer, and a connection has one of its own only for what its
-    // socket did not take: no fixed part (rbs, rbp, obl), and a list of one or none.
+    // Replies go into the worker's buffer, and a connection has buffers of its own only for what
+    // its socket did not take: no fixed part (rbs, rbp, obl), and a list that counts as one.
     let mail = client.mail_bytes();
     let output = load(&client.output_bytes) + mail;
     let output_held = load(&client.output_held) + mail;

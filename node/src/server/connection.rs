@@ -1,8 +1,8 @@
 //! The shell around a session: moves bytes between a socket and it.
 //!
 //! Reads go into the worker's one input buffer and replies into a buffer that it lends until they
-//! are sent, so an idle connection holds neither. A connection has memory of its own only for a request that has not
-//! come whole, and for replies that its socket did not take.
+//! are sent, so an idle connection holds neither. A connection has memory of its own only for a
+//! request that has not come whole, and for replies that its socket did not take.
 
 use std::future::Future;
 use std::io;
@@ -15,8 +15,9 @@ use tokio::io::{AsyncRead, ReadBuf};
 use super::Server;
 use super::client::{Introduction, flag};
 use super::output_limit::OutputWatch;
-use super::session::{Session, Then};
+use super::session::{OUTPUT_PER_TURN, Session, Then};
 use super::socket::{Raw, Socket};
+use super::unsent::{Unsent, trim};
 use super::worker::{self, INPUT_BYTES, Worker};
 
 /// A connection on its way to its worker.
@@ -30,9 +31,6 @@ pub struct Accepted {
 
 /// Batches that one connection runs before the others have their turn.
 const BATCHES_PER_TURN: usize = 64;
-
-/// Replies that pile up before they are sent, even if more requests are at hand.
-const OUTPUT_PER_TURN: usize = 1024 * 1024;
 
 /// Replies up to this size wait until the other connections have run too.
 const OUTPUT_DEFERRED: usize = 32 * 1024;
@@ -67,9 +65,8 @@ struct Connection {
     session: Session,
     /// Received, but not a whole request yet, or held back while waiting.
     pending: Vec<u8>,
-    /// Answered, but not taken by the socket yet; sent up to `sent`.
-    unsent: Vec<u8>,
-    sent: usize,
+    /// Answered, but not taken by the socket yet.
+    unsent: Unsent,
     unread: OutputWatch,
     wait: Wait,
     /// There may be whole requests in `pending`.
@@ -77,18 +74,6 @@ struct Connection {
     /// Nothing more is read; it ends once all is sent.
     closing: bool,
     introduced: bool,
-}
-
-/// A buffer of at most this is not worth giving back.
-const KEPT_BYTES: usize = 4 * 1024;
-
-/// Gives back what big requests or replies took, once only little of them is left.
-fn trim(buffer: &mut Vec<u8>) {
-    if buffer.is_empty() {
-        *buffer = Vec::new();
-    } else if buffer.capacity() > KEPT_BYTES && buffer.len() < buffer.capacity() / 4 {
-        buffer.shrink_to(buffer.len() * 2);
-    }
 }
 
 /// The connection is over.
@@ -128,8 +113,7 @@ impl Connection {
             socket,
             session,
             pending: Vec::new(),
-            unsent: Vec::new(),
-            sent: 0,
+            unsent: Unsent::default(),
             unread: OutputWatch::default(),
             wait: Wait::Nothing,
             more: false,
@@ -164,7 +148,9 @@ impl Connection {
             return Poll::Ready(Err(Ended));
         }
         if flags & flag::MAIL != 0 {
-            self.session.state.client.take_mail(&mut self.unsent);
+            let mut out = self.output(worker);
+            self.session.state.client.take_mail(&mut out);
+            self.put_output(worker, out);
         }
         let flushed = match self.poll_send(worker, cx) {
             Poll::Ready(Ok(())) => true,
@@ -259,18 +245,29 @@ impl Connection {
         self.after_run(whole_buffer)
     }
 
+    /// The buffer for what is answered next: the last of the unsent ones, or the worker's.
+    fn output(&mut self, worker: &mut Worker) -> Vec<u8> {
+        let last = self.unsent.take_last();
+        last.unwrap_or_else(|| worker.output())
+    }
+
+    /// Keeps what was answered until it is sent. A buffer without anything goes back at once: the
+    /// next reply may be long in coming.
+    fn put_output(&mut self, worker: &mut Worker, out: Vec<u8>) {
+        if out.is_empty() {
+            worker.recycle(out);
+        } else {
+            self.unsent.put(out);
+        }
+    }
+
     /// Runs requests of `input` until the turn is over; gives the bytes consumed and notes in
     /// `self` what follows.
     fn run(&mut self, worker: &mut Worker, input: &[u8]) -> usize {
         let shown = &self.session.state.client.input_bytes;
         shown.store(input.len(), Ordering::Relaxed);
-        // Replies go behind what is still unsent, or into the worker's buffer.
         let direct = self.unsent.is_empty();
-        let mut out = if direct {
-            worker.output()
-        } else {
-            std::mem::take(&mut self.unsent)
-        };
+        let mut out = self.output(worker);
         let mut consumed = 0;
         let mut then = Then::Again;
         for _ in 0..BATCHES_PER_TURN {
@@ -289,6 +286,7 @@ impl Connection {
             Then::Close => self.closing = true,
             Then::HangUp => {
                 self.session.state.client.set(flag::KILLED, true);
+                self.unsent.clear();
                 out.clear();
             }
             Then::Background(work) => self.wait = Wait::Background(self.start_background(work)),
@@ -298,11 +296,10 @@ impl Connection {
             }
         }
         let killed = self.session.state.client.flags() & flag::KILLED != 0;
-        if direct && (self.closing || killed || out.len() > OUTPUT_DEFERRED) {
-            self.send_now(worker, &out);
-            worker.recycle(out);
-        } else {
-            self.unsent = out;
+        let now = self.closing || killed || out.len() > OUTPUT_DEFERRED;
+        self.put_output(worker, out);
+        if direct && now {
+            self.send_now(worker);
         }
         consumed
     }
@@ -352,95 +349,76 @@ impl Connection {
                 // A panic in there has been logged; the client gets an error instead of silence.
                 let reply = reply.unwrap_or_else(|_| b"-ERR internal error\r\n".to_vec());
                 if self.session.hears() {
-                    self.unsent.extend_from_slice(&reply);
+                    self.unsent.put(reply);
                 }
             }
         }
         self.wait = Wait::Nothing;
         self.more = true;
-        // What was answered goes out before the next step reads or runs.
-        cx.waker().wake_by_ref();
         Poll::Ready(())
     }
 
-    /// Sends `out` at once, as far as the socket takes it; keeps the rest.
-    fn send_now(&mut self, worker: &Worker, out: &[u8]) {
-        if out.is_empty() {
-            return;
+    /// Sends what the socket takes of the first buffer.
+    fn send_some(&mut self, worker: &mut Worker) -> io::Result<()> {
+        let taken = self.socket.try_write(self.unsent.next())?;
+        if let Some(stats) = worker.stats() {
+            stats.writes.add(1);
+            stats.output_bytes.add(taken as u64);
         }
-        let taken = match self.socket.try_write(out) {
-            Ok(taken) => {
-                if let Some(stats) = worker.stats() {
-                    stats.writes.add(1);
-                    stats.output_bytes.add(taken as u64);
-                }
-                taken
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-            Err(_) => {
-                self.session.state.client.set(flag::KILLED, true);
-                return;
-            }
-        };
-        let rest = out.get(taken..).unwrap_or_default();
-        self.unsent.extend_from_slice(rest);
-        self.note_unsent();
+        if let Some(buffer) = self.unsent.note_sent(taken) {
+            worker.recycle(buffer);
+        }
+        Ok(())
     }
 
-    /// Sends what the socket did not take before.
+    /// Sends at once, without waiting for the others' turns.
+    fn send_now(&mut self, worker: &mut Worker) {
+        if self.unsent.is_empty() {
+            return;
+        }
+        match self.send_some(worker) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                self.session.state.client.set(flag::KILLED, true);
+            }
+            Ok(()) | Err(_) => self.note_unsent(),
+        }
+    }
+
+    /// Sends until nothing is left, or waits until the socket takes more.
     fn poll_send(&mut self, worker: &mut Worker, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
         if self.unsent.is_empty() {
             return Poll::Ready(Ok(()));
         }
-        loop {
-            let rest = self.unsent.get(self.sent..).unwrap_or_default();
-            if rest.is_empty() {
-                worker.recycle(std::mem::take(&mut self.unsent));
-                self.sent = 0;
-                self.unread.reset();
-                self.note_unsent();
-                return Poll::Ready(Ok(()));
-            }
-            match self.socket.try_write(rest) {
-                Ok(taken) => {
-                    self.sent += taken;
-                    if let Some(stats) = worker.stats() {
-                        stats.writes.add(1);
-                        stats.output_bytes.add(taken as u64);
-                    }
-                }
+        while !self.unsent.is_empty() {
+            match self.send_some(worker) {
+                Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.forget_sent();
+                    self.unsent.forget_sent();
                     self.check_output_limit(cx)?;
                     ready!(self.socket.poll_write_ready(cx)).map_err(|_| Ended)?;
                 }
                 Err(_) => return Poll::Ready(Err(Ended)),
             }
         }
-    }
-
-    /// A client that always has more to read than its socket takes would else keep all that it
-    /// ever read. Waits until half is sent, so that each byte is moved once at most.
-    fn forget_sent(&mut self) {
-        if self.sent > self.unsent.len() / 2 {
-            self.unsent.drain(..self.sent);
-            self.sent = 0;
-            trim(&mut self.unsent);
-        }
+        self.unread.reset();
+        self.note_unsent();
+        Poll::Ready(Ok(()))
     }
 
     fn note_unsent(&self) {
-        let waiting = self.unsent.len().saturating_sub(self.sent);
         let client = &self.session.state.client;
-        client.output_bytes.store(waiting, Ordering::Relaxed);
-        let held = self.unsent.capacity();
-        client.output_held.store(held, Ordering::Relaxed);
+        client
+            .output_bytes
+            .store(self.unsent.bytes(), Ordering::Relaxed);
+        client
+            .output_held
+            .store(self.unsent.held(), Ordering::Relaxed);
     }
 
     /// A client that does not read what it asked for is closed at its limit: to stop reading
     /// from it instead would deadlock with one that sends its whole pipeline first.
     fn check_output_limit(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
-        let waiting = self.unsent.len().saturating_sub(self.sent);
+        let waiting = self.unsent.bytes();
         self.note_unsent();
         let [limit, ..] = self.server.config.output_limits();
         let Some(excess) = self.unread.check(limit, waiting, cx) else {

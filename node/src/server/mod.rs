@@ -30,6 +30,7 @@ pub mod slowlog;
 pub mod socket;
 pub mod start;
 pub mod stats;
+mod unsent;
 pub mod worker;
 
 use parking_lot::Mutex;

@@ -16,6 +16,10 @@ use super::dispatch;
 use super::worker::Worker;
 use crate::commands::Background;
 
+/// Replies that pile up before they are sent, even if more requests are at hand: what a turn
+/// writes is at most this and one reply more.
+pub(super) const OUTPUT_PER_TURN: usize = 1024 * 1024;
+
 /// Whether a client hears answers (CLIENT REPLY).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ReplyMode {
@@ -233,6 +237,12 @@ impl Session {
                 return Ran::Stopped {
                     consumed,
                     then: Then::Close,
+                };
+            }
+            if out.len() > OUTPUT_PER_TURN {
+                return Ran::Stopped {
+                    consumed,
+                    then: Then::Again,
                 };
             }
         }
