@@ -272,7 +272,7 @@ impl Connection {
         let mut then = Then::Again;
         for _ in 0..BATCHES_PER_TURN {
             let rest = input.get(consumed..).unwrap_or_default();
-            let turn = self.session.run(worker, rest, &mut out);
+            let turn = self.session.run(worker, &self.server, rest, &mut out);
             consumed += turn.consumed;
             then = turn.then;
             if !matches!(then, Then::Again) || out.len() > OUTPUT_PER_TURN {

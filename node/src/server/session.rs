@@ -110,9 +110,15 @@ impl Session {
 
     /// Runs the requests at the start of `input`, at most a batch of them, and appends the
     /// replies to `out`. What is not consumed must come again, with what follows it.
-    pub fn run(&mut self, worker: &mut Worker, input: &[u8], out: &mut Vec<u8>) -> Turn {
+    pub fn run(
+        &mut self,
+        worker: &mut Worker,
+        server: &Arc<Server>,
+        input: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Turn {
         let mut batch = std::mem::take(&mut worker.batch);
-        let turn = self.run_with(&mut batch, worker, input, out);
+        let turn = self.run_with(&mut batch, worker, server, input, out);
         batch.clear();
         worker.batch = batch;
         turn
@@ -122,15 +128,15 @@ impl Session {
         &mut self,
         batch: &mut Batch,
         worker: &mut Worker,
+        server: &Arc<Server>,
         input: &[u8],
         out: &mut Vec<u8>,
     ) -> Turn {
-        let end = self.parse(batch, worker, input);
-        let server = Arc::clone(&worker.server);
+        let end = self.parse(batch, server, input);
         batch.prefetch(&server.store);
 
         let seated = server.gate.sit(worker.seat);
-        let ran = self.run_parsed(batch, worker, &server, input, out);
+        let ran = self.run_parsed(batch, worker, server, input, out);
         drop(seated);
         worker.finish_batch();
 
@@ -164,9 +170,9 @@ impl Session {
         }
     }
 
-    fn parse(&mut self, batch: &mut Batch, worker: &Worker, input: &[u8]) -> ParseEnd {
+    fn parse(&mut self, batch: &mut Batch, server: &Server, input: &[u8]) -> ParseEnd {
         let limits = RequestLimits {
-            max_bulk: worker.server.config.proto_max_bulk_len(),
+            max_bulk: server.config.proto_max_bulk_len(),
             authenticated: self.state.authenticated,
             ..RequestLimits::default()
         };
@@ -178,13 +184,7 @@ impl Session {
         };
         let mut start = 0;
         while batch.len() < most {
-            match batch.parse_one(
-                &mut self.parser,
-                input,
-                start,
-                &limits,
-                &worker.server.store,
-            ) {
+            match batch.parse_one(&mut self.parser, input, start, &limits, &server.store) {
                 Ok(Some(next)) => start = next,
                 Ok(None) => return ParseEnd::Incomplete,
                 Err(error) => return ParseEnd::Failed(error),
