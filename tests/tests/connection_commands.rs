@@ -184,17 +184,38 @@ fn a_reply_to_be_skipped_is_skipped_after_a_pause_too() {
         let (mut boss, mut client) = (server.client(), server.client());
         boss.ok(&["client", "pause", "100000", "write"]);
         client.send(b"CLIENT REPLY SKIP\r\nSET k v\r\nPING\r\n");
-        wait_until("the client to wait", || {
-            // A node keeps its requests, Redis counts it.
-            boss.line("client list").text().contains(" qbuf=15 ")
-                || boss
-                    .line("info clients")
-                    .text()
-                    .contains("blocked_clients:1")
-        });
+        wait_until("the client to wait", || blocked(&mut boss) == 1);
+        assert!(boss.line("client list").text().contains(" flags=b "));
         boss.ok(&["client", "unpause"]);
         assert_eq!(client.read().text(), "PONG", "{kind:?}");
         assert_eq!(boss.line("get k").text(), "v", "{kind:?}");
+        assert_eq!(blocked(&mut boss), 0, "{kind:?}");
+    }
+}
+
+/// How many clients wait, as INFO says.
+fn blocked(watcher: &mut Client) -> usize {
+    let info = watcher.line("info clients").text();
+    let mut lines = info.lines();
+    let count = lines.find_map(|line| line.strip_prefix("blocked_clients:"));
+    count.unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_client_that_is_paused_is_not_idle() {
+    for kind in [Kind::Redis, Kind::Node] {
+        let server = Server::start(kind, &[("timeout", "1")]);
+        let (mut boss, mut paused) = (server.client(), server.client());
+        boss.ok(&["client", "pause", "100000", "write"]);
+        paused.send(b"SET k v\r\n");
+        wait_until("a client to wait", || blocked(&mut boss) == 1);
+        let mut idle = server.client();
+        assert_eq!(idle.line("ping").text(), "PONG");
+        wait_until("one that is idle for less long to be closed", || {
+            boss.line("client list").text().lines().count() == 2
+        });
+        boss.ok(&["client", "unpause"]);
+        assert_eq!(paused.read().text(), "OK", "{kind:?}");
     }
 }
 

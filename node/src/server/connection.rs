@@ -289,10 +289,11 @@ impl Connection {
                 self.unsent.clear();
                 out.clear();
             }
-            Then::Background(work) => self.wait = Wait::Background(self.start_background(work)),
+            Then::Background(work) => self.wait_for(Wait::Background(self.start_background(work))),
             Then::Paused => {
                 let server = Arc::clone(&self.server);
-                self.wait = Wait::Pause(Box::pin(async move { server.pause.ended().await }));
+                let ended = Box::pin(async move { server.pause.ended().await });
+                self.wait_for(Wait::Pause(ended));
             }
         }
         let killed = self.session.state.client.flags() & flag::KILLED != 0;
@@ -339,6 +340,12 @@ impl Connection {
         tokio::task::spawn_blocking(move || work.run(&server, protocol))
     }
 
+    /// Holds back the requests that follow, and says so to whoever lists or closes clients.
+    fn wait_for(&mut self, wait: Wait) {
+        self.wait = wait;
+        self.session.state.client.set(flag::BLOCKED, true);
+    }
+
     /// Ready when nothing stands in the way of the next request.
     fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.wait {
@@ -354,6 +361,7 @@ impl Connection {
             }
         }
         self.wait = Wait::Nothing;
+        self.session.state.client.set(flag::BLOCKED, false);
         self.more = true;
         Poll::Ready(())
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::super::connection::REDIS_VERSION;
 use super::{human_bytes, line};
+use crate::server::client::{Client, flag};
 use crate::server::{Server, machine};
 
 /// Writes `name:value` lines, top to bottom.
@@ -55,7 +56,7 @@ pub(super) fn server(text: &mut String, server: &Server) {
 
 pub(super) fn clients(text: &mut String, server: &Server) {
     let clients = server.clients.all();
-    let most = |size: fn(&crate::server::client::Client) -> &std::sync::atomic::AtomicUsize| {
+    let most = |size: fn(&Client) -> &std::sync::atomic::AtomicUsize| {
         clients
             .iter()
             .map(|client| size(client).load(Ordering::Relaxed))
@@ -68,7 +69,7 @@ pub(super) fn clients(text: &mut String, server: &Server) {
         "maxclients": server.config.maxclients(),
         "client_recent_max_input_buffer": most(|client| &client.input_bytes),
         "client_recent_max_output_buffer": most(|client| &client.output_bytes),
-        "blocked_clients": 0,
+        "blocked_clients": clients.iter().filter(|client| client.has(flag::BLOCKED)).count(),
         "tracking_clients": 0,
         "clients_in_timeout_table": 0,
     );
