@@ -17,9 +17,9 @@ use crate::config::OutputLimit;
 /// Why a client is closed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Excess {
-    /// More than so many bytes are unread.
+    /// So many bytes or more are unread.
     Hard(u64),
-    /// More than so many bytes have been unread for more than so many seconds.
+    /// So many bytes or more have been unread for more than so many seconds.
     Soft(u64, u64),
 }
 

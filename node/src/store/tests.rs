@@ -134,7 +134,7 @@ fn random_keys_come_from_everywhere() {
 }
 
 #[test]
-fn cursors_stay_below_2_to_the_42() {
+fn cursors_stay_below_2_to_the_34() {
     let store = store();
     for number in 0..3000 {
         let key = format!("k{number}").into_bytes();
