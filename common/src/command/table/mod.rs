@@ -1,4 +1,5 @@
-//! The rows, one file for each group, and how they become [`super::COMMANDS`].
+//! The rows, one file for each group (two for the server's), and how they become
+//! [`super::COMMANDS`].
 //!
 //! A row says what cannot be derived. ACL categories that follow from flags, the MOVABLEKEYS flag
 //! and the first-last-step range are worked out here, while compiling.
@@ -22,6 +23,7 @@ mod prelude;
 #[rustfmt::skip] mod pubsub;
 #[rustfmt::skip] mod scripting;
 #[rustfmt::skip] mod server;
+#[rustfmt::skip] mod server_containers;
 #[rustfmt::skip] mod set;
 #[rustfmt::skip] mod sorted_set;
 #[rustfmt::skip] mod stream;
