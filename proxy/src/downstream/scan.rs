@@ -11,7 +11,7 @@ use super::commands::{Reply, ask_node, later};
 use super::pipeline::Whereabouts;
 use super::session::{Call, Handled, Outcome};
 use crate::error;
-use crate::router::{Cursor, Gather, Owner, Recipe, Request, SCAN_TOO_FAR, scanned, write_scanned};
+use crate::router::{Cursor, Gather, Recipe, SCAN_TOO_FAR, scanned, write_scanned};
 use crate::slotmap::{Fingerprint, NodeIndex, NodeNumber};
 use crate::worker::Worker;
 
@@ -78,23 +78,9 @@ fn on_the_way(call: Call<'_>, cursor: Cursor, node: NodeIndex, following: NodeNu
     let Call { worker, client, .. } = call;
     let sequence = client.begin(worker, Whereabouts::Local, true);
     let request = call.request(None, sequence);
-    let (spec, started) = (request.spec, request.started);
-    let gather = Rc::new(Gather::new(
-        (spec, started),
-        request.owner,
-        client.protocol(),
-        Recipe::Scan { cursor, following },
-        1,
-        worker.shared.config.merged_reply_max,
-    ));
-    let part = Request {
-        spec,
-        slot: None,
-        pinned: Some(node),
-        started,
-        attempts: 0,
-        owner: Owner::Part(gather, 0),
-    };
+    let recipe = Recipe::Scan { cursor, following };
+    let gather = Gather::new(request, recipe, 1, worker.shared.config.merged_reply_max);
+    let part = gather.part(0).pinned_to(node);
     worker.send(&for_node(call, cursor), part);
 }
 

@@ -243,8 +243,7 @@ impl Call<'_> {
     /// Refuses it if something is missing from the last of its groups of arguments: MSET's keys
     /// have a value each.
     fn check_groups(self) -> Result<(), Refusal> {
-        let stride = usize::try_from(self.spec.range.step).unwrap_or(1).max(1);
-        if (self.args.len() - 1).is_multiple_of(stride) {
+        if (self.args.len() - 1).is_multiple_of(router::stride(self.spec)) {
             Ok(())
         } else {
             Err(Refusal::Arity)

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 use slotilla_common::clock::Tick;
 use slotilla_common::command::{Merge, Spec};
@@ -9,7 +10,7 @@ use slotilla_common::resp::{
     FrameScanner, Protocol, ReplyKind, ReplyWriter, Scan, decode, parse_i64,
 };
 
-use super::request::Owner;
+use super::request::{Owner, Request};
 use super::scan::Cursor;
 
 /// Collects the replies to the parts of a request.
@@ -19,6 +20,7 @@ pub struct Gather {
     pub spec: &'static Spec,
     /// When the whole request came.
     pub started: Tick,
+    attempts: u16,
     protocol: Protocol,
     owner: Owner,
     state: RefCell<Collected>,
@@ -90,27 +92,34 @@ enum SoFar {
 }
 
 impl Gather {
-    /// Waits for `parts` replies, of no more than `bytes_max` together.
+    /// Waits for the replies to so many parts of `request`, of no more than `bytes_max` together.
     #[must_use]
-    pub fn new(
-        (spec, started): (&'static Spec, Tick),
-        owner: Owner,
-        protocol: Protocol,
-        recipe: Recipe,
-        parts: u32,
-        bytes_max: usize,
-    ) -> Self {
-        Self {
-            spec,
-            started,
-            protocol,
-            owner,
+    pub fn new(request: Request, recipe: Recipe, parts: u32, bytes_max: usize) -> Rc<Self> {
+        Rc::new(Self {
+            spec: request.spec,
+            started: request.started,
+            attempts: request.attempts,
+            protocol: request.protocol(),
+            owner: request.owner,
             state: RefCell::new(Collected {
                 remaining: parts,
                 error: None,
                 bytes_max,
                 so_far: SoFar::new(recipe),
             }),
+        })
+    }
+
+    /// The part of this number, which may go to any node until it is said to which.
+    #[must_use]
+    pub fn part(self: &Rc<Self>, number: u32) -> Request {
+        Request {
+            spec: self.spec,
+            slot: None,
+            pinned: None,
+            started: self.started,
+            attempts: self.attempts,
+            owner: Owner::Part(Rc::clone(self), number),
         }
     }
 
@@ -436,17 +445,16 @@ mod tests {
     use slotilla_common::clock::Monotonic;
     use slotilla_common::command::lookup;
 
-    fn gather(recipe: Recipe, parts: u32) -> Gather {
-        let spec = lookup(b"mget").unwrap();
-        let now = Monotonic::new().now();
-        Gather::new(
-            (spec, now),
-            Owner::Nobody,
-            Protocol::Resp2,
-            recipe,
-            parts,
-            1000,
-        )
+    fn gather(recipe: Recipe, parts: u32) -> Rc<Gather> {
+        let request = Request {
+            spec: lookup(b"mget").unwrap(),
+            slot: None,
+            pinned: None,
+            started: Monotonic::new().now(),
+            attempts: 0,
+            owner: Owner::Nobody,
+        };
+        Gather::new(request, recipe, parts, 1000)
     }
 
     fn merged(merge: Merge, replies: &[&str]) -> String {

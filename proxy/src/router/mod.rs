@@ -13,4 +13,4 @@ pub use gather::{Gather, Recipe, SCAN_TOO_FAR, scanned, write_scanned};
 pub use request::{Owner, Request};
 pub use routes::{Class, Route, Routes, Way, is_read};
 pub use scan::Cursor;
-pub use split::{SlotOfKey, send_parts, slots, to_primaries};
+pub use split::{SlotOfKey, send_parts, slots, stride, to_primaries};

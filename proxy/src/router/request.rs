@@ -42,6 +42,17 @@ pub enum Owner {
     Nobody,
 }
 
+impl Request {
+    /// The same, to go to this node wherever its slot is.
+    #[must_use]
+    pub fn pinned_to(self, node: NodeIndex) -> Self {
+        Self {
+            pinned: Some(node),
+            ..self
+        }
+    }
+}
+
 impl Owner {
     /// The client at the end of the chain, and the place in its order.
     #[must_use]

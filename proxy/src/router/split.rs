@@ -8,7 +8,7 @@ use slotilla_common::slot::Slot;
 
 use super::args::RequestArgs;
 use super::gather::{Gather, Recipe};
-use super::request::{Owner, Request};
+use super::request::Request;
 use crate::worker::Worker;
 
 /// A key of a request that is split: its slot, and which of the keys it is.
@@ -16,7 +16,7 @@ pub type SlotOfKey = (Slot, u32);
 
 /// Arguments from one key to the next: MSET's keys have a value each.
 #[must_use]
-pub(super) fn stride(spec: &Spec) -> usize {
+pub fn stride(spec: &Spec) -> usize {
     usize::try_from(spec.range.step).unwrap_or(1).max(1)
 }
 
@@ -68,28 +68,20 @@ pub fn send_parts(
         },
         merge => Recipe::Merge(merge),
     };
-    let protocol = request.protocol();
-    let (spec, started, attempts) = (request.spec, request.started, request.attempts);
-    let gather = Rc::new(Gather::new(
-        (spec, started),
-        request.owner,
-        protocol,
+    let gather = Gather::new(
+        request,
         recipe,
         parts,
         worker.shared.config.merged_reply_max,
-    ));
+    );
     worker.counters.fanout_requests.add(1);
     let mut bytes = Vec::new();
     for (group, part) in groups().zip(0u32..) {
         bytes.clear();
-        encode_part(spec, args, group, &mut bytes);
+        encode_part(gather.spec, args, group, &mut bytes);
         let part = Request {
-            spec,
             slot: group.first().map(|(slot, _)| *slot),
-            pinned: None,
-            started,
-            attempts,
-            owner: Owner::Part(Rc::clone(&gather), part),
+            ..gather.part(part)
         };
         worker.send(&bytes, part);
     }
@@ -130,26 +122,11 @@ pub fn to_primaries(worker: &Rc<Worker>, bytes: &[u8], request: Request, merge: 
         worker.shared.refresher.ask();
         return worker.finish(request, crate::error::NO_MAP);
     }
-    let protocol = request.protocol();
-    let (spec, started) = (request.spec, request.started);
-    let gather = Rc::new(Gather::new(
-        (spec, started),
-        request.owner,
-        protocol,
-        Recipe::Merge(merge),
-        u32::try_from(primaries.len()).unwrap_or(u32::MAX),
-        worker.shared.config.merged_reply_max,
-    ));
+    let parts = u32::try_from(primaries.len()).unwrap_or(u32::MAX);
+    let bytes_max = worker.shared.config.merged_reply_max;
+    let gather = Gather::new(request, Recipe::Merge(merge), parts, bytes_max);
     worker.counters.fanout_requests.add(1);
     for ((_, node), part) in primaries.into_iter().zip(0u32..) {
-        let part = Request {
-            spec,
-            slot: None,
-            pinned: Some(node),
-            started,
-            attempts: 0,
-            owner: Owner::Part(Rc::clone(&gather), part),
-        };
-        worker.send(bytes, part);
+        worker.send(bytes, gather.part(part).pinned_to(node));
     }
 }
