@@ -158,6 +158,34 @@ fn a_full_queue_to_a_node_holds_its_clients_back_and_loses_nothing() {
 }
 
 #[test]
+fn commands_without_keys_are_held_back_as_well() {
+    for command in ["PUBLISH c", "EVAL 1 0", "SCRIPT LOAD", "SCAN 0 MATCH"] {
+        let mut config = quick();
+        config.upstream_queue_max = 64 * 1024;
+        let setup = Setup::new(1, config);
+        setup.nodes[0].answer(|_, words| match words[0].as_str() {
+            "SCAN" => say("*2\r\n$1\r\n0\r\n*0\r\n"),
+            _ => say("+done\r\n"),
+        });
+        let mut clients: Vec<Client> = (0..8).map(|_| setup.client()).collect();
+        let argument = "v".repeat(20_000);
+        for client in &mut clients {
+            for _ in 0..20 {
+                client.send(&format!("{command} {argument}"));
+            }
+        }
+        for client in &mut clients {
+            for _ in 0..20 {
+                let reply = text(&client.receive());
+                assert!(reply == "done" || reply == "[0 []]", "{command}: {reply}");
+            }
+        }
+        let counters = &setup.proxy.shared().counters()[0];
+        assert!(counters.upstream_queue_full.read() > 0, "{command}");
+    }
+}
+
+#[test]
 fn one_client_too_many_is_told_so() {
     let mut config = quick();
     config.maxclients = 2;

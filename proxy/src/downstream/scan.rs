@@ -38,6 +38,9 @@ pub(super) fn scan(call: Call<'_>) -> Outcome {
     let here = map.primaries().get(place).copied();
     let following = map.primaries().get(place + 1).map(|p| p.0);
     drop(map);
+    if call.is_held_back(here.map(|(_, node)| node)) {
+        return Ok(Handled::Stalled);
+    }
     match (here, following) {
         (Some((number, node)), Some(following)) => {
             let cursor = start_at(cursor, number);

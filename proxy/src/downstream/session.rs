@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use slotilla_common::command::{
-    Args as _, FanOut, KeyPositions, Need, Spec, Unresolved, first_key, keys, resolve,
+    Args as _, FanOut, KeyPositions, Merge, Need, Spec, Unresolved, first_key, keys, resolve,
 };
 use slotilla_common::net::http;
 use slotilla_common::slot::Slot;
@@ -162,23 +162,35 @@ impl Call<'_> {
             }
         }
         drop(map);
+        let whereabouts = match node {
+            Some(node) => Whereabouts::At(slot, Worker::upstream_id(node, client.protocol())),
+            None => Whereabouts::Held(slot),
+        };
+        self.send_on(node, Some(slot), whereabouts)
+    }
+
+    /// To this node, unless its queue is full; where none is known, to the one that will be.
+    #[inline]
+    fn send_on(
+        self,
+        node: Option<NodeIndex>,
+        slot: Option<Slot>,
+        whereabouts: Whereabouts,
+    ) -> Handled {
         if self.is_held_back(node) {
             return Handled::Stalled;
         }
-        let sequence = self.begin(match node {
-            Some(node) => Whereabouts::At(slot, Worker::upstream_id(node, client.protocol())),
-            None => Whereabouts::Held(slot),
-        });
-        let request = self.request(Some(slot), sequence);
+        let sequence = self.begin(whereabouts);
+        let request = self.request(slot, sequence);
         match node {
-            Some(node) => worker.send_to(node, self.args.bytes(), request, false),
-            None => worker.send(self.args.bytes(), request),
+            Some(node) => self.worker.send_to(node, self.args.bytes(), request, false),
+            None => self.worker.send(self.args.bytes(), request),
         }
         Handled::Done
     }
 
     /// Whether the node's queue is so full that the client has to wait.
-    fn is_held_back(self, node: Option<NodeIndex>) -> bool {
+    pub(super) fn is_held_back(self, node: Option<NodeIndex>) -> bool {
         let Self { worker, client, .. } = self;
         let Some(upstream) = node.and_then(|node| worker.upstream(node, client.protocol())) else {
             return false;
@@ -202,10 +214,7 @@ impl Call<'_> {
 
     /// To any node: the answer is the same everywhere.
     fn any_node(self) -> Handled {
-        let sequence = self.begin(Whereabouts::Local);
-        self.worker
-            .send(self.args.bytes(), self.request(None, sequence));
-        Handled::Done
+        self.send_on(self.worker.any_primary(), None, Whereabouts::Local)
     }
 
     /// What is neither one key nor one slot.
@@ -214,12 +223,7 @@ impl Call<'_> {
             FanOut::Slot => self.forward(),
             FanOut::Split(_) => self.split(),
             FanOut::AnyNode => Ok(self.any_node()),
-            FanOut::Primaries(merge) => {
-                let sequence = self.begin(Whereabouts::Scattered);
-                let request = self.request(None, sequence);
-                router::to_primaries(self.worker, self.args.bytes(), request, merge);
-                Ok(Handled::Done)
-            }
+            FanOut::Primaries(merge) => Ok(self.all_primaries(merge)),
             FanOut::Scan => super::scan::scan(self),
             FanOut::RandomKey => {
                 commands::random_key(self);
@@ -233,6 +237,21 @@ impl Call<'_> {
             FanOut::Connection(need) => Err(Refusal::Connection(need)),
             FanOut::Refused(why) => Err(Refusal::NotThroughProxy(why)),
         }
+    }
+
+    /// To every primary.
+    fn all_primaries(self, merge: Merge) -> Handled {
+        let primaries = self.worker.map.borrow().primaries().to_vec();
+        if primaries
+            .iter()
+            .any(|(_, node)| self.is_held_back(Some(*node)))
+        {
+            return Handled::Stalled;
+        }
+        let sequence = self.begin(Whereabouts::Scattered);
+        let request = self.request(None, sequence);
+        router::to_primaries(self.worker, &primaries, self.args.bytes(), request, merge);
+        Handled::Done
     }
 
     fn has_word(self, word: &str) -> bool {

@@ -9,6 +9,7 @@ use slotilla_common::slot::Slot;
 use super::args::RequestArgs;
 use super::gather::{Gather, Recipe};
 use super::request::Request;
+use crate::slotmap::{NodeIndex, NodeNumber};
 use crate::worker::Worker;
 
 /// A key of a request that is split: its slot, and which of the keys it is.
@@ -115,10 +116,15 @@ pub(super) fn by_key(worker: &Rc<Worker>, bytes: &[u8], request: Request) {
 }
 
 /// Sends a request to every primary, the replies to be merged.
-pub fn to_primaries(worker: &Rc<Worker>, bytes: &[u8], request: Request, merge: Merge) {
-    let primaries = worker.map.borrow().primaries().to_vec();
+pub fn to_primaries(
+    worker: &Rc<Worker>,
+    primaries: &[(NodeNumber, NodeIndex)],
+    bytes: &[u8],
+    request: Request,
+    merge: Merge,
+) {
     if primaries.is_empty() {
-        // Waits for the map as any request does; then it would go to one node only.
+        // It cannot wait for the map as others do: put back, it would go to one node only.
         worker.shared.refresher.ask();
         return worker.finish(request, crate::error::NO_MAP);
     }
@@ -126,7 +132,7 @@ pub fn to_primaries(worker: &Rc<Worker>, bytes: &[u8], request: Request, merge: 
     let bytes_max = worker.shared.config.merged_reply_max;
     let gather = Gather::new(request, Recipe::Merge(merge), parts, bytes_max);
     worker.counters.fanout_requests.add(1);
-    for ((_, node), part) in primaries.into_iter().zip(0u32..) {
-        worker.send(bytes, gather.part(part).pinned_to(node));
+    for ((_, node), part) in primaries.iter().zip(0u32..) {
+        worker.send(bytes, gather.part(part).pinned_to(*node));
     }
 }
