@@ -256,6 +256,27 @@ fn a_part_that_fails_fails_the_whole_command() {
 }
 
 #[test]
+fn a_random_key_is_of_a_node_that_answers_and_its_absence_is_never_made_up() {
+    let setup = Setup::new(2, quick());
+    setup.nodes[0].answer(|_, _| say("-NOPERM no\r\n"));
+    setup.nodes[1].answer(|_, words| match words[0].as_str() {
+        "DBSIZE" => say(":1\r\n"),
+        _ => say("$3\r\nkey\r\n"),
+    });
+    let mut client = setup.client();
+    for _ in 0..10 {
+        assert_eq!(text(&client.call("RANDOMKEY")), "key");
+    }
+    setup.nodes[1].answer(|_, _| say(":0\r\n"));
+    assert_eq!(text(&client.call("RANDOMKEY")), "-NOPERM no");
+    setup.nodes[0].answer(|_, _| say(":0\r\n"));
+    assert_eq!(text(&client.call("RANDOMKEY")), "nil");
+    let lost = start_proxy(quick(), &[free_port()]);
+    let reply = text(&Client::connect(&lost).call("RANDOMKEY"));
+    assert!(reply.starts_with("-CLUSTERDOWN"), "{reply}");
+}
+
+#[test]
 fn a_node_that_talks_rubbish_loses_its_connection_and_nothing_else() {
     let setup = Setup::new(2, quick());
     setup.nodes[0].answer(|_, _| say("what?\r\n"));

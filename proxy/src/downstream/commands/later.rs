@@ -4,12 +4,13 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use slotilla_common::command::Spec;
-use slotilla_common::resp::{ReplyWriter, decode};
+use slotilla_common::resp::{ReplyWriter, Value, decode};
 use tokio::sync::oneshot;
 
 use crate::downstream::client::Client;
 use crate::downstream::pipeline::{Sequence, Whereabouts};
 use crate::downstream::session::Call;
+use crate::error;
 use crate::router::{Owner, Request};
 use crate::shared::Message;
 use crate::worker::{NodeIndex, Worker};
@@ -74,44 +75,56 @@ pub(in crate::downstream) fn ask_node(
     receiver
 }
 
-/// RANDOMKEY: of a primary drawn by how many keys it has.
+/// RANDOMKEY: of a primary drawn by how many keys it has. Primaries that give no answer are passed
+/// over, unless the others have no key.
 pub(in crate::downstream) fn random_key(call: Call<'_>) {
     let Call { worker, spec, .. } = call;
     let primaries = worker.map.borrow().primaries().to_vec();
+    if primaries.is_empty() {
+        worker.shared.refresher.ask();
+        return call.client.answer(worker, |out| out.raw(error::NO_MAP));
+    }
     later(call, move |worker| async move {
         let sizes: Vec<_> = primaries
             .iter()
-            .map(|(_, node)| {
-                (
-                    *node,
-                    ask_node(&worker, *node, spec, b"*1\r\n$6\r\nDBSIZE\r\n"),
-                )
-            })
+            .map(|(_, node)| (*node, ask_node(&worker, *node, spec, DBSIZE)))
             .collect();
-        let mut known = Vec::new();
+        let (mut known, mut failure) = (Vec::new(), None);
         for (node, size) in sizes {
             let reply = size.await.unwrap_or_default();
-            let value = decode(&reply).ok().flatten().map(|(value, _)| value);
-            let size = value
-                .as_ref()
-                .and_then(slotilla_common::resp::Value::as_integer);
-            known.push((node, u64::try_from(size.unwrap_or(0)).unwrap_or(0)));
+            match value_of(&reply).and_then(|value| u64::try_from(value.as_integer()?).ok()) {
+                Some(size) => known.push((node, size)),
+                None => failure = failure.or(Some(reply)),
+            }
         }
-        let total: u64 = known.iter().map(|(_, size)| size).sum();
-        let mut drawn = fastrand::u64(..total.max(1));
-        let node = known.into_iter().find(|(_, size)| {
-            let is_it = drawn < *size;
-            drawn = drawn.saturating_sub(*size);
-            is_it
-        });
-        let Some((node, _)) = node else {
-            return Box::new(|out: &mut ReplyWriter<'_>| out.null()) as Reply;
+        let reply = match (drawn(&known), failure) {
+            (Some(node), _) => ask_node(&worker, node, spec, RANDOMKEY).await.ok(),
+            (None, None) => return Box::new(|out: &mut ReplyWriter<'_>| out.null()) as Reply,
+            (None, failure) => failure,
         };
-        let reply = ask_node(&worker, node, spec, b"*1\r\n$9\r\nRANDOMKEY\r\n").await;
-        let value = reply.ok().and_then(|r| decode(&r).ok().flatten());
+        let value = reply.and_then(|reply| value_of(&reply));
         Box::new(move |out: &mut ReplyWriter<'_>| match value {
-            Some((value, _)) => value.write(out),
+            Some(value) => value.write(out),
             None => out.error("ERR the node gave no answer"),
         }) as Reply
     });
+}
+
+const DBSIZE: &[u8] = b"*1\r\n$6\r\nDBSIZE\r\n";
+const RANDOMKEY: &[u8] = b"*1\r\n$9\r\nRANDOMKEY\r\n";
+
+fn value_of(reply: &[u8]) -> Option<Value> {
+    decode(reply).ok().flatten().map(|(value, _)| value)
+}
+
+/// One of the nodes by chance, each as likely as it has keys. `None` if no node has any.
+fn drawn(sizes: &[(NodeIndex, u64)]) -> Option<NodeIndex> {
+    let total: u64 = sizes.iter().map(|(_, size)| size).sum();
+    let mut place = fastrand::u64(..total.max(1));
+    let found = sizes.iter().find(|(_, size)| {
+        let is_it = place < *size;
+        place = place.saturating_sub(*size);
+        is_it
+    });
+    found.map(|(node, _)| *node)
 }
