@@ -126,6 +126,9 @@ fn commands_of_every_type_are_forwarded_when_their_keys_share_a_slot() {
         ("TYPE h", "hash"),
         ("RENAME {l}2 {l}3", "OK"),
         ("XREAD COUNT 1 STREAMS x 0", ""),
+        ("XREAD STREAMS block 0", "(nil)"),
+        ("XGROUP CREATE block block 0 MKSTREAM", "OK"),
+        ("XREADGROUP GROUP block block STREAMS block >", "(nil)"),
         ("FCALL nofunction 1 k", ""),
     ] {
         let got = client.line(line).to_string();
@@ -158,6 +161,10 @@ fn what_cannot_go_through_the_proxy_is_refused_with_the_reason() {
         ("WATCH a", "transactions need a connection"),
         ("BLPOP a 0", "needs a connection of its own"),
         ("XREAD BLOCK 0 STREAMS x $", "needs a connection of its own"),
+        (
+            "XREADGROUP GROUP g c COUNT 1 block 0 STREAMS x >",
+            "needs a connection of its own",
+        ),
         ("SUBSCRIBE c", "subscriptions need a connection"),
         ("MONITOR", "needs a connection"),
         ("CLUSTER SLOTS", "hides the cluster"),

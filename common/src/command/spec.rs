@@ -228,8 +228,7 @@ pub enum FanOut {
     RandomKey,
     /// The proxy answers by itself.
     Local,
-    /// Like [`FanOut::Slot`]; but with this word among its arguments it blocks, and needs a
-    /// connection of its own.
+    /// Like [`FanOut::Slot`]; but with this option it blocks, and needs a connection of its own.
     BlockingIf(&'static str),
     /// It leaves something behind on its connection, or waits there, so the client needs an
     /// upstream connection of its own.

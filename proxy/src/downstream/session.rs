@@ -230,7 +230,7 @@ impl Call<'_> {
                 Ok(Handled::Done)
             }
             FanOut::Local => commands::local(self),
-            FanOut::BlockingIf(word) if self.has_word(word) => {
+            FanOut::BlockingIf(option) if self.has_option(option) => {
                 Err(Refusal::Connection(Need::Blocking))
             }
             FanOut::BlockingIf(_) => self.forward(),
@@ -254,9 +254,26 @@ impl Call<'_> {
         Handled::Done
     }
 
-    fn has_word(self, word: &str) -> bool {
-        let mut options = self.args.iter().skip(1);
-        options.any(|arg| arg.eq_ignore_ascii_case(word.as_bytes()))
+    /// Whether XREAD or XREADGROUP has this option: a group, a consumer or a key may be called like
+    /// it, too.
+    fn has_option(self, option: &str) -> bool {
+        let mut index = 1;
+        while index < self.args.len() {
+            let word = self.args.get(index);
+            if word.eq_ignore_ascii_case(option.as_bytes()) {
+                return true;
+            }
+            if word.eq_ignore_ascii_case(b"STREAMS") {
+                return false;
+            }
+            // What an option takes is none.
+            index += match word {
+                group if group.eq_ignore_ascii_case(b"GROUP") => 3,
+                count if count.eq_ignore_ascii_case(b"COUNT") => 2,
+                _ => 1,
+            };
+        }
+        false
     }
 
     /// Refuses it if something is missing from the last of its groups of arguments: MSET's keys
