@@ -186,6 +186,43 @@ fn commands_without_keys_are_held_back_as_well() {
 }
 
 #[test]
+fn requests_that_wait_for_their_turn_count_as_waiting() {
+    const COUNT: usize = 20;
+    let mut config = quick();
+    config.retry_queue_max = 64 * 1024;
+    let setup = Setup::new(2, config);
+    let moved = format!("-MOVED 3300 127.0.0.1:{}\r\n", setup.nodes[1].port);
+    let mut seen = 0;
+    // The first has to come later, so the others, sent elsewhere, must not pass it.
+    setup.nodes[0].answer(move |_, _| {
+        seen += 1;
+        match seen {
+            1..=COUNT => Act::Ignore,
+            _ => say(["-LOADING x\r\n", &moved.repeat(COUNT)].concat()),
+        }
+    });
+    setup.nodes[1].answer(|_, _| say("+done\r\n"));
+    let mut client = setup.client();
+    client.send("SET b 1");
+    let value = "v".repeat(20_000);
+    for _ in 0..COUNT {
+        client.send(&format!("SET b {value}"));
+    }
+    assert_eq!(text(&client.receive()), "done");
+    let replies: Vec<String> = (0..COUNT).map(|_| text(&client.receive())).collect();
+    let given_up = replies
+        .iter()
+        .filter(|r| r.starts_with("-CLUSTERDOWN"))
+        .count();
+    let done = replies.iter().filter(|reply| *reply == "done").count();
+    assert_eq!((given_up + done, done <= 3), (COUNT, true), "{replies:?}");
+    let overflows = setup.proxy.shared().counters()[0]
+        .retry_queue_overflows
+        .read();
+    assert_eq!(overflows, given_up as u64);
+}
+
+#[test]
 fn one_client_too_many_is_told_so() {
     let mut config = quick();
     config.maxclients = 2;

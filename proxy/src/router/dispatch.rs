@@ -218,11 +218,8 @@ impl Worker {
         request.attempts = request.attempts.saturating_add(1);
         let wait = self.backoff(request.attempts);
         let too_late = self.since(request.started) + wait >= config.request_timeout;
-        let too_much = self.retries.bytes() + bytes.len() > config.retry_queue_max;
-        if too_late || too_much || request.attempts > config.retries_max {
-            if too_much {
-                self.counters.retry_queue_overflows.add(1);
-            }
+        let too_often = request.attempts > config.retries_max;
+        if too_late || too_often || !self.has_room_for(&bytes) {
             return self.give_up(request, failure);
         }
         self.counters.retries.add(1);
@@ -230,10 +227,20 @@ impl Worker {
     }
 
     fn wait_for_turn(self: &Rc<Self>, bytes: Vec<u8>, request: Request, failure: Vec<u8>) {
-        if self.since(request.started) >= self.shared.config.request_timeout {
+        let too_late = self.since(request.started) >= self.shared.config.request_timeout;
+        if too_late || !self.has_room_for(&bytes) {
             return self.give_up(request, &failure);
         }
         self.hold(bytes, request, failure, TURN_WAIT);
+    }
+
+    /// Whether another request may wait to be sent again.
+    fn has_room_for(&self, bytes: &[u8]) -> bool {
+        let has_room = self.retries.bytes() + bytes.len() <= self.shared.config.retry_queue_max;
+        if !has_room {
+            self.counters.retry_queue_overflows.add(1);
+        }
+        has_room
     }
 
     fn hold(&self, bytes: Vec<u8>, request: Request, failure: Vec<u8>, wait: Duration) {
