@@ -180,6 +180,12 @@ impl ProxyEndpoints {
             ("client_in_flight_max", config.client_in_flight_max),
             ("client_output_max_bytes", config.client_output_max),
             ("maxmemory_clients_bytes", config.maxmemory_clients),
+            (
+                "client_query_buffer_limit_bytes",
+                config.client_query_buffer_limit,
+            ),
+            ("proto_max_bulk_len_bytes", config.proto_max_bulk_len),
+            ("merged_reply_max_bytes", config.merged_reply_max),
             ("upstream_reply_max_bytes", config.upstream_reply_max),
             ("upstream_queue_max_bytes", config.upstream_queue_max),
             ("retry_queue_max_bytes", config.retry_queue_max),

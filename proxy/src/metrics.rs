@@ -95,8 +95,10 @@ counters! {
     output_overflows, Counter, "downstream_output_overflow_total", "Clients closed because they left more than client-output-max unread.";
     evicted_clients, Counter, "downstream_evicted_total", "Clients closed because all clients together left more than maxmemory-clients unread.";
     query_overflows, Counter, "downstream_query_overflow_total", "Clients closed because of a request longer than client-query-buffer-limit.";
+    in_flight_full, Counter, "downstream_in_flight_full_total", "Times a client was not read because client-in-flight-max of its requests were on their way.";
     refused_requests, Counter, "splitter_invalid_request_total", "Requests that the proxy refused by itself: unknown, malformed, unsupported.";
     fanout_requests, Counter, "fanout_requests_total", "Requests sent in several parts.";
+    merged_overflows, Counter, "merged_reply_overflow_total", "Requests answered with an error because the merged reply would exceed merged-reply-max.";
     upstream_cx_total, Counter, "upstream_cx_total", "Connections to nodes made.";
     upstream_cx_active, Gauge, "upstream_cx_active", "Connections to nodes open.";
     upstream_cx_connect_fail, Counter, "upstream_cx_connect_fail_total", "Connections to nodes that could not be made.";
@@ -106,6 +108,7 @@ counters! {
     upstream_rq_total, Counter, "upstream_rq_total", "Requests sent to nodes, parts and repetitions included.";
     upstream_rq_timeout, Counter, "upstream_rq_timeout_total", "Requests without a reply within request-timeout.";
     upstream_queue_full, Counter, "upstream_queue_full_total", "Times a client was not read because a node's queue held more than upstream-queue-max.";
+    upstream_reply_overflows, Counter, "upstream_reply_overflow_total", "Connections to nodes closed because of a reply longer than upstream-reply-max.";
     upstream_pushes, Counter, "upstream_pushes_total", "RESP3 pushes from nodes, which belong to no client.";
     retries, Counter, "retries_total", "Requests put back to be sent again.";
     retry_queue_overflows, Counter, "retry_queue_overflow_total", "Requests not sent again because retry-queue-max was reached.";

@@ -118,6 +118,8 @@ fn requests_in_flight_are_bounded_by_not_reading_on() {
         client.send("GET a");
     }
     wait_for("ten requests", || setup.nodes[0].seen().len() == 10);
+    let counters = &setup.proxy.shared().counters()[0];
+    wait_for("the client to wait", || counters.in_flight_full.read() > 0);
     let mut other = setup.client();
     assert_eq!(text(&other.call("PING")), "PONG");
     assert_eq!(setup.nodes[0].seen().len(), 10);
@@ -220,6 +222,32 @@ fn requests_that_wait_for_their_turn_count_as_waiting() {
         .retry_queue_overflows
         .read();
     assert_eq!(overflows, given_up as u64);
+}
+
+#[test]
+fn replies_beyond_their_limits_are_errors_and_counted() {
+    let mut config = quick();
+    config.merged_reply_max = 64 * 1024;
+    config.upstream_reply_max = 256 * 1024;
+    let setup = Setup::new(2, config);
+    let reply = |len: usize| format!("*1\r\n${len}\r\n{}\r\n", "x".repeat(len));
+    for node in &setup.nodes {
+        node.answer(move |_, words| match words[0].as_str() {
+            "KEYS" => say(reply(40_000)),
+            _ => say("+fine\r\n"),
+        });
+    }
+    let counters = &setup.proxy.shared().counters()[0];
+    let mut client = setup.client();
+    let error = text(&client.call("KEYS *"));
+    assert!(error.contains("merged-reply-max"), "{error}");
+    assert_eq!(counters.merged_overflows.read(), 1);
+    // A write, so that it is not asked for again.
+    setup.nodes[0].answer(move |_, _| say(reply(1_000_000)));
+    let error = text(&client.call("LPOP b 1"));
+    assert!(error.contains("connection to the node was lost"), "{error}");
+    assert_eq!(counters.upstream_reply_overflows.read(), 1);
+    assert_eq!(text(&client.call("SET a 1")), "fine");
 }
 
 #[test]

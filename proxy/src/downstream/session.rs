@@ -46,6 +46,7 @@ pub(super) struct Call<'a> {
 #[inline]
 pub(super) fn handle(worker: &Rc<Worker>, client: &Rc<Client>, args: &RequestArgs<'_>) -> Handled {
     if client.in_flight() >= worker.shared.config.client_in_flight_max {
+        worker.counters.in_flight_full.add(1);
         return Handled::Stalled;
     }
     let spec = match resolve(args) {

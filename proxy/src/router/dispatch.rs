@@ -86,6 +86,9 @@ impl Worker {
             Owner::Client(client, sequence) => client.deliver(self, *sequence, reply),
             Owner::Part(gather, part) => {
                 if let Some(whole) = gather.add(*part, reply) {
+                    if gather.is_too_long() {
+                        self.counters.merged_overflows.add(1);
+                    }
                     if matches!(gather.owner(), Owner::Client(..)) {
                         let nanos = self.clock.nanos_between(gather.started, self.now());
                         self.record(gather.spec, nanos, &whole);

@@ -54,6 +54,7 @@ struct Collected {
     /// The first error; it becomes the whole's reply.
     error: Option<Vec<u8>>,
     bytes_max: usize,
+    is_too_long: bool,
     so_far: SoFar,
 }
 
@@ -105,6 +106,7 @@ impl Gather {
                 remaining: parts,
                 error: None,
                 bytes_max,
+                is_too_long: false,
                 so_far: SoFar::new(recipe),
             }),
         })
@@ -129,6 +131,12 @@ impl Gather {
         &self.owner
     }
 
+    /// Whether the replies so far exceed what they may have together.
+    #[must_use]
+    pub fn is_too_long(&self) -> bool {
+        self.state.borrow().is_too_long
+    }
+
     /// Takes the reply of one part. The whole's reply, once all parts are there.
     pub fn add(&self, part: u32, reply: &[u8]) -> Option<Vec<u8>> {
         let mut state = self.state.borrow_mut();
@@ -151,6 +159,7 @@ impl Collected {
         }
         let fits = self.so_far.bytes() + reply.len() <= self.bytes_max;
         if !fits {
+            self.is_too_long = true;
             self.error = Some(
                 b"-ERR the merged reply would exceed merged-reply-max; ask for less at a time\r\n"
                     .to_vec(),

@@ -204,6 +204,7 @@ impl Reader {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), UpstreamError>> {
         if self.buffer.len() > worker.shared.config.upstream_reply_max {
+            worker.counters.upstream_reply_overflows.add(1);
             return Poll::Ready(Err(UpstreamError::TooLong));
         }
         let before = self.buffer.len();
