@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use slotilla_common::clock::Monotonic;
+use slotilla_proxy::config::Config;
 use support::{Act, Client, FakeNode, Setup, free_port, quick, say, start_proxy, text, wait_for};
 
 #[test]
@@ -121,6 +122,39 @@ fn a_frozen_node_fails_its_own_requests_only() {
         text(&setup.client().call("GET b")) == "back"
     });
     assert_eq!(text(&stuck.call("GET b")), "back");
+}
+
+#[test]
+fn a_request_sent_again_keeps_its_deadline_behind_younger_ones() {
+    let setup = Setup::new(
+        1,
+        Config {
+            retry_backoff_max: Duration::from_millis(20),
+            ..quick()
+        },
+    );
+    let mut is_frozen = false;
+    setup.nodes[0].answer(move |_, words| {
+        is_frozen |= words[1] == "young";
+        if is_frozen {
+            Act::Ignore
+        } else {
+            say("-LOADING x\r\n")
+        }
+    });
+    let (mut old, mut young) = (setup.client(), setup.client());
+    old.send("GET old");
+    // Half of its time, more or less.
+    wait_for("some attempts", || setup.nodes[0].seen().len() > 50);
+    young.send("GET young");
+    assert!(text(&old.receive()).contains("request-timeout"));
+    assert_eq!(
+        setup.proxy.shared().counters()[0]
+            .upstream_rq_timeout
+            .read(),
+        1
+    );
+    assert!(text(&young.receive()).contains("request-timeout"));
 }
 
 #[test]

@@ -76,6 +76,8 @@ struct UpstreamState {
     must_close: bool,
     /// When the node last sent something.
     heard: Tick,
+    /// No request in flight that waits for its deadline came before this.
+    oldest: Option<Tick>,
     /// Before this no new attempt at connecting is made.
     not_before: Option<Tick>,
     /// Attempts at connecting that failed, one after the other.
@@ -151,6 +153,7 @@ impl Upstream {
                 waker: None,
                 must_close: false,
                 heard: now,
+                oldest: None,
                 not_before: None,
                 failures: 0,
             }),
@@ -382,24 +385,14 @@ impl Upstream {
     pub fn check_deadlines(self: &Rc<Self>, worker: &Rc<Worker>) {
         let limit = worker.shared.config.request_timeout;
         let mut state = self.state.borrow_mut();
-        let mut over = Vec::new();
-        for request in state.in_flight.iter_mut() {
-            if worker.since(request.started) < limit {
-                // Retried requests are older than those before them, so look a bit further
-                // only past what is over already.
-                if request.attempts == 0 {
-                    break;
-                }
-                continue;
-            }
-            if !matches!(request.owner, Owner::Nobody) {
-                let owner = std::mem::replace(&mut request.owner, Owner::Nobody);
-                over.push(Request {
-                    owner,
-                    ..request.copy_without_owner()
-                });
-            }
-        }
+        let over = if state
+            .oldest
+            .is_some_and(|oldest| worker.since(oldest) >= limit)
+        {
+            state.take_overdue(|request| worker.since(request.started) >= limit)
+        } else {
+            Vec::new()
+        };
         let is_silent = state.phase == Phase::Ready
             && worker.since(state.heard) >= limit
             && state
@@ -430,7 +423,32 @@ impl UpstreamState {
             };
             self.in_flight.push(&[ASKING], nobody);
         }
+        // One that is sent again may be older than those before it.
+        if self.oldest.is_none_or(|oldest| request.started < oldest) {
+            self.oldest = Some(request.started);
+        }
         self.in_flight.push(&[bytes], request);
+    }
+
+    /// The requests whose time is over; their replies will be nobody's.
+    fn take_overdue(&mut self, is_over: impl Fn(&Request) -> bool) -> Vec<Request> {
+        let mut over = Vec::new();
+        self.oldest = None;
+        for request in self.in_flight.iter_mut() {
+            if matches!(request.owner, Owner::Nobody) {
+                continue;
+            }
+            if is_over(request) {
+                let owner = std::mem::replace(&mut request.owner, Owner::Nobody);
+                over.push(Request {
+                    owner,
+                    ..request.copy_without_owner()
+                });
+            } else if self.oldest.is_none_or(|oldest| request.started < oldest) {
+                self.oldest = Some(request.started);
+            }
+        }
+        over
     }
 
     fn wake(&self) {
