@@ -72,8 +72,8 @@ struct UpstreamState {
     is_blocked: bool,
     /// Of the reading task.
     waker: Option<Waker>,
-    /// Somebody wants it closed.
-    must_close: bool,
+    /// Why somebody wants it closed.
+    closing: Option<UpstreamError>,
     /// When the node last sent something.
     heard: Tick,
     /// No request in flight that waits for its deadline came before this.
@@ -126,6 +126,9 @@ pub enum UpstreamError {
     /// Nothing came for too long.
     #[error("the node was silent for request-timeout while requests waited")]
     Silent,
+    /// The place of its node belongs to another.
+    #[error("the node is no part of the cluster any more")]
+    Gone,
 }
 
 impl Upstream {
@@ -151,7 +154,7 @@ impl Upstream {
                 writer: None,
                 is_blocked: false,
                 waker: None,
-                must_close: false,
+                closing: None,
                 heard: now,
                 oldest: None,
                 not_before: None,
@@ -212,7 +215,7 @@ impl Upstream {
                 }
                 state.queue(bytes, request, asking);
                 state.phase = Phase::Connecting;
-                state.must_close = false;
+                state.closing = None;
                 state.heard = worker.now();
                 drop(state);
                 let task = reader::run(Rc::clone(worker), Rc::clone(self));
@@ -259,12 +262,7 @@ impl Upstream {
                     state.wake();
                     return;
                 }
-                Err(_) => {
-                    // The reading task learns why and cleans up.
-                    state.must_close = true;
-                    state.wake();
-                    return;
-                }
+                Err(error) => return state.close(UpstreamError::Lost(error)),
             }
         }
     }
@@ -280,8 +278,8 @@ impl Upstream {
             if !matches!(&state.waker, Some(waker) if waker.will_wake(cx.waker())) {
                 state.waker = Some(cx.waker().clone());
             }
-            if state.must_close {
-                return Err(UpstreamError::Silent);
+            if let Some(error) = state.closing.take() {
+                return Err(error);
             }
             if !state.is_blocked {
                 return Ok(());
@@ -376,9 +374,7 @@ impl Upstream {
 
     /// Ends the connection: its node is gone from the map.
     pub fn close(&self) {
-        let mut state = self.state.borrow_mut();
-        state.must_close = true;
-        state.wake();
+        self.state.borrow_mut().close(UpstreamError::Gone);
     }
 
     /// Answers requests whose time is over; gives up a connection that has gone silent.
@@ -400,8 +396,7 @@ impl Upstream {
                 .first()
                 .is_some_and(|first| worker.since(first.started) >= limit);
         if is_silent {
-            state.must_close = true;
-            state.wake();
+            state.close(UpstreamError::Silent);
         }
         drop(state);
         for request in over {
@@ -449,6 +444,12 @@ impl UpstreamState {
             }
         }
         over
+    }
+
+    /// Has the reading task end the connection and clean up.
+    fn close(&mut self, why: UpstreamError) {
+        self.closing.get_or_insert(why);
+        self.wake();
     }
 
     fn wake(&self) {
