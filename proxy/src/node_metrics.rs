@@ -15,7 +15,7 @@ use crate::worker::Worker;
 pub struct NodeFigures {
     /// Connections open.
     active: u64,
-    /// Whether the last attempt at connecting failed, of any thread.
+    /// Whether any thread cannot reach it.
     is_down: bool,
     /// Requests without a reply, and their bytes.
     pending: (u64, u64),
@@ -91,7 +91,7 @@ pub fn show(scrape: &mut Scrape, nodes: &Nodes) {
         for (name, help, value) in [
             (
                 "up",
-                "1, or 0 if the last attempt at connecting to the node failed.",
+                "1, or 0 if the last connection to the node could not be made or ended at once.",
                 u64::from(!figures.is_down),
             ),
             ("cx_active", "Connections to the node open.", figures.active),

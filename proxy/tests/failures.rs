@@ -90,6 +90,26 @@ fn what_was_not_sent_waits_for_its_node_even_if_it_is_a_write() {
 }
 
 #[test]
+fn a_node_that_ends_every_connection_is_not_connected_to_for_each_request() {
+    let mut config = quick();
+    config.request_timeout = Duration::from_secs(1);
+    config.retry_backoff_max = Duration::from_millis(100);
+    let setup = Setup::new(1, config);
+    setup.nodes[0].answer(|_, _| Act::Hang);
+    let mut clients: Vec<Client> = (0..20).map(|_| setup.client()).collect();
+    for client in &mut clients {
+        client.send("GET a");
+    }
+    for client in &mut clients {
+        let reply = text(&client.receive());
+        assert!(reply.starts_with("-ERR"), "{reply}");
+    }
+    // One every 50 to 100 ms, after the first few.
+    let made = setup.proxy.shared().counters()[0].upstream_cx_total.read();
+    assert!((5..=30).contains(&made), "{made} connections");
+}
+
+#[test]
 fn a_node_that_stays_away_is_told_within_the_deadline() {
     let mut config = quick();
     config.request_timeout = Duration::from_millis(300);

@@ -80,7 +80,9 @@ struct UpstreamState {
     oldest: Option<Tick>,
     /// Before this no new attempt at connecting is made.
     not_before: Option<Tick>,
-    /// Attempts at connecting that failed, one after the other.
+    /// When the connection was made.
+    made: Tick,
+    /// Connections that could not be made, or ended soon after, one after the other.
     failures: u32,
 }
 
@@ -158,6 +160,7 @@ impl Upstream {
                 heard: now,
                 oldest: None,
                 not_before: None,
+                made: now,
                 failures: 0,
             }),
         }
@@ -180,9 +183,10 @@ impl Upstream {
         (state.in_flight.len(), state.in_flight.bytes())
     }
 
-    /// Whether the last attempt at connecting failed.
+    /// Whether the node cannot be reached: the last connection could not be made, or ended soon.
     pub fn is_down(&self) -> bool {
-        self.state.borrow().failures > 0
+        let state = self.state.borrow();
+        state.failures > 0 && state.phase != Phase::Ready
     }
 
     /// Whether clients should not be read for its sake.
@@ -231,8 +235,7 @@ impl Upstream {
         state.phase = Phase::Ready;
         state.writer = Some(writer);
         state.is_blocked = false;
-        state.failures = 0;
-        state.not_before = None;
+        state.made = worker.now();
         state.heard = worker.now();
         drop(state);
         self.figures.connections.add(1);
@@ -351,6 +354,13 @@ impl Upstream {
         } else {
             worker.counters.upstream_cx_connect_fail.add(1);
             self.figures.connect_failures.add(1);
+        }
+        // A node that has no room for more clients takes the connection, and ends it.
+        let was_short = worker.since(state.made) < worker.shared.config.retry_backoff_max;
+        if was_ready && !was_short {
+            state.failures = 0;
+            state.not_before = None;
+        } else {
             state.failures = state.failures.saturating_add(1);
             let backoff = worker.backoff(u16::try_from(state.failures).unwrap_or(u16::MAX));
             state.not_before = Some(worker.after(backoff));
