@@ -90,6 +90,57 @@ fn keys_that_are_split_by_a_migration_are_fetched_one_by_one() {
 }
 
 #[test]
+fn keys_are_not_sent_one_by_one_behind_what_the_client_sent_next() {
+    for refusal in [
+        "-TRYAGAIN Multiple keys request during rehashing of slot\r\n".to_owned(),
+        format!("-ASK {} 127.0.0.1:1\r\n", slot("b")),
+    ] {
+        let setup = Setup::new(2, quick());
+        setup.nodes[0].answer(move |_, words| match words[0].as_str() {
+            "MSET" => say(&refusal),
+            _ => say("+OK\r\n"),
+        });
+        let mut client = setup.client();
+        let both = ["MSET {b}1 old {b}2 old", "SET {b}1 new"];
+        client.send_all(&both);
+        let reply = text(&client.receive());
+        assert!(
+            reply.starts_with("-TRYAGAIN") || reply.starts_with("-CLUSTERDOWN"),
+            "{reply}"
+        );
+        assert_eq!(text(&client.receive()), "OK");
+        assert_eq!(setup.nodes[0].seen(), both);
+    }
+}
+
+#[test]
+fn commands_in_parts_wait_for_a_node_in_their_order_and_not_for_each_other() {
+    let try_again = "-TRYAGAIN Multiple keys request during rehashing of slot\r\n";
+    // All three are refused, and one of them once more, when it has been its turn to be split.
+    for (refusal, mut refusals) in [("-LOADING x\r\n", 3), (try_again, 4)] {
+        let setup = Setup::new(2, quick());
+        setup.nodes[0].answer(move |_, words| {
+            // While a slot moves, single keys are served.
+            if words.len() == 3 && refusal == try_again {
+                return say("+OK\r\n");
+            }
+            refusals -= 1;
+            say(if refusals >= 0 { refusal } else { "+OK\r\n" })
+        });
+        let mut client = setup.client();
+        let lines = ["1", "2", "3"].map(|n| format!("MSET {{b}}x {n} {{b}}y {n} a {n}"));
+        client.send_all(&lines);
+        for _ in 0..lines.len() {
+            assert_eq!(text(&client.receive()), "OK");
+        }
+        // The last one that wrote it is the last one that was sent.
+        let seen = setup.nodes[0].seen();
+        let last = seen.iter().rev().find(|line| line.contains("{b}x"));
+        assert!(last.unwrap().contains("{b}x 3"), "{seen:?}");
+    }
+}
+
+#[test]
 fn later_means_later_and_not_an_error() {
     for refusal in [
         "-TRYAGAIN Multiple keys request during rehashing of slot\r\n",

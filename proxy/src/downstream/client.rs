@@ -162,6 +162,22 @@ impl Client {
         self.pipeline.borrow_mut().moved(sequence, whereabouts);
     }
 
+    /// Says that a request goes in parts, one for each of these slots.
+    pub fn split(&self, sequence: Sequence, slots: impl Iterator<Item = Slot>) {
+        self.pipeline.borrow_mut().split(sequence, slots);
+    }
+
+    /// Says where a part of a request is now.
+    pub fn part_is_at(&self, sequence: Sequence, part: u32, whereabouts: Whereabouts) {
+        let mut pipeline = self.pipeline.borrow_mut();
+        pipeline.part_moved(sequence, part, whereabouts);
+    }
+
+    /// Says that the answer to a part of a request has come.
+    pub fn part_answered(&self, sequence: Sequence, part: u32) {
+        self.pipeline.borrow_mut().part_answered(sequence, part);
+    }
+
     /// See [`Pipeline::would_overtake`].
     pub fn would_overtake(
         &self,

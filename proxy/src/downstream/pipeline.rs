@@ -26,8 +26,33 @@ pub enum Whereabouts {
     At(Slot, UpstreamId),
     /// Waiting to be sent (again), with the slot of its key.
     Held(Slot),
-    /// In several parts on several slots.
-    Scattered,
+    /// Key by key on its way to several nodes, all keys in this slot.
+    Spread(Slot),
+    /// In parts, one for each slot of its keys. Each part has its own whereabouts.
+    Split,
+    /// On its way to every primary.
+    Everywhere,
+}
+
+impl Whereabouts {
+    /// Whether what is here might be overtaken by a request on `slot` sent to `target`.
+    fn is_overtaken(self, slot: Slot, target: Option<UpstreamId>) -> bool {
+        match self {
+            Self::Local | Self::Split => false,
+            Self::Everywhere => true,
+            Self::Held(other) | Self::Spread(other) => other == slot,
+            Self::At(other, upstream) => other == slot && target != Some(upstream),
+        }
+    }
+
+    /// Whether what is here may run on `slot`, or has.
+    fn is_out(self, slot: Slot) -> bool {
+        match self {
+            Self::Local | Self::Split | Self::Held(_) => false,
+            Self::Everywhere => true,
+            Self::At(other, _) | Self::Spread(other) => other == slot,
+        }
+    }
 }
 
 /// What has become of later requests on the same slot.
@@ -60,6 +85,14 @@ struct Entry {
     len: u32,
 }
 
+/// A part of a request that is split by slot.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    of: Sequence,
+    whereabouts: Whereabouts,
+    is_answered: bool,
+}
+
 /// The arena takes replies up to this size, and grows up to four times that; what does not fit
 /// is allocated by itself. So held replies cost no allocation in the usual case and no
 /// compaction ever.
@@ -75,6 +108,8 @@ pub struct Pipeline {
     entries: VecDeque<Entry>,
     /// Sequence of the first entry.
     head: Sequence,
+    /// The parts of those entries that are split, in the order of the entries.
+    parts: VecDeque<Part>,
     arena: Vec<u8>,
     /// Entries held in the arena.
     in_arena: usize,
@@ -122,6 +157,41 @@ impl Pipeline {
         }
     }
 
+    /// Says that a request goes in parts, one for each of these slots.
+    pub fn split(&mut self, sequence: Sequence, slots: impl Iterator<Item = Slot>) {
+        self.parts.extend(slots.map(|slot| Part {
+            of: sequence,
+            whereabouts: Whereabouts::Held(slot),
+            is_answered: false,
+        }));
+    }
+
+    /// Says where a part of a request is now, if the request is split.
+    pub fn part_moved(&mut self, sequence: Sequence, part: u32, whereabouts: Whereabouts) {
+        if let Some(part) = self.part(sequence, part) {
+            part.whereabouts = whereabouts;
+        }
+    }
+
+    /// Says that the answer to a part has come, if the request is split.
+    pub fn part_answered(&mut self, sequence: Sequence, part: u32) {
+        if let Some(part) = self.part(sequence, part) {
+            part.is_answered = true;
+        }
+    }
+
+    fn part(&mut self, sequence: Sequence, part: u32) -> Option<&mut Part> {
+        let first = self.parts.partition_point(|part| part.of < sequence);
+        let place = first.checked_add(usize::try_from(part).ok()?)?;
+        self.parts.get_mut(place).filter(|part| part.of == sequence)
+    }
+
+    fn parts_of(&self, sequence: Sequence) -> impl Iterator<Item = &Part> {
+        let first = self.parts.partition_point(|part| part.of < sequence);
+        let parts = self.parts.iter().skip(first);
+        parts.take_while(move |part| part.of == sequence)
+    }
+
     /// Whether a request on `slot` that came before `sequence` and has no answer yet might be
     /// overtaken by one sent to `target`: it is not ahead on that same connection. `None` as
     /// target: nothing may be overtaken, wherever it is.
@@ -133,15 +203,14 @@ impl Pipeline {
         target: Option<UpstreamId>,
     ) -> bool {
         let before = usize::try_from(sequence.saturating_sub(self.head)).unwrap_or(usize::MAX);
-        self.entries
-            .iter()
-            .take(before)
-            .filter(|entry| entry.state == State::Waiting)
-            .any(|entry| match entry.whereabouts {
-                Whereabouts::Local => false,
-                Whereabouts::Scattered => true,
-                Whereabouts::Held(other) => other == slot,
-                Whereabouts::At(other, upstream) => other == slot && target != Some(upstream),
+        let entries = self.entries.iter().zip(self.head..).take(before);
+        entries
+            .filter(|(entry, _)| entry.state == State::Waiting)
+            .any(|(entry, of)| match entry.whereabouts {
+                Whereabouts::Split => self
+                    .parts_of(of)
+                    .any(|part| !part.is_answered && part.whereabouts.is_overtaken(slot, target)),
+                whereabouts => whereabouts.is_overtaken(slot, target),
             })
     }
 
@@ -152,19 +221,26 @@ impl Pipeline {
         let place = usize::try_from(sequence.saturating_sub(self.head)).unwrap_or(usize::MAX);
         let is_read = self.entries.get(place).is_some_and(|entry| entry.is_read);
         let mut followers = Followers::None;
-        for entry in self.entries.iter().skip(place.saturating_add(1)) {
-            let concerns = match entry.whereabouts {
-                Whereabouts::Local | Whereabouts::Held(_) => false,
-                Whereabouts::Scattered => true,
-                Whereabouts::At(other, _) => other == slot,
-            };
-            if !concerns || (is_read && entry.is_read) {
+        let next = place.saturating_add(1);
+        let later = self.entries.iter().skip(next);
+        for (entry, of) in later.zip(self.head.saturating_add(next as u64)..) {
+            if is_read && entry.is_read {
                 continue;
             }
-            if entry.state != State::Waiting {
+            let (is_out, has_run) = if entry.whereabouts == Whereabouts::Split {
+                let mut out = self.parts_of(of).filter(|p| p.whereabouts.is_out(slot));
+                let part = out.next();
+                (part.is_some(), part.is_some_and(|part| part.is_answered))
+            } else {
+                let is_out = entry.whereabouts.is_out(slot);
+                (is_out, is_out && entry.state != State::Waiting)
+            };
+            if has_run {
                 return Followers::Ran;
             }
-            followers = Followers::Out;
+            if is_out {
+                followers = Followers::Out;
+            }
         }
         followers
     }
@@ -268,6 +344,9 @@ impl Pipeline {
         if self.in_arena == 0 {
             self.arena.clear();
         }
+        while self.parts.front().is_some_and(|part| part.of < self.head) {
+            self.parts.pop_front();
+        }
     }
 
     /// What may leave and has not.
@@ -301,6 +380,7 @@ impl Pipeline {
                 pool.put_entries(std::mem::take(&mut self.entries));
             }
             self.large = Vec::new();
+            self.parts = VecDeque::new();
         }
     }
 
@@ -431,6 +511,41 @@ mod tests {
         pipeline.deliver(later, b"x");
         assert_eq!(pipeline.followers(first, slot(5)), Followers::Ran);
         assert_eq!(pipeline.followers(read, slot(5)), Followers::None);
+    }
+
+    #[test]
+    fn of_a_request_that_is_split_each_part_has_its_own_place() {
+        let (a, b) = (UpstreamId(1), UpstreamId(2));
+        let mut pipeline = Pipeline::default();
+        let places: Vec<_> = (0..2)
+            .map(|_| {
+                let place = pipeline.begin(Whereabouts::Split, false, false);
+                pipeline.split(place, [5, 6].into_iter().map(slot));
+                place
+            })
+            .collect();
+        let (first, second) = (places[0], places[1]);
+        let overtakes =
+            |pipeline: &Pipeline, n, target| pipeline.would_overtake(second, slot(n), target);
+        // Both wait for slot 5: the second for the first, and not the other way round as well.
+        assert!(overtakes(&pipeline, 5, Some(a)));
+        assert_eq!(pipeline.followers(first, slot(5)), Followers::None);
+        pipeline.part_moved(first, 0, Whereabouts::At(slot(5), a));
+        assert!(!overtakes(&pipeline, 5, Some(a)));
+        assert!(overtakes(&pipeline, 5, Some(b)) && overtakes(&pipeline, 6, Some(a)));
+        pipeline.part_answered(first, 1);
+        assert!(!overtakes(&pipeline, 6, None));
+        // What runs on slot 6 does not concern slot 5.
+        pipeline.part_moved(second, 1, Whereabouts::At(slot(6), b));
+        pipeline.part_answered(second, 1);
+        assert_eq!(pipeline.followers(first, slot(5)), Followers::None);
+        assert_eq!(pipeline.followers(first, slot(6)), Followers::Ran);
+        pipeline.part_moved(second, 0, Whereabouts::Spread(slot(5)));
+        assert_eq!(pipeline.followers(first, slot(5)), Followers::Out);
+        pipeline.deliver(second, b"");
+        assert_eq!(pipeline.parts.len(), 4);
+        pipeline.deliver(first, b"");
+        assert_eq!(pipeline.parts.len(), 0);
     }
 
     #[test]

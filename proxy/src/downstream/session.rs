@@ -249,7 +249,7 @@ impl Call<'_> {
         {
             return Handled::Stalled;
         }
-        let sequence = self.begin(Whereabouts::Scattered);
+        let sequence = self.begin(Whereabouts::Everywhere);
         let request = self.request(None, sequence);
         router::to_primaries(self.worker, &primaries, self.args.bytes(), request, merge);
         Handled::Done
@@ -297,7 +297,7 @@ impl Call<'_> {
             (Some((first, _)), Some((last, _))) if first == last => self.to_slot(first),
             _ if !self.may_scatter(&found) => Handled::Stalled,
             _ => {
-                let sequence = self.begin(Whereabouts::Scattered);
+                let sequence = self.begin(Whereabouts::Split);
                 let request = self.request(None, sequence);
                 router::send_parts(worker, args, &found, request, false);
                 Handled::Done

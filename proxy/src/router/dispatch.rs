@@ -14,7 +14,7 @@ use crate::downstream::{Followers, Whereabouts};
 use crate::error;
 use crate::policy::{self, Retry};
 use crate::slotmap::{Address, Calm, NodeIndex};
-use crate::upstream::Upstream;
+use crate::upstream::{Upstream, UpstreamId};
 use crate::worker::Worker;
 
 /// How long a request waits whose predecessors on the slot are still out.
@@ -49,10 +49,11 @@ impl Worker {
         let Some(upstream) = self.upstream(node, protocol) else {
             return self.retry_later(bytes.to_vec(), request, error::NOT_SENT);
         };
-        if request.attempts > 0
-            && let (Owner::Client(client, sequence), Some(slot)) = (&request.owner, request.slot)
+        // The place of a client's own request is known from its beginning.
+        if let Some(slot) = request.slot
+            && (request.attempts > 0 || matches!(request.owner, Owner::Part(..)))
         {
-            client.is_at(*sequence, Whereabouts::At(slot, upstream.id));
+            request.owner.is_at(Whereabouts::At(slot, upstream.id));
         }
         self.counters.upstream_rq_total.add(1);
         if let Err(request) = upstream.push(self, bytes, request, asking) {
@@ -85,6 +86,9 @@ impl Worker {
         match owner {
             Owner::Client(client, sequence) => client.deliver(self, *sequence, reply),
             Owner::Part(gather, part) => {
+                if let Owner::Client(client, sequence) = gather.owner() {
+                    client.part_answered(*sequence, *part);
+                }
                 if let Some(whole) = gather.add(*part, reply) {
                     if gather.is_too_long() {
                         self.counters.merged_overflows.add(1);
@@ -149,7 +153,7 @@ impl Worker {
                 self.shared.unsettle();
                 self.disturb(*slot, Calm::Migrating);
                 if split::has_parts(&request, &bytes) {
-                    return split::by_key(self, &bytes, request);
+                    return self.by_key(bytes, request, error::TOO_MANY_REDIRECTS);
                 }
                 match self.learn(from, endpoint) {
                     Some(node) => self.follow(node, &bytes, request, true),
@@ -161,7 +165,7 @@ impl Worker {
                     self.disturb(slot, Calm::Migrating);
                 }
                 if split::has_parts(&request, &bytes) {
-                    return split::by_key(self, &bytes, request);
+                    return self.by_key(bytes, request, reply);
                 }
                 self.retry_later(bytes, request, reply);
             }
@@ -181,17 +185,28 @@ impl Worker {
     /// Sends a redirected request on, unless it would pass an earlier one of its client.
     fn follow(self: &Rc<Self>, node: NodeIndex, bytes: &[u8], request: Request, asking: bool) {
         let target = Self::upstream_id(node, request.protocol());
-        let passes = match (request.owner.client(), request.slot) {
-            (Some((client, sequence)), Some(slot)) => {
-                client.would_overtake(sequence, slot, Some(target))
-            }
-            _ => false,
-        };
-        if passes {
+        if request.would_overtake(Some(target)) {
             self.wait_for_turn(bytes.to_vec(), request, error::TOO_MANY_REDIRECTS.to_vec());
         } else {
             self.send_to(node, bytes, request, asking);
         }
+    }
+
+    /// Sends each key by itself, unless that would undo the order in which its client sent: what
+    /// came before may be out still, and what followed may have found its keys and run.
+    fn by_key(self: &Rc<Self>, bytes: Vec<u8>, request: Request, failure: &[u8]) {
+        match request.followers() {
+            Followers::Ran => return self.give_up(request, failure),
+            Followers::Out => return self.wait_for_turn(bytes, request, failure.to_vec()),
+            Followers::None => {}
+        }
+        if request.would_overtake(None) {
+            return self.wait_for_turn(bytes, request, failure.to_vec());
+        }
+        if let Some(slot) = request.slot {
+            request.owner.is_at(Whereabouts::Spread(slot));
+        }
+        split::by_key(self, &bytes, request);
     }
 
     /// The connection of this request was lost.
@@ -249,9 +264,7 @@ impl Worker {
     fn hold(&self, bytes: Vec<u8>, request: Request, failure: Vec<u8>, wait: Duration) {
         if let Some(slot) = request.slot {
             self.disturb(slot, Calm::Moved);
-            if let Owner::Client(client, sequence) = &request.owner {
-                client.is_at(*sequence, Whereabouts::Held(slot));
-            }
+            request.owner.is_at(Whereabouts::Held(slot));
         }
         let retry = Retry {
             bytes,
@@ -263,9 +276,7 @@ impl Worker {
 
     /// Answers a request that was never executed.
     fn give_up(self: &Rc<Self>, request: Request, reply: &[u8]) {
-        if let Owner::Client(client, sequence) = &request.owner {
-            client.is_at(*sequence, Whereabouts::Local);
-        }
+        request.owner.is_at(Whereabouts::Local);
         self.finish(request, reply);
     }
 
@@ -314,23 +325,30 @@ impl Worker {
         if request.owner.is_gone() {
             return;
         }
-        if let (Some((client, sequence)), Some(slot)) = (request.owner.client(), request.slot) {
-            let owner = self.map.borrow().owner(slot);
-            let target = owner.map(|node| Self::upstream_id(node, request.protocol()));
-            match client.followers(sequence, slot) {
-                // To run it now would undo the order that the client sent.
-                Followers::Ran => return self.give_up(request, &failure),
-                Followers::Out => return self.wait_for_turn(bytes, request, failure),
-                Followers::None => {}
-            }
-            if client.would_overtake(sequence, slot, target) {
-                return self.wait_for_turn(bytes, request, failure);
-            }
+        match request.followers() {
+            // To run it now would undo the order that the client sent.
+            Followers::Ran => return self.give_up(request, &failure),
+            Followers::Out => return self.wait_for_turn(bytes, request, failure),
+            Followers::None => {}
+        }
+        if request.would_overtake(self.next_stop(&request)) {
+            return self.wait_for_turn(bytes, request, failure);
         }
         if self.since(request.started) >= self.shared.config.request_timeout {
             return self.give_up(request, &failure);
         }
         self.send(&bytes, request);
+    }
+
+    /// The connection on which a request may follow others of its client: that to the slot's
+    /// owner, and none while the slot is being migrated.
+    fn next_stop(&self, request: &Request) -> Option<UpstreamId> {
+        let map = self.map.borrow();
+        let slot = request.slot?;
+        let owner = map
+            .owner(slot)
+            .filter(|_| map.calm(slot) != Calm::Migrating)?;
+        Some(Self::upstream_id(owner, request.protocol()))
     }
 }
 
@@ -341,6 +359,22 @@ impl Request {
         self.owner
             .client()
             .map_or(Protocol::Resp2, |(client, _)| client.protocol())
+    }
+
+    /// What has become of its client's later requests on its slot.
+    fn followers(&self) -> Followers {
+        match (self.owner.client(), self.slot) {
+            (Some((client, sequence)), Some(slot)) => client.followers(sequence, slot),
+            _ => Followers::None,
+        }
+    }
+
+    /// Whether it would pass an earlier one of its client on its slot, if sent to `target`.
+    fn would_overtake(&self, target: Option<UpstreamId>) -> bool {
+        match (self.owner.client(), self.slot) {
+            (Some((client, sequence)), Some(slot)) => client.would_overtake(sequence, slot, target),
+            _ => false,
+        }
     }
 
     /// Whether it may be repeated when nobody knows whether it ran.

@@ -9,7 +9,7 @@ use slotilla_common::slot::Slot;
 use tokio::sync::oneshot;
 
 use super::gather::Gather;
-use crate::downstream::{Client, Sequence};
+use crate::downstream::{Client, Sequence, Whereabouts};
 use crate::worker::NodeIndex;
 
 /// Travels with the request's bytes through connections, redirections and retries.
@@ -61,6 +61,19 @@ impl Owner {
             Self::Client(client, sequence) => Some((client, *sequence)),
             Self::Part(gather, _) => gather.owner().client(),
             Self::Task(_) | Self::Nobody => None,
+        }
+    }
+
+    /// Says where the request is now, for the order of its client's requests.
+    pub fn is_at(&self, whereabouts: Whereabouts) {
+        match self {
+            Self::Client(client, sequence) => client.is_at(*sequence, whereabouts),
+            Self::Part(gather, part) => {
+                if let Self::Client(client, sequence) = gather.owner() {
+                    client.part_is_at(*sequence, *part, whereabouts);
+                }
+            }
+            Self::Task(_) | Self::Nobody => {}
         }
     }
 

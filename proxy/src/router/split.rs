@@ -8,7 +8,7 @@ use slotilla_common::slot::Slot;
 
 use super::args::RequestArgs;
 use super::gather::{Gather, Recipe};
-use super::request::Request;
+use super::request::{Owner, Request};
 use crate::slotmap::{NodeIndex, NodeNumber};
 use crate::worker::Worker;
 
@@ -69,6 +69,12 @@ pub fn send_parts(
         },
         merge => Recipe::Merge(merge),
     };
+    if let Owner::Client(client, sequence) = &request.owner
+        && !by_key
+    {
+        let slots = groups().filter_map(|group| group.first());
+        client.split(*sequence, slots.map(|(slot, _)| *slot));
+    }
     let gather = Gather::new(
         request,
         recipe,

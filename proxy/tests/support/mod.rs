@@ -292,10 +292,17 @@ impl Client {
     }
 
     pub(crate) fn send(&mut self, line: &str) {
-        let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
-        let mut request = Vec::new();
-        encode_command(&mut request, &words);
-        self.send_bytes(&request);
+        self.send_all(&[line]);
+    }
+
+    /// Sends all lines at once.
+    pub(crate) fn send_all<S: AsRef<str>>(&mut self, lines: &[S]) {
+        let mut requests = Vec::new();
+        for line in lines {
+            let words: Vec<&[u8]> = line.as_ref().split(' ').map(str::as_bytes).collect();
+            encode_command(&mut requests, &words);
+        }
+        self.send_bytes(&requests);
     }
 
     pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
