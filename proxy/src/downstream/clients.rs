@@ -116,7 +116,8 @@ impl ClientFilter {
         Ok(filter)
     }
 
-    fn matches(&self, client: &Client) -> bool {
+    /// Whether this client is meant.
+    pub(super) fn matches(&self, client: &Client) -> bool {
         let is = |wanted: &Option<String>, address: std::net::SocketAddr| {
             wanted.as_ref().is_none_or(|w| *w == address.to_string())
         };

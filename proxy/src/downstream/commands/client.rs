@@ -116,12 +116,7 @@ fn list(call: Call<'_>) -> Outcome {
 }
 
 fn kill(call: Call<'_>) -> Outcome {
-    let Call {
-        worker,
-        client,
-        args,
-        ..
-    } = call;
+    let Call { client, args, .. } = call;
     let is_old_form = args.len() == 3;
     let filter = if is_old_form {
         ClientFilter {
@@ -132,12 +127,7 @@ fn kill(call: Call<'_>) -> Outcome {
         ClientFilter::of_kill(args, client.id)?
     };
     // A client that kills itself gets its reply first.
-    let own = ClientFilter {
-        ids: Some(vec![client.id]),
-        ..filter.clone()
-    };
-    let meant = clients::describe(worker, &filter);
-    let kills_itself = meant.iter().any(|(id, _)| *id == client.id) && own.skip.is_none();
+    let kills_itself = filter.matches(client);
     let others = ClientFilter {
         skip: Some(client.id),
         ..filter
