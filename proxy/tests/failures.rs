@@ -1,13 +1,6 @@
 //! What clients see when nodes fail, freeze, or answer out of turn.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
-#[allow(dead_code, reason = "each test file uses a part of it")]
 mod support;
 
 use std::sync::Arc;

@@ -1,13 +1,6 @@
 //! What happens at the limits, and that nobody else notices.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
-#[allow(dead_code, reason = "each test file uses a part of it")]
 mod support;
 
 use std::io::{Read, Write};

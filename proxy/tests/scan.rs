@@ -1,14 +1,7 @@
 //! SCAN's promise: what is there from the first call to the last is told, whatever the cluster
 //! does meanwhile and whichever proxies are asked.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
-#[allow(dead_code, reason = "each test file uses a part of it")]
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};

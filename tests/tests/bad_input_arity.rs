@@ -1,11 +1,5 @@
 //! Every command with too few and too many arguments: refused in redis-server's words.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 use slotilla_common::command::{COMMANDS, Spec};
 use slotilla_tests::{Cluster, Kind, Server, Value};

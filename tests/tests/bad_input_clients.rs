@@ -1,12 +1,6 @@
 //! Bytes that no client should send: the answer is the one that a real redis-server gives, and
 //! nobody else notices.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 use std::net::TcpStream;
 use std::time::Duration;

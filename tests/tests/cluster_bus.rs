@@ -1,11 +1,5 @@
 //! Rubbish on the bus port of a running node: a closed connection, and nothing else.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 use slotilla_tests::{Cluster, Kind, wait_until};
 use std::io::{Read, Write};

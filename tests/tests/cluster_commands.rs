@@ -1,11 +1,5 @@
 //! CLUSTER's replies and error texts, line by line beside a real redis-server's.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,11 +1,5 @@
 //! nodes.conf survives what happens to it, and is refused when it did not.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 use slotilla_tests::{Cluster, Kind, Server, wait_for, wait_until};
 use std::time::Duration;

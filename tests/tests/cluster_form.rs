@@ -1,11 +1,5 @@
 //! A cluster of our nodes, made and inspected with redis-cli, as its users do.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 use slotilla_tests::{Cluster, Kind, Output, Server, Value, slot_of, wait_until};
 

@@ -1,11 +1,5 @@
 //! Our nodes and real redis-servers in one cluster, and on each other's nodes.conf.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 use slotilla_tests::{Cluster, Kind, Server, redis_cli, wait_until};
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,11 +1,6 @@
 //! The node's configuration against a real redis-server 7.0.15: names, defaults, what CONFIG SET
 //! accepts and how it refuses, what a start refuses, and files that either can read.
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Stdio};

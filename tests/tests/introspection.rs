@@ -1,5 +1,6 @@
 //! COMMAND, FUNCTION, ACL WHOAMI, SLOWLOG and LATENCY of the node against a real redis-server
 //! 7.0.15: the same requests to both.
+#![cfg(test)]
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,6 @@
 //! A million commands sent before the first reply is read: all are answered in order, and what
 //! the server holds meanwhile stays in proportion to the replies.
+#![cfg(test)]
 
 use slotilla_tests::{Client, Cluster, Kind, Server, wait_until};
 

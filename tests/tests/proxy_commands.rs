@@ -1,11 +1,6 @@
 //! The proxy in front of real redis-server nodes: a client that knows nothing of clusters sees
 //! one Redis server.
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 use std::collections::BTreeSet;
 

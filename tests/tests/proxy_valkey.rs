@@ -1,4 +1,5 @@
 //! The proxy in front of Valkey's nodes, which know more commands and scan slot by slot.
+#![cfg(test)]
 
 use std::collections::BTreeSet;
 

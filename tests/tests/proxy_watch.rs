@@ -1,4 +1,5 @@
 //! The proxy's command line, its admin port, and what Prometheus thinks of its metrics.
+#![cfg(test)]
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};

@@ -1,13 +1,6 @@
 //! Random tests of every parser that reads bytes from outside: mutations of the kept corpus,
 //! for one second each, or `SLOTILLA_FUZZ_SECONDS`. `SLOTILLA_FUZZ_SEED` repeats a run.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 #[path = "../fuzz/targets.rs"]
 mod targets;

@@ -2,6 +2,7 @@
 //! node's list of handlers, so that it cannot tell anything else than they do.
 //!
 //! `SLOTILLA_UPDATE=1 cargo test -p slotilla-tests --test readme` brings it up to date.
+#![cfg(test)]
 
 use std::fmt::Write as _;
 

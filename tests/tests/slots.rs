@@ -1,9 +1,5 @@
 //! The slot of a key, against a real redis-server.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 use slotilla_common::slot::Slot;
 use slotilla_tests::{Client, Kind, Server};

@@ -1,11 +1,5 @@
 //! What every file of the repository must be: short, introduced, finished.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![cfg(test)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
 //! Nodes that answer what a test tells them to, a proxy in front, a plain client.
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::collections::HashMap;
 use std::io::{Read, Write};

@@ -351,7 +351,7 @@ impl World {
                     self.machines[index].replies.insert(ticket, reply);
                 }
                 Action::DropKeys(_) => {}
-                Action::Save { .. } => unreachable!("the outbox keeps these"),
+                Action::Save { .. } => panic!("the outbox keeps these"),
             }
         }
     }
