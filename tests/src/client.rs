@@ -72,6 +72,28 @@ impl Client {
         assert_eq!(reply, Value::Simple("OK".into()));
     }
 
+    /// Iterates with SCAN and these options to the end, and gives every key as often as it was
+    /// told. A cursor has to fit into a double, as many clients keep it in one.
+    pub fn scan(&mut self, options: &[&str]) -> Vec<String> {
+        const CALLS_MAX: usize = 10_000;
+        let mut cursor = "0".to_owned();
+        let mut found = Vec::new();
+        for _ in 0..CALLS_MAX {
+            let reply = self.call(&[&["SCAN", cursor.as_str()], options].concat());
+            let [next, keys] = reply.items() else {
+                panic!("SCAN {cursor}: {reply}");
+            };
+            found.extend(keys.items().iter().map(Value::text));
+            cursor = next.text();
+            match cursor.parse::<u64>() {
+                Ok(0) => return found,
+                Ok(number) => assert!(number < 1 << 53, "SCAN gave the cursor {number}"),
+                Err(error) => panic!("SCAN gave the cursor {cursor}: {error}"),
+            }
+        }
+        panic!("SCAN did not end in {CALLS_MAX} calls");
+    }
+
     /// Sends all commands in one write, then reads as many replies.
     pub fn pipeline<A: AsRef<[u8]>>(&mut self, commands: &[Vec<A>]) -> Vec<Value> {
         let mut request = Vec::new();

@@ -38,6 +38,9 @@ pub use cluster::{Cluster, one_node_cluster, slot_of};
 pub use ports::{PortBlock, reserve_ports};
 pub use process::Process;
 pub use server::{Kind, Server};
-pub use tools::{Output, http_get, redis_benchmark, redis_cli, redis_cli_input, run_tool};
+pub use tools::{
+    Output, http_get, promtool_check, redis_benchmark, redis_cli, redis_cli_input, run_tool,
+    run_tool_input,
+};
 pub use value::{Value, read_value};
 pub use wait::{Deadline, wait_for, wait_until};

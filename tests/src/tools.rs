@@ -1,4 +1,4 @@
-//! Other people's programs: redis-cli, redis-benchmark, and a GET for admin ports.
+//! Other people's programs: redis-cli, redis-benchmark, promtool, and a GET for admin ports.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -48,6 +48,19 @@ pub fn redis_benchmark(port: u16, args: &[&str]) -> Output {
 #[must_use]
 pub fn run_tool(command: &mut Command) -> Output {
     run(command, b"")
+}
+
+/// Runs any program to its end with this standard input.
+#[must_use]
+pub fn run_tool_input(command: &mut Command, input: &[u8]) -> Output {
+    run(command, input)
+}
+
+/// What `promtool check metrics` says of a page of metrics.
+#[must_use]
+pub fn promtool_check(metrics: &str) -> Output {
+    let mut command = Command::new(binaries::system("promtool"));
+    run(command.args(["check", "metrics"]), metrics.as_bytes())
 }
 
 fn run(command: &mut Command, input: &[u8]) -> Output {

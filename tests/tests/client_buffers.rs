@@ -67,6 +67,18 @@ fn a_request_that_is_not_whole_shows_and_is_forgotten_once_it_ran() {
     assert_eq!(shown(&mut watcher, "slow", "tot-mem"), Some(idle));
 }
 
+/// A server with a value of a mebibyte to ask for, and one who watches its clients.
+fn with_much_to_read(kind: Kind) -> (Server, Client) {
+    let server = Server::start(kind, &[]);
+    let mut watcher = server.client();
+    watcher.ok(&["set", "big", &"v".repeat(MIB)]);
+    (server, watcher)
+}
+
+fn limit_output(watcher: &mut Client, limits: &str) {
+    watcher.ok(&["config", "set", "client-output-buffer-limit", limits]);
+}
+
 /// Asks for so much that no socket takes it.
 fn ask_for_much(client: &mut Client) {
     client.send(&b"*2\r\n$3\r\nGET\r\n$3\r\nbig\r\n".repeat(ASKED));
@@ -80,15 +92,18 @@ fn read_much(client: &mut Client) {
 
 const ASKED: usize = 20;
 
+fn wait_for_a_pile(watcher: &mut Client, name: &str) {
+    wait_until("replies to pile up", || {
+        shown(watcher, name, "omem").unwrap() > MIB
+    });
+}
+
 #[test]
 fn unread_replies_show_and_are_forgotten_once_read() {
-    let node = Server::start(Kind::Node, &[]);
-    let (mut client, mut watcher) = (named(&node, "slow"), node.client());
-    watcher.ok(&["set", "big", &"v".repeat(MIB)]);
+    let (node, mut watcher) = with_much_to_read(Kind::Node);
+    let mut client = named(&node, "slow");
     ask_for_much(&mut client);
-    wait_until("replies to pile up", || {
-        shown(&mut watcher, "slow", "omem").unwrap() > MIB
-    });
+    wait_for_a_pile(&mut watcher, "slow");
     assert_eq!(shown(&mut watcher, "slow", "oll"), Some(1));
     assert!(shown(&mut watcher, "slow", "tot-mem").unwrap() > MIB);
     read_much(&mut client);
@@ -100,9 +115,8 @@ fn unread_replies_show_and_are_forgotten_once_read() {
 /// A client that always has more to read than its socket takes: what it has read is not kept.
 #[test]
 fn replies_that_were_read_are_forgotten_while_others_wait() {
-    let node = Server::start(Kind::Node, &[]);
-    let (mut client, mut watcher) = (named(&node, "steady"), node.client());
-    watcher.ok(&["set", "big", &"v".repeat(MIB)]);
+    let (node, mut watcher) = with_much_to_read(Kind::Node);
+    let mut client = named(&node, "steady");
     const AHEAD: usize = 60;
     let ask = |client: &mut Client| client.send(b"*2\r\n$3\r\nGET\r\n$3\r\nbig\r\n");
     (0..AHEAD).for_each(|_| ask(&mut client));
@@ -132,15 +146,8 @@ fn a_monitor_that_does_not_read_is_closed() {
 /// One client asks for more than the soft limit and does not read. In a node another one, which
 /// asks again and again and reads all, stays; Redis may find it above its limit at each look.
 fn the_soft_limit_ends_who_does_not_read(kind: Kind) {
-    let server = Server::start(kind, &[]);
-    let mut watcher = server.client();
-    watcher.ok(&["set", "big", &"v".repeat(MIB)]);
-    watcher.ok(&[
-        "config",
-        "set",
-        "client-output-buffer-limit",
-        "normal 0 1mb 1",
-    ]);
+    let (server, mut watcher) = with_much_to_read(kind);
+    limit_output(&mut watcher, "normal 0 1mb 1");
     let (mut reader, mut sleeper) = (named(&server, "reader"), named(&server, "sleeper"));
     let allowed = Deadline::after(Duration::from_secs(1));
     ask_for_much(&mut sleeper);
@@ -168,19 +175,11 @@ fn a_node_closes_who_stays_above_the_soft_limit() {
 
 #[test]
 fn a_lower_limit_concerns_those_who_wait_already() {
-    let node = Server::start(Kind::Node, &[]);
-    let (mut sleeper, mut watcher) = (named(&node, "sleeper"), node.client());
-    watcher.ok(&["set", "big", &"v".repeat(MIB)]);
+    let (node, mut watcher) = with_much_to_read(Kind::Node);
+    let mut sleeper = named(&node, "sleeper");
     ask_for_much(&mut sleeper);
-    wait_until("replies to pile up", || {
-        shown(&mut watcher, "sleeper", "omem").unwrap() > MIB
-    });
-    watcher.ok(&[
-        "config",
-        "set",
-        "client-output-buffer-limit",
-        "normal 1mb 0 0",
-    ]);
+    wait_for_a_pile(&mut watcher, "sleeper");
+    limit_output(&mut watcher, "normal 1mb 0 0");
     wait_until("the sleeper to be closed", || {
         shown(&mut watcher, "sleeper", "omem").is_none()
     });

@@ -3,10 +3,10 @@
 #![cfg(test)]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use slotilla_node::config::{Access, Config, Directive, Effect, Key, Kind as ValueKind, TABLE};
-use slotilla_tests::{Client, Kind, Server, binaries};
+use slotilla_tests::{Client, Kind, Server, binaries, run_tool_input};
 
 /// Directives that Redis does not have.
 const OURS: [&str; 4] = ["admin-port", "admin-bind", "huge-pages", "log-format"];
@@ -244,24 +244,10 @@ fn several_pairs_fail_the_same_way() {
 /// What redis-server says to a file with this text, as the line as shown and the problem; or
 /// nothing if it starts.
 fn their_refusal(text: &str) -> Option<(String, String)> {
-    let mut child = Command::new(binaries::redis_server())
-        .arg("-")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("redis-server starts");
-    use std::io::Write as _;
     // The last line stops it before it listens, if nothing else has.
     let text = format!("{text}\nthis-ends-it\n");
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(text.as_bytes())
-        .unwrap();
-    let output = child.wait_with_output().unwrap();
-    let output = String::from_utf8_lossy(&output.stderr).into_owned();
+    let mut server = Command::new(binaries::redis_server());
+    let output = run_tool_input(server.arg("-"), text.as_bytes()).err;
     let mut lines = output.lines().skip_while(|line| !line.starts_with(">>> "));
     let shown = lines
         .next()

@@ -3,12 +3,12 @@
 #![cfg(test)]
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use slotilla_tests::{
-    Cluster, Kind, Process, Server, binaries, http_get, one_node_cluster, reserve_ports, wait_for,
+    Cluster, Kind, Process, Server, binaries, http_get, one_node_cluster, promtool_check,
+    reserve_ports, wait_for,
 };
 
 /// A node that has served something of everything.
@@ -40,26 +40,12 @@ fn promtool_has_nothing_to_say_of_our_own_names() {
     let server = used_node();
     let (status, text) = server.admin("/metrics");
     assert_eq!(status, 200);
-    let mut child = Command::new(binaries::system("promtool"))
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(text.as_bytes())
-        .unwrap();
-    let output = child.wait_with_output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8(said).unwrap();
+    let output = promtool_check(&text);
+    let said = format!("{}\n{}", output.out, output.err);
     assert!(!said.contains("parsing"), "not the text format: {said}");
     let of_ours: Vec<&str> = said
         .lines()
-        .filter(|line| !line.starts_with("redis_"))
+        .filter(|line| !line.is_empty() && !line.starts_with("redis_"))
         .collect();
     assert!(of_ours.is_empty(), "{of_ours:#?}");
 }

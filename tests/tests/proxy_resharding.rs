@@ -76,15 +76,7 @@ fn work(mut client: Client, tag: &str, number: usize, go_on: &AtomicBool) -> usi
 fn scan(mut client: Client, keys: &BTreeSet<String>, go_on: &AtomicBool) -> usize {
     let mut iterations = 0;
     while go_on.load(Ordering::Relaxed) {
-        let (mut cursor, mut told) = ("0".to_owned(), BTreeSet::new());
-        loop {
-            let reply = client.call(&["SCAN", &cursor, "COUNT", "5"]);
-            told.extend(reply.items()[1].items().iter().map(ToString::to_string));
-            cursor = reply.items()[0].to_string();
-            if cursor == "0" {
-                break;
-            }
-        }
+        let told: BTreeSet<String> = client.scan(&["COUNT", "5"]).into_iter().collect();
         let missing: Vec<&String> = keys.difference(&told).collect();
         assert!(missing.is_empty(), "iteration {iterations}: {missing:?}");
         iterations += 1;

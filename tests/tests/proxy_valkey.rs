@@ -27,16 +27,7 @@ fn a_plain_client_uses_a_cluster_of_valkey() {
             .all(|value| value.text() == "v")
     );
     client.line("HELLO 3");
-    let mut cursor = "0".to_owned();
-    let mut found = BTreeSet::new();
-    loop {
-        let reply = client.call(&["SCAN", &cursor, "COUNT", "5"]);
-        found.extend(reply.items()[1].items().iter().map(ToString::to_string));
-        cursor = reply.items()[0].to_string();
-        if cursor == "0" {
-            break;
-        }
-    }
+    let found: BTreeSet<String> = client.scan(&["COUNT", "5"]).into_iter().collect();
     assert_eq!(found, keys);
     client.ok(&["FLUSHALL"]);
     assert_eq!(client.line("DBSIZE").integer(), 0);

@@ -1,10 +1,9 @@
 //! The proxy's command line, its admin port, and what Prometheus thinks of its metrics.
 #![cfg(test)]
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use slotilla_tests::{Cluster, Kind, Server, binaries, wait_until};
+use slotilla_tests::{Cluster, Kind, Server, binaries, promtool_check, wait_until};
 
 #[test]
 fn metrics_count_what_happened_and_promtool_has_nothing_to_say() {
@@ -50,24 +49,9 @@ fn metrics_count_what_happened_and_promtool_has_nothing_to_say() {
     assert_eq!(sum("rq_pending_active"), 0.0);
     // SET ten times, LPUSH once, MGET in as many parts as there are slots.
     assert!((12.0..=15.0).contains(&sum("rq_total")));
-    let mut promtool = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("promtool runs");
-    let mut stdin = promtool.stdin.take().expect("its input");
-    stdin.write_all(metrics.as_bytes()).expect("it reads");
-    drop(stdin);
-    let output = promtool.wait_with_output().expect("it ends");
-    let said = [output.stdout, output.stderr].concat();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&said)
-    );
-    assert_eq!(String::from_utf8_lossy(&said), "");
+    let promtool = promtool_check(&metrics);
+    assert!(promtool.success, "{promtool:?}");
+    assert_eq!((promtool.out, promtool.err), (String::new(), String::new()));
 }
 
 #[test]
