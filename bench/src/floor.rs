@@ -1,35 +1,50 @@
 //! The floor: a server that receives requests and answers `+OK` to each, and does nothing else.
 //!
 //! What it costs is what sockets cost, so no server that stores anything can cost less. It
-//! runs on one thread of the runtime that the storage node uses.
+//! runs on the runtime that the storage node uses, on one thread or on more.
 
 use std::net::SocketAddr;
 
 use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
 
 use crate::args::{Args, Flag};
 use crate::failure::{Failure, Outcome};
 use crate::say;
 
-pub(crate) const FLAGS: &[Flag] = &[Flag {
-    name: "port",
-    value: "PORT",
-    help: "where to listen on 127.0.0.1, 0 for any (6379)",
-}];
+pub(crate) const FLAGS: &[Flag] = &[
+    Flag {
+        name: "port",
+        value: "PORT",
+        help: "where to listen on 127.0.0.1, 0 for any (6379)",
+    },
+    Flag {
+        name: "threads",
+        value: "COUNT",
+        help: "connections are dealt out to so many threads (1)",
+    },
+];
 
 /// Connections that may wait to be accepted, as many as Redis lets wait.
 const BACKLOG: i32 = 511;
 
+/// Connections on their way to a thread that has not taken them yet.
+const HANDOVER_MAX: usize = 1024;
+
+/// Takes connections to a thread.
+type Way = mpsc::Sender<std::net::TcpStream>;
+
 /// Answers on a port of loopback until the process is killed.
 pub(crate) fn run(args: &Args) -> Outcome<()> {
     let port = args.value("port", 6379)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()
-        .map_err(Failure::io("start the runtime"))?;
-    runtime.block_on(async {
+    let threads: usize = args.value("threads", 1)?;
+    let others: Vec<Way> = (1..threads)
+        .map(|_| start_thread())
+        .collect::<Outcome<_>>()?;
+    runtime()?.block_on(async {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let listening = listen(address).and_then(|listener| {
             let address = listener.local_addr()?;
@@ -38,8 +53,32 @@ pub(crate) fn run(args: &Args) -> Outcome<()> {
         let what = format!("listen on {address}");
         let (listener, address) = listening.map_err(Failure::io(what))?;
         say(&format!("listening on {address}"))?;
-        serve(listener).await
+        serve(listener, &others).await
     })
+}
+
+fn runtime() -> Outcome<Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .map_err(Failure::io("start the runtime"))
+}
+
+/// Starts a thread that answers the connections it is sent.
+fn start_thread() -> Outcome<Way> {
+    let runtime = runtime()?;
+    let (sender, mut receiver) = mpsc::channel::<std::net::TcpStream>(HANDOVER_MAX);
+    let work = async move {
+        while let Some(stream) = receiver.recv().await {
+            if let Ok(stream) = TcpStream::from_std(stream) {
+                tokio::spawn(answer(stream));
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .spawn(move || runtime.block_on(work))
+        .map_err(Failure::io("start a thread"))?;
+    Ok(sender)
 }
 
 /// Listens on an address. Must be called inside a runtime.
@@ -52,13 +91,23 @@ pub(crate) fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Answers every connection. Ends only if no more can be accepted.
-pub(crate) async fn serve(listener: TcpListener) -> Outcome<()> {
+/// Answers every connection here or, in turns, on the `others`. Ends only if no more can be
+/// accepted.
+pub(crate) async fn serve(listener: TcpListener, others: &[Way]) -> Outcome<()> {
     loop {
-        let (stream, _) = listener.accept().await.map_err(Failure::io("accept"))?;
-        stream.set_nodelay(true).map_err(Failure::io("nodelay"))?;
-        // A client that hangs up in the middle of a request is none of our business.
-        tokio::spawn(answer(stream));
+        for place in std::iter::once(None).chain(others.iter().map(Some)) {
+            let (stream, _) = listener.accept().await.map_err(Failure::io("accept"))?;
+            stream.set_nodelay(true).map_err(Failure::io("nodelay"))?;
+            // A client that hangs up in the middle of a request is none of our business.
+            match place {
+                None => drop(tokio::spawn(answer(stream))),
+                Some(way) => {
+                    let stream = stream.into_std().map_err(Failure::io("hand over"))?;
+                    // It fails if the thread is gone, and then nobody is left to be answered.
+                    let _ = way.send(stream).await;
+                }
+            }
+        }
     }
 }
 

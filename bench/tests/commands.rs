@@ -41,7 +41,7 @@ impl Drop for Floor {
 
 fn floor() -> Floor {
     let mut command = Command::new(PROGRAM);
-    command.args(["floor", "--port", "0"]);
+    command.args(["floor", "--port", "0", "--threads", "2"]);
     Floor::start(command)
 }
 

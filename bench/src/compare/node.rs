@@ -1,4 +1,4 @@
-//! Servers by themselves: the floor, the peers, our node with one thread and with two.
+//! Servers by themselves: the floor and our node with one thread and with two, the peers.
 
 use serde::Serialize;
 
@@ -12,7 +12,7 @@ use crate::note;
 use crate::workload::{Answers, Kind, Shape};
 
 /// Who takes part.
-pub(super) const SUBJECTS: &[&str] = &["floor", "redis", "valkey", "node", "node-2"];
+pub(super) const SUBJECTS: &[&str] = &["floor", "floor-2", "redis", "valkey", "node", "node-2"];
 
 /// What was found.
 #[derive(Debug, Serialize)]

@@ -17,7 +17,7 @@ pub(crate) const FLAGS: &[Flag] = &[
     Flag {
         name: "subjects",
         value: "NAME,...",
-        help: "only these (all): floor redis valkey node node-2 nutcracker envoy proxy",
+        help: "only these (all): floor floor-2 redis valkey node node-2 nutcracker envoy proxy",
     },
     Flag {
         name: "primaries",
@@ -71,6 +71,7 @@ pub(super) enum Suite {
 /// Everything that can be compared, in the order of the tables.
 pub(super) const SUBJECTS: &[&str] = &[
     "floor",
+    "floor-2",
     "redis",
     "valkey",
     "node",
@@ -216,7 +217,7 @@ mod tests {
     fn what_does_not_exist_is_refused_by_name() {
         let said = |line: &str| options(line).unwrap_err().to_string();
         assert!(said("--suite nodes").contains("\"nodes\" is none of node"));
-        assert!(said("--subjects keydb").contains("\"keydb\" is none of floor, redis"));
+        assert!(said("--subjects keydb").contains("\"keydb\" is none of floor, floor-2"));
         assert!(said("--primaries floor").contains("none of redis, valkey, node"));
         assert!(said("--counter ltrace").contains("none of perf, strace"));
         assert!(said("--seconds 0").contains("--seconds"));

@@ -44,8 +44,8 @@ pub(super) fn node(results: &node::Results) -> String {
     }
     text.push_str(&summary(
         &results.comparisons,
-        &["node", "node-2"],
-        &[SERVER_PEERS, &["node"]].concat(),
+        &["node", "node-2", "floor-2"],
+        &[SERVER_PEERS, &["node", "floor"]].concat(),
     ));
     text
 }
@@ -220,7 +220,7 @@ fn ratio(row: &Row, peer: &Row) -> String {
 /// Whether others kept a subject from running. One whose processors are the generator's too
 /// waits for it by design, so waiting is judged only where it had a processor of its own.
 fn is_disturbed(row: &Row) -> bool {
-    let waits_by_design = row.subject == "node-2";
+    let waits_by_design = row.subject.ends_with("-2");
     let waited = row.largest(|sample| sample.waited) > WAITED_MAX;
     let others = row.largest(|sample| sample.others.max(sample.stolen)) > OTHERS_MAX;
     others || (waited && !waits_by_design)

@@ -50,7 +50,7 @@ pub(super) struct Place<'a> {
 /// Starts a subject of the suites of nodes and memory, and waits until it answers.
 pub(super) fn start_server(name: &str, layout: &Layout, dir: &Path) -> Outcome<Subject> {
     let cores = match name {
-        "node-2" => &layout.subject_two_threads,
+        "floor-2" | "node-2" => &layout.subject_two_threads,
         _ => &layout.subject,
     };
     let place = Place {
@@ -66,7 +66,8 @@ pub(super) fn start_at(name: &str, place: Place<'_>) -> Outcome<Subject> {
     let address = free_address()?;
     let dir = place.dir.join(format!("{name}-{}", address.port()));
     let (program, arguments) = match name {
-        "floor" => (programs::ours("slotilla-bench")?, floor(address)),
+        "floor" => (programs::ours("slotilla-bench")?, floor(address, 1)),
+        "floor-2" => (programs::ours("slotilla-bench")?, floor(address, 2)),
         "redis" => (
             programs::system("redis-server")?,
             redis(address, place.cluster),
@@ -95,7 +96,7 @@ pub(super) fn start_at(name: &str, place: Place<'_>) -> Outcome<Subject> {
         cores: place.cores,
         dir: &dir,
     })?;
-    let answers = if name == "floor" {
+    let answers = if name.starts_with("floor") {
         Answers::AlwaysOk
     } else {
         Answers::Values
@@ -113,8 +114,11 @@ pub(super) fn start_at(name: &str, place: Place<'_>) -> Outcome<Subject> {
     })
 }
 
-fn floor(address: SocketAddr) -> Vec<String> {
-    words(&format!("floor --port {}", address.port()))
+fn floor(address: SocketAddr, threads: usize) -> Vec<String> {
+    words(&format!(
+        "floor --port {} --threads {threads}",
+        address.port()
+    ))
 }
 
 /// Redis and Valkey as a cache: nothing goes to disk, one thread, room for the connections.

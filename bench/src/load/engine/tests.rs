@@ -19,7 +19,7 @@ fn start_floor() -> SocketAddr {
         runtime.block_on(async {
             let listener = floor::listen(([127, 0, 0, 1], 0).into()).unwrap();
             sender.send(listener.local_addr().unwrap()).unwrap();
-            floor::serve(listener).await.unwrap();
+            floor::serve(listener, &[]).await.unwrap();
         });
     });
     receiver.recv().unwrap()
