@@ -9,7 +9,7 @@ use slotilla_tests::binaries;
 
 /// Longest file with logic in it.
 const LINES_MAX: usize = 700;
-/// Longest line of a script or a document; rustfmt sees to the rest.
+/// Longest line of a script; rustfmt sees to the rest.
 const COLUMNS_MAX: usize = 120;
 
 /// Every file that git knows or would take, by its path in the repository.
@@ -110,7 +110,7 @@ fn no_file_speaks_of_the_machine_it_was_written_on() {
 }
 
 #[test]
-fn scripts_and_documents_fit_a_screen() {
+fn scripts_fit_a_screen() {
     let mut faults = Vec::new();
     for ending in ["py", "js"] {
         for (path, text) in with_ending(ending) {
@@ -125,6 +125,21 @@ fn scripts_and_documents_fit_a_screen() {
                 }
             }
         }
+    }
+    refuse(&faults);
+}
+
+#[test]
+fn links_in_documents_lead_to_files() {
+    let mut faults = Vec::new();
+    for (path, text) in with_ending("md") {
+        let links = text.split("](").skip(1).filter_map(|rest| {
+            let target = rest.split(')').next()?;
+            (!target.contains("://") && !target.starts_with('#')).then_some(target)
+        });
+        let folder = binaries::root().join(path.parent().unwrap_or(Path::new("")));
+        let lost = links.filter(|target| !folder.join(target).exists());
+        faults.extend(lost.map(|target| format!("{}: {target}", path.display())));
     }
     refuse(&faults);
 }
