@@ -147,6 +147,11 @@ fn what_cannot_go_through_the_proxy_is_refused_with_the_reason() {
         ("SHUTDOWN", "does not go through the proxy"),
         ("SELECT 1", "DB index is out of range"),
         (
+            "SELECT 2147483648",
+            "value is out of range, value must between -2147483648 and 2147483647",
+        ),
+        ("CLIENT LIST ID 1 x", "ERR Invalid client ID"),
+        (
             "NOSUCH a b",
             "unknown command 'NOSUCH', with args beginning with: 'a' 'b' ",
         ),
@@ -263,6 +268,8 @@ fn clients_can_be_listed_and_killed_across_threads() {
     for id in &ids {
         assert!(list.contains(&format!("id={id} ")), "{list}");
     }
+    let one = killer.call(&["CLIENT", "LIST", "ID", "-1", "0", &ids[0]]);
+    assert_eq!(one.to_string().lines().count(), 1, "{one}");
     assert_eq!(
         killer.call(&["CLIENT", "KILL", "ID", &ids[0]]),
         Value::Integer(1)

@@ -70,7 +70,9 @@ impl ClientFilter {
                 Ok(filter)
             }
             (4.., b"id") => {
-                let ids: Option<Vec<u64>> = args.iter().skip(3).map(id).collect();
+                // Any number will do; no client has one below 1.
+                let any = |id: &[u8]| Some(u64::try_from(parse_i64(id)?).unwrap_or(0));
+                let ids: Option<Vec<u64>> = args.iter().skip(3).map(any).collect();
                 filter.ids = Some(ids.ok_or("ERR Invalid client ID")?);
                 Ok(filter)
             }

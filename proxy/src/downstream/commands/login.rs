@@ -31,9 +31,15 @@ pub(super) fn reset(call: Call<'_>) -> Outcome {
 
 /// SELECT: there is one database.
 pub(super) fn select(call: Call<'_>) -> Outcome {
-    match parse_i64(call.args.get(1)) {
-        Some(0) => call.ok(),
-        Some(_) => Err("ERR DB index is out of range".into()),
+    match parse_i64(call.args.get(1)).map(i32::try_from) {
+        Some(Ok(0)) => call.ok(),
+        Some(Ok(_)) => Err("ERR DB index is out of range".into()),
+        Some(Err(_)) => Err(format!(
+            "ERR value is out of range, value must between {} and {}",
+            i32::MIN,
+            i32::MAX
+        )
+        .into()),
         None => Err("ERR value is not an integer or out of range".into()),
     }
 }
