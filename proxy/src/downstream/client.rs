@@ -162,9 +162,9 @@ impl Client {
         self.pipeline.borrow_mut().moved(sequence, whereabouts);
     }
 
-    /// Says that a request goes in parts, one for each of these slots.
-    pub fn split(&self, sequence: Sequence, slots: impl Iterator<Item = Slot>) {
-        self.pipeline.borrow_mut().split(sequence, slots);
+    /// Says that a request goes in so many parts, one for each of these slots.
+    pub fn split(&self, sequence: Sequence, parts: u32, slots: impl Iterator<Item = Slot>) {
+        self.pipeline.borrow_mut().split(sequence, parts, slots);
     }
 
     /// Says where a part of a request is now.

@@ -157,8 +157,9 @@ impl Pipeline {
         }
     }
 
-    /// Says that a request goes in parts, one for each of these slots.
-    pub fn split(&mut self, sequence: Sequence, slots: impl Iterator<Item = Slot>) {
+    /// Says that a request goes in so many parts, one for each of these slots.
+    pub fn split(&mut self, sequence: Sequence, parts: u32, slots: impl Iterator<Item = Slot>) {
+        self.parts.reserve(parts as usize);
         self.parts.extend(slots.map(|slot| Part {
             of: sequence,
             whereabouts: Whereabouts::Held(slot),
@@ -520,7 +521,7 @@ mod tests {
         let places: Vec<_> = (0..2)
             .map(|_| {
                 let place = pipeline.begin(Whereabouts::Split, false, false);
-                pipeline.split(place, [5, 6].into_iter().map(slot));
+                pipeline.split(place, 2, [5, 6].into_iter().map(slot));
                 place
             })
             .collect();

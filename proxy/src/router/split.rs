@@ -73,7 +73,7 @@ pub fn send_parts(
         && !by_key
     {
         let slots = groups().filter_map(|group| group.first());
-        client.split(*sequence, slots.map(|(slot, _)| *slot));
+        client.split(*sequence, parts, slots.map(|(slot, _)| *slot));
     }
     let gather = Gather::new(
         request,
