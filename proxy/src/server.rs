@@ -10,6 +10,7 @@ use std::time::Duration;
 use slotilla_common::net::admin::{self, AdminError, AdminServer};
 use slotilla_common::net::listen::{self, ListenError};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::ProxyEndpoints;
@@ -134,8 +135,10 @@ impl Server {
             waited += step;
         }
         for thread in self.shared.threads() {
-            // A full queue means a busy thread; it ends with the process.
-            let _ = thread.sender.try_send(Message::End);
+            // A full queue is that of a busy thread, which is waited for in any case.
+            while let Err(TrySendError::Full(_)) = thread.sender.try_send(Message::End) {
+                std::thread::sleep(step);
+            }
         }
         for thread in self.threads.drain(..) {
             // A thread that panicked has said so already.
