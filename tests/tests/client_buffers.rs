@@ -112,6 +112,25 @@ fn unread_replies_show_and_are_forgotten_once_read() {
     });
 }
 
+#[test]
+fn a_client_that_reads_is_not_idle() {
+    for kind in [Kind::Redis, Kind::Node] {
+        let server = Server::start(kind, &[]);
+        let (mut client, mut watcher) = (named(&server, "slow"), server.client());
+        watcher.ok(&["set", "big", &"v".repeat(MIB)]);
+        ask_for_much(&mut client);
+        wait_until("it to be idle", || {
+            shown(&mut watcher, "slow", "idle") > Some(1)
+        });
+        // More than the sockets hold.
+        for _ in 0..ASKED - 4 {
+            assert_eq!(client.read().text().len(), MIB);
+        }
+        let idle = shown(&mut watcher, "slow", "idle");
+        assert!(idle <= Some(1), "{kind:?}: idle for {idle:?} s");
+    }
+}
+
 /// A client that always has more to read than its socket takes: what it has read is not kept.
 #[test]
 fn replies_that_were_read_are_forgotten_while_others_wait() {

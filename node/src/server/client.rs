@@ -47,7 +47,7 @@ pub struct Client {
     pub fd: i32,
     /// Milliseconds since the epoch at which it connected.
     pub connected_ms: i64,
-    /// Milliseconds since the epoch of the last bytes from it.
+    /// Milliseconds since the epoch of the last bytes from it, or to it if it is slow to read.
     pub active_ms: AtomicI64,
     /// Place of the last command in [`COMMANDS`]; [`u16::MAX`] before the first.
     pub last_command: AtomicU16,

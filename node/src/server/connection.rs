@@ -4,6 +4,7 @@
 //! are sent, so an idle connection holds neither. A connection has memory of its own only for a
 //! request that has not come whole, and for replies that its socket did not take.
 
+use slotilla_common::clock;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -415,9 +416,12 @@ impl Connection {
 
     fn note_unsent(&self) {
         let client = &self.session.state.client;
-        client
-            .output_bytes
-            .store(self.unsent.bytes(), Ordering::Relaxed);
+        let bytes = self.unsent.bytes();
+        if bytes < client.output_bytes.load(Ordering::Relaxed) {
+            // It reads what it was slow to read: it is not idle.
+            client.active_ms.store(clock::unix_ms(), Ordering::Relaxed);
+        }
+        client.output_bytes.store(bytes, Ordering::Relaxed);
         client
             .output_held
             .store(self.unsent.held(), Ordering::Relaxed);
