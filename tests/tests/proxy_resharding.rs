@@ -53,6 +53,7 @@ fn work(mut client: Client, tag: &str, number: usize, go_on: &AtomicBool) -> usi
     let mut count = 0usize;
     let key = |name: &str| format!("{{{tag}}}{name}:{number}");
     let (counter, left, right) = (key("counter"), key("left"), key("right"));
+    let elsewhere = format!("elsewhere:{number}");
     while go_on.load(Ordering::Relaxed) {
         count += 1;
         let text = count.to_string();
@@ -68,6 +69,25 @@ fn work(mut client: Client, tag: &str, number: usize, go_on: &AtomicBool) -> usi
         ]);
         assert_eq!(replies[0].to_string(), "OK");
         assert_eq!(replies[1].to_string(), format!("p{text}"));
+        // The same over two slots, each command in parts.
+        let keys = [left.as_str(), right.as_str(), elsewhere.as_str()];
+        let set = |value: &str| -> Vec<String> {
+            let pairs = keys.iter().flat_map(|key| [*key, value]);
+            ["MSET"]
+                .into_iter()
+                .chain(pairs)
+                .map(str::to_owned)
+                .collect()
+        };
+        let get = ["MGET"]
+            .into_iter()
+            .chain(keys)
+            .map(str::to_owned)
+            .collect();
+        let replies = client.pipeline(&[set("old"), set(&text), get]);
+        assert_eq!(replies[0].to_string(), "OK");
+        assert_eq!(replies[1].to_string(), "OK");
+        assert_eq!(replies[2].to_string(), format!("[{text}, {text}, {text}]"));
     }
     count
 }
