@@ -14,6 +14,7 @@ use super::pipeline::{Sequence, Whereabouts};
 use super::refusal::Refusal;
 use crate::router::{self, Owner, Request, RequestArgs, Route, Way};
 use crate::slotmap::{Calm, NodeIndex};
+use crate::upstream::Upstream;
 use crate::worker::Worker;
 
 /// What has become of a request.
@@ -178,14 +179,16 @@ impl Call<'_> {
         slot: Option<Slot>,
         whereabouts: Whereabouts,
     ) -> Handled {
-        if self.is_held_back(node) {
+        let Self { worker, client, .. } = self;
+        let upstream = node.and_then(|node| worker.upstream(node, client.protocol()));
+        if upstream.as_ref().is_some_and(|u| self.waits_for(u)) {
             return Handled::Stalled;
         }
         let sequence = self.begin(whereabouts);
         let request = self.request(slot, sequence);
-        match node {
-            Some(node) => self.worker.send_to(node, self.args.bytes(), request, false),
-            None => self.worker.send(self.args.bytes(), request),
+        match &upstream {
+            Some(upstream) => worker.send_over(upstream, self.args.bytes(), request, false),
+            None => worker.send(self.args.bytes(), request),
         }
         Handled::Done
     }
@@ -193,9 +196,14 @@ impl Call<'_> {
     /// Whether the node's queue is so full that the client has to wait.
     pub(super) fn is_held_back(self, node: Option<NodeIndex>) -> bool {
         let Self { worker, client, .. } = self;
-        let Some(upstream) = node.and_then(|node| worker.upstream(node, client.protocol())) else {
-            return false;
-        };
+        let upstream = node.and_then(|node| worker.upstream(node, client.protocol()));
+        upstream.is_some_and(|upstream| self.waits_for(&upstream))
+    }
+
+    /// As [`Self::is_held_back`], of the connection to the node.
+    #[inline]
+    fn waits_for(self, upstream: &Upstream) -> bool {
+        let Self { worker, client, .. } = self;
         let is_full = upstream.is_full(worker.shared.config.upstream_queue_max);
         if is_full {
             worker.counters.upstream_queue_full.add(1);

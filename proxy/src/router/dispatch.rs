@@ -49,6 +49,18 @@ impl Worker {
         let Some(upstream) = self.upstream(node, protocol) else {
             return self.retry_later(bytes.to_vec(), request, error::NOT_SENT);
         };
+        self.send_over(&upstream, bytes, request, asking);
+    }
+
+    /// Sends a request over this connection.
+    #[inline]
+    pub fn send_over(
+        self: &Rc<Self>,
+        upstream: &Rc<Upstream>,
+        bytes: &[u8],
+        request: Request,
+        asking: bool,
+    ) {
         // The place of a client's own request is known from its beginning.
         if let Some(slot) = request.slot
             && (request.attempts > 0 || matches!(request.owner, Owner::Part(..)))
