@@ -8,6 +8,7 @@ pub mod bus;
 pub mod clock;
 pub mod command;
 pub mod config;
+pub mod cursor;
 pub mod glob;
 pub mod ids;
 pub mod net;

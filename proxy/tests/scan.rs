@@ -270,3 +270,26 @@ fn a_failover_in_the_middle_hides_no_key() {
         assert_all(&told);
     }
 }
+
+/// What a redis-server 7.0.15 answers to the same cursors, keys aside.
+#[test]
+fn cursors_are_taken_and_refused_as_redis_does() {
+    let cluster = Cluster::new();
+    let mut client = cluster.setup.client();
+    let start = client.call("SCAN 0");
+    for cursor in ["", "-0", "+0", "00", "\0", "0\0x", "9007199254740992"] {
+        assert_eq!(client.call(&format!("SCAN {cursor}")), start, "{cursor:?}");
+    }
+    for cursor in ["-1", "+1", "18446744073709551615", "-18446744073709551615"] {
+        let reply = client.call(&format!("SCAN {cursor}"));
+        assert_eq!(reply.as_elements().map(<[_]>::len), Some(2), "{cursor}");
+    }
+    for cursor in ["-", "+", "--1", "x", "0x10", "\t0", "0\t"] {
+        let reply = text(&client.call(&format!("SCAN {cursor}")));
+        assert_eq!(reply, "-ERR invalid cursor", "{cursor:?}");
+    }
+    for cursor in ["18446744073709551616", "-18446744073709551616"] {
+        let reply = text(&client.call(&format!("SCAN {cursor}")));
+        assert_eq!(reply, "-ERR invalid cursor", "{cursor:?}");
+    }
+}

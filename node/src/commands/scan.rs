@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use slotilla_common::glob;
 use slotilla_common::resp::ReplyWriter;
+use slotilla_common::{cursor, glob};
 
 use super::{Args, CommandError, Ctx, Handler};
 use crate::server::Server;
@@ -130,7 +130,7 @@ fn scan_as_guest(
 }
 
 fn scan(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    let cursor = parse_cursor(args.get(1)).ok_or(CommandError::InvalidCursor)?;
+    let cursor = cursor::parse(args.get(1)).ok_or(CommandError::InvalidCursor)?;
     let mut filter = Filter::default();
     let mut count = 10;
     let mut at = 2;
@@ -191,46 +191,4 @@ fn reply_scan(reply: &mut ReplyWriter<'_>, cursor: u64, found: &Found) {
     reply.array(2);
     reply.bulk(cursor.to_string().as_bytes());
     found.reply(reply);
-}
-
-/// As C's `strtoul` reads it, whole: a sign is allowed (and wraps), and nothing at all is 0.
-fn parse_cursor(text: &[u8]) -> Option<u64> {
-    let (negative, digits) = match text {
-        [b'-', digits @ ..] => (true, digits),
-        [b'+', digits @ ..] => (false, digits),
-        _ => (false, text),
-    };
-    if digits.is_empty() && !text.is_empty() {
-        return None;
-    }
-    let size = digits.iter().try_fold(0u64, |size, digit| {
-        let digit = digit.checked_sub(b'0').filter(|digit| *digit <= 9)?;
-        size.checked_mul(10)?.checked_add(u64::from(digit))
-    })?;
-    Some(if negative { size.wrapping_neg() } else { size })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cursors_are_read_as_strtoul_reads_them() {
-        let cases: &[(&[u8], Option<u64>)] = &[
-            (b"0", Some(0)),
-            (b"", Some(0)),
-            (b"+7", Some(7)),
-            (b"-1", Some(u64::MAX)),
-            (b"007", Some(7)),
-            (b"18446744073709551615", Some(u64::MAX)),
-            (b"18446744073709551616", None),
-            (b" 1", None),
-            (b"1 ", None),
-            (b"+", None),
-            (b"abc", None),
-        ];
-        for (text, cursor) in cases {
-            assert_eq!(parse_cursor(text), *cursor, "{text:?}");
-        }
-    }
 }

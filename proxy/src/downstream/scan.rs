@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use slotilla_common::command::find;
+use slotilla_common::cursor;
 use slotilla_common::resp::{ReplyWriter, encode_command};
 use slotilla_common::slot::Slot;
 use slotilla_common::slot_set::SlotSet;
@@ -20,9 +21,9 @@ const ASKED_AT_ONCE: usize = 16;
 
 /// To the node that the cursor names, or the next that exists.
 pub(super) fn scan(call: Call<'_>) -> Outcome {
-    let raw = std::str::from_utf8(call.args.get(1)).ok();
-    let raw: u64 = raw.and_then(|r| r.parse().ok()).ok_or(INVALID)?;
-    let mut cursor = Cursor::parse(raw).ok_or(INVALID)?;
+    let mut cursor = cursor::parse(call.args.get(1))
+        .map(Cursor::parse)
+        .ok_or(INVALID)?;
     let worker = call.worker;
     let map = worker.map.borrow();
     if map.primaries().is_empty() {
@@ -31,7 +32,7 @@ pub(super) fn scan(call: Call<'_>) -> Outcome {
         call.client.answer(worker, |out| out.raw(error::NO_MAP));
         return Ok(Handled::Done);
     }
-    if raw == 0 {
+    if cursor == Cursor::default() {
         cursor.fingerprint = map.fingerprint().short();
     }
     let place = map.primaries().partition_point(|p| p.0 < cursor.node);

@@ -22,10 +22,9 @@ const POSITION_BITS: u32 = 34;
 const FINGERPRINT_BIT: u32 = 44;
 /// The bit that tells a later lap from the first.
 const LAP_BIT: u32 = 52;
-/// Bits of a whole cursor.
-const CURSOR_BITS: u32 = 53;
 const POSITION_MAX: u64 = (1 << POSITION_BITS) - 1;
 const NODE_MAX: u64 = (1 << (FINGERPRINT_BIT - POSITION_BITS)) - 1;
+const FINGERPRINT_MAX: u64 = (1 << (LAP_BIT - FINGERPRINT_BIT)) - 1;
 
 /// Where an iteration is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -41,18 +40,18 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// Reads a cursor that was given out before. `None` if it never was.
+    /// Reads a cursor that was given out before. Of one that never was, bits that mean nothing are
+    /// passed over, as in Redis.
     #[must_use]
-    pub fn parse(raw: u64) -> Option<Self> {
-        if raw >> CURSOR_BITS != 0 {
-            return None;
-        }
-        Some(Self {
-            node: u16::try_from((raw >> POSITION_BITS) & NODE_MAX).ok()?,
+    pub fn parse(raw: u64) -> Self {
+        let field = |bit: u32, max: u64| u16::try_from((raw >> bit) & max).unwrap_or_default();
+        let [fingerprint, _] = field(FINGERPRINT_BIT, FINGERPRINT_MAX).to_le_bytes();
+        Self {
+            node: field(POSITION_BITS, NODE_MAX),
             position: raw & POSITION_MAX,
-            fingerprint: u8::try_from((raw >> FINGERPRINT_BIT) & 0xff).ok()?,
-            is_later_lap: (raw >> LAP_BIT) & 1 == 1,
-        })
+            fingerprint,
+            is_later_lap: field(LAP_BIT, 1) == 1,
+        }
     }
 
     /// The cursor as clients see it.
@@ -111,7 +110,7 @@ mod tests {
 
     #[test]
     fn zero_starts_and_a_cursor_that_goes_on_is_never_zero() {
-        assert_eq!(Cursor::parse(0), Some(Cursor::default()));
+        assert_eq!(Cursor::parse(0), Cursor::default());
         assert_ne!(Cursor::default().at(1).unwrap().raw(), 0);
         assert_ne!(Cursor::default().on(1).raw(), 0);
         assert_ne!(
@@ -136,9 +135,9 @@ mod tests {
     }
 
     #[test]
-    fn what_was_never_given_out_is_refused() {
-        assert_eq!(Cursor::parse(1 << 53), None);
-        assert_eq!(Cursor::parse(u64::MAX), None);
+    fn bits_that_no_cursor_has_mean_nothing_and_no_position_is_cut() {
+        assert_eq!(Cursor::parse(1 << 53), Cursor::default());
+        assert_eq!(Cursor::parse(u64::MAX), Cursor::parse((1 << 53) - 1));
         assert_eq!(Cursor::default().at(1 << 34), None);
     }
 
@@ -149,7 +148,7 @@ mod tests {
         ) {
             let cursor = Cursor { node, position, fingerprint, is_later_lap };
             prop_assert!(cursor.raw() < 1 << 53);
-            prop_assert_eq!(Cursor::parse(cursor.raw()), Some(cursor));
+            prop_assert_eq!(Cursor::parse(cursor.raw()), cursor);
         }
     }
 }
