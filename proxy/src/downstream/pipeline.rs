@@ -7,7 +7,7 @@
 //! A reply to the first waiting request goes to `out` at once, and takes with it the held ones
 //! behind it; any other is held in an arena until its turn. No socket in here.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use slotilla_common::slot::Slot;
 
@@ -71,7 +71,7 @@ enum State {
     Waiting,
     /// Part of the arena.
     Held,
-    /// Too big for the arena: in `large`.
+    /// No room in the arena: in `large`.
     Large,
 }
 
@@ -113,8 +113,9 @@ pub struct Pipeline {
     arena: Vec<u8>,
     /// Entries held in the arena.
     in_arena: usize,
-    /// Few, and found by looking through: each is too big for that to matter.
-    large: Vec<(Sequence, Vec<u8>)>,
+    /// Those that the arena had no room for. It is full in no time where replies wait for a slow
+    /// node, so they may be many.
+    large: BTreeMap<Sequence, Vec<u8>>,
     large_bytes: usize,
     /// Replies that may leave.
     out: Vec<u8>,
@@ -314,7 +315,7 @@ impl Pipeline {
         } else {
             entry.state = State::Large;
             self.large_bytes += reply.len();
-            self.large.push((sequence, reply.to_vec()));
+            self.large.insert(sequence, reply.to_vec());
         }
     }
 
@@ -331,9 +332,7 @@ impl Pipeline {
                     self.in_arena -= 1;
                 }
                 State::Large => {
-                    let place = self.large.iter().position(|(of, _)| *of == self.head);
-                    if let Some(place) = place {
-                        let (_, reply) = self.large.swap_remove(place);
+                    if let Some(reply) = self.large.remove(&self.head) {
                         self.large_bytes -= reply.len();
                         self.out.extend_from_slice(&reply);
                     }
@@ -380,7 +379,7 @@ impl Pipeline {
             if self.entries.capacity() > IDLE_ENTRIES {
                 pool.put_entries(std::mem::take(&mut self.entries));
             }
-            self.large = Vec::new();
+            self.large = BTreeMap::new();
             self.parts = VecDeque::new();
         }
     }
