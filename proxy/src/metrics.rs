@@ -61,7 +61,7 @@ macro_rules! counters {
             pub left: Counter,
             /// Requests by command.
             commands: Vec<Counter>,
-            /// Error replies by command.
+            /// Error replies by command, of nodes and of the proxy in a node's place.
             command_errors: Vec<Counter>,
         }
 
@@ -288,7 +288,7 @@ fn show_commands(scrape: &mut Scrape, all: &[impl AsRef<Counters>]) {
         );
         scrape.counter(
             &format!("{PREFIX}command_error_total"),
-            "Error replies of nodes by command.",
+            "Error replies by command, of nodes or, where one failed, of the proxy in its place.",
             &labels,
             errors as f64,
         );
