@@ -92,12 +92,39 @@ fn a_wrong_command_line_ends_with_2_and_says_what_is_right() {
         (&["load", "--value-size", "7"], "values need 8 bytes"),
         (&["fill", "--target", "nowhere"], "no HOST:PORT"),
         (&["compare", "--suite", "x"], "none of node, memory, proxy"),
+        (
+            &["compare", "--check", "--wrong"],
+            "unknown argument --wrong",
+        ),
+        (
+            &[
+                "compare",
+                "--check",
+                "--suite",
+                "node",
+                "--subjects",
+                "envoy",
+            ],
+            "none of them takes part",
+        ),
     ] {
         let output = run(arguments);
         let said = stderr(&output);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
         assert!(said.contains(says), "{arguments:?}: {said}");
     }
+}
+
+#[test]
+fn options_can_be_checked_without_a_comparison() {
+    let mut command = Command::new(PROGRAM);
+    command.args(["compare", "--check", "--suite", "node", "--quick"]);
+    let output = command
+        .env("SLOTILLA_BIN_DIR", "/nowhere")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(output.stdout.is_empty());
 }
 
 #[test]

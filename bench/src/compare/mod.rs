@@ -65,10 +65,14 @@ struct Results {
 /// The `compare` subcommand.
 pub(crate) fn run(args: &Args) -> Outcome<()> {
     let options = Options::from_args(args)?;
+    let programs = programs_of(&options)?;
+    if args.has("check") {
+        return Ok(());
+    }
     if cfg!(debug_assertions) {
         note("WARNING: this generator was built without optimisation: use bench/compare");
     }
-    require_programs(&options)?;
+    require(&programs)?;
     let layout = Layout::new()?;
     let others_before = noise::await_quiet(options.force)?;
     affinity::pin(&[layout.generator])?;
@@ -128,8 +132,8 @@ fn measure(bench: &Bench, others_before: f64) -> Outcome<Results> {
     Ok(results)
 }
 
-/// Refuses before anything is started if a program is missing that a suite needs.
-fn require_programs(options: &Options) -> Outcome<()> {
+/// The programs that the suites need.
+fn programs_of(options: &Options) -> Outcome<Vec<&str>> {
     let mut needed: Vec<&str> = Vec::new();
     for suite in &options.suites {
         needed.extend(match suite {
@@ -147,8 +151,13 @@ fn require_programs(options: &Options) -> Outcome<()> {
     if has_proxies {
         needed.push(&options.primaries);
     }
-    for name in needed {
-        match name {
+    Ok(needed)
+}
+
+/// Refuses before anything is started if one of the programs is missing.
+fn require(programs: &[&str]) -> Outcome<()> {
+    for name in programs {
+        match *name {
             "redis" => drop(programs::system("redis-server")?),
             "valkey" => drop(programs::valkey()?),
             "node" | "node-2" => drop(programs::ours("slotilla-node")?),

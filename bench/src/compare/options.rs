@@ -54,6 +54,11 @@ pub(crate) const FLAGS: &[Flag] = &[
         value: "",
         help: "measure although somebody else uses the processors",
     },
+    Flag {
+        name: "check",
+        value: "",
+        help: "only say whether these options are right",
+    },
 ];
 
 /// A group of measurements.
