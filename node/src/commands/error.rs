@@ -1,4 +1,5 @@
-//! The errors a client can see: every text that goes on the wire stands here.
+//! The errors a client can see. Texts that several commands share stand here; what only one of
+//! them says stands beside it, as [`CommandError::Text`].
 
 use std::borrow::Cow;
 use std::fmt;
