@@ -23,7 +23,7 @@ pub fn run(args: impl Iterator<Item = String>) -> ExitCode {
         Ok(config) => Arc::new(config),
         Err(faults) => return refuse(&faults),
     };
-    if config.daemonize() {
+    if config.daemonize() && !process::is_supervised(&config) {
         match process::daemonize(args) {
             Ok(Started::Daemon) => {}
             Ok(Started::Parent(_)) => return ExitCode::SUCCESS,

@@ -16,7 +16,7 @@ use crate::config::{Config, Key};
 
 pub use daemon::{Started, daemonize};
 pub use files::{PidFile, limit_clients};
-pub use notify::{tell_ready, tell_stopping};
+pub use notify::{is_supervised, tell_ready, tell_stopping};
 pub use signals::{Request, on_signals};
 
 /// Opens the log as the configuration says, and follows its changes from then on.

@@ -12,41 +12,45 @@ use crate::config::Config;
 
 const SOCKET_VARIABLE: &str = "NOTIFY_SOCKET";
 
-/// Says that clients are served now, if somebody wants to know: systemd under `supervised systemd`
-/// or `auto`, the parent under `daemonize`.
+/// Whether systemd, or what speaks its protocol, wants to be told how the node is. As for
+/// redis-server, such a node stays in the foreground, whatever `daemonize` says.
+pub fn is_supervised(config: &Config) -> bool {
+    matches!(config.supervised(), "systemd" | "auto")
+        && env::var_os(SOCKET_VARIABLE).is_some()
+        // A daemon's socket is its parent's.
+        && !daemon::is_daemon()
+}
+
+/// Says that clients are served now: to the service manager, or to a daemon's parent, which waits
+/// for that and ends.
 pub fn tell_ready(config: &Config) {
-    tell(config, "READY=1\nSTATUS=Ready to accept connections\n");
+    if is_supervised(config) || daemon::is_daemon() {
+        tell("READY=1\nSTATUS=Ready to accept connections\n");
+    } else if config.supervised() == "systemd" {
+        tracing::warn!("systemd supervision requested, but {SOCKET_VARIABLE} is not set");
+    }
 }
 
-/// Says that the node is shutting down.
+/// Says that the node is shutting down, to the service manager alone: nobody else is there by now.
 pub fn tell_stopping(config: &Config) {
-    tell(config, "STOPPING=1\nSTATUS=Shutting down\n");
-}
-
-fn tell(config: &Config, message: &str) {
-    let supervised = matches!(config.supervised(), "systemd" | "auto");
-    if !supervised && !daemon::is_daemon() {
-        return;
-    }
-    match send(message) {
-        Ok(true) => {}
-        // `auto` means: systemd if it is there.
-        Ok(false) if config.supervised() == "systemd" => {
-            tracing::warn!("systemd supervision requested, but NOTIFY_SOCKET is not set");
-        }
-        Ok(false) => {}
-        Err(error) => tracing::warn!("The service manager could not be told: {error}"),
+    if is_supervised(config) {
+        tell("STOPPING=1\nSTATUS=Shutting down\n");
     }
 }
 
-/// Sends the message; false if nobody wants to know.
-fn send(message: &str) -> io::Result<bool> {
+fn tell(message: &str) {
+    if let Err(error) = send(message) {
+        tracing::warn!("The service manager could not be told: {error}");
+    }
+}
+
+fn send(message: &str) -> io::Result<()> {
     let Some(name) = env::var_os(SOCKET_VARIABLE) else {
-        return Ok(false);
+        return Ok(());
     };
     let address = address(name.as_bytes())?;
     UnixDatagram::unbound()?.send_to_addr(message.as_bytes(), &address)?;
-    Ok(true)
+    Ok(())
 }
 
 /// `@name` is an abstract socket, anything else a path.
