@@ -128,7 +128,7 @@ directives! {
     IoThreadsDoReads, "io-threads-do-reads", None, BOOL, "no", IMMUTABLE, Never,
         "Here the threads always read as well.";
     HugePages, "huge-pages", None, BOOL, "yes", MUTABLE, Now,
-        "Ask the kernel for huge pages for the data, from now on: fewer waits for memory, a third less time per command at a million keys. Redis avoids them (disable-thp) because its snapshots fork; nothing forks here.";
+        "Ask the kernel for huge pages for the data, from now on: fewer waits for memory when there are many keys. Redis avoids them (disable-thp) because its snapshots fork; nothing forks here.";
     Daemonize, "daemonize", None, BOOL, "no", IMMUTABLE, Now,
         "Go on in the background, detached from the terminal; not when a service manager is told (supervised).";
     Supervised, "supervised", None, choice(&["upstart", "systemd", "auto", "no"]), "no", IMMUTABLE, Now,
