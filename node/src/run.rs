@@ -1,6 +1,7 @@
 //! The whole program: from arguments to an exit code.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -15,9 +16,13 @@ pub fn run(args: impl Iterator<Item = String>) -> ExitCode {
     if let [only] = args.as_slice()
         && let Some(text) = about(only)
     {
-        // Nobody is left to tell if standard output is gone.
-        let _written = writeln!(std::io::stdout(), "{text}");
+        say(&text);
         return ExitCode::SUCCESS;
+    }
+    if let [command, rest @ ..] = args.as_slice()
+        && command == "check-config"
+    {
+        return check_config(rest);
     }
     let config = match Config::load(args.iter().cloned()) {
         Ok(config) => Arc::new(config),
@@ -83,11 +88,46 @@ fn about(argument: &str) -> Option<String> {
         "-v" | "--version" => Some(format!("Slotilla node v={version}")),
         "-h" | "--help" => Some(format!(
             "Slotilla node {version}\n\n\
-             slotilla-node [FILE] [--KEY VALUE]... [-]\n\n\
+             slotilla-node [FILE] [--KEY VALUE]... [-]      serve\n\
+             slotilla-node check-config FILE               say what is wrong with a file\n\n\
              FILE is a node.toml or a redis.conf; - reads settings from standard input.\n\
              The keys are those of config/node.toml, such as --port 7000 --dir /var/lib/slotilla."
         )),
         _ => None,
+    }
+}
+
+/// Says what is wrong with a file, without starting anything: each fault on a line of its own. What
+/// a start would warn of is told, too, and is no fault.
+fn check_config(words: &[String]) -> ExitCode {
+    let file = match words {
+        [only] if matches!(only.as_str(), "-h" | "--help") => {
+            say(
+                "slotilla-node check-config FILE: say what is wrong with a node.toml or redis.conf",
+            );
+            return ExitCode::SUCCESS;
+        }
+        [file] => file,
+        _ => {
+            return fail(
+                "slotilla-node: check-config takes one file: slotilla-node check-config FILE",
+            );
+        }
+    };
+    match Config::from_file(Path::new(file)) {
+        Ok(config) => {
+            for warning in config.warnings() {
+                complain(warning);
+            }
+            say(&format!("{file}: fine"));
+            ExitCode::SUCCESS
+        }
+        Err(faults) => {
+            for fault in &faults {
+                complain(&fault.to_string());
+            }
+            ExitCode::FAILURE
+        }
     }
 }
 
@@ -97,7 +137,16 @@ fn refuse(faults: &[ConfigError]) -> ExitCode {
 }
 
 fn fail(text: &str) -> ExitCode {
+    complain(text);
+    ExitCode::FAILURE
+}
+
+fn say(text: &str) {
+    // Nobody is left to tell if standard output is gone.
+    let _written = writeln!(std::io::stdout(), "{text}");
+}
+
+fn complain(text: &str) {
     // Nobody is left to tell if standard error is gone.
     let _written = writeln!(std::io::stderr(), "{text}");
-    ExitCode::FAILURE
 }

@@ -38,6 +38,7 @@ pub fn run(arguments: impl Iterator<Item = String>) -> ExitCode {
     match words.as_slice() {
         ["--help" | "-h" | "help"] => say(USAGE),
         ["--version" | "-v"] => say(concat!("slotilla-proxy ", env!("CARGO_PKG_VERSION"), "\n")),
+        ["check-config", "--help" | "-h"] => say(USAGE),
         ["check-config", file] => check_config(Path::new(file)),
         ["check-config", ..] => {
             complain("check-config takes one file: slotilla-proxy check-config FILE")

@@ -114,7 +114,12 @@ fn text_of(lines: &[Line]) -> String {
 
 /// Splits what was said into pieces, one a fault, by the line of the file that it is about, and
 /// looks for each fault in its own.
-fn assert_told(said: &str, lines: &[Line], starts: impl Fn(usize) -> String, splitter: &str) {
+fn assert_told(
+    said: &str,
+    lines: &[(&str, &[&str])],
+    starts: impl Fn(usize) -> String,
+    splitter: &str,
+) {
     let pieces: Vec<&str> = said.split(splitter).skip(1).collect();
     let mut wrong = 0;
     for (place, (line, parts)) in lines.iter().enumerate() {
@@ -140,6 +145,20 @@ fn node_tells(name: &str, lines: &[Line]) {
     let said = refusal(&binaries::node(), &[], name, &text_of(lines));
     let starts = |line| format!(", at line {line}\n");
     assert_told(&said, lines, starts, name);
+    // There a fault is one line: the remedy stands behind the problem, the key before both.
+    let said = refusal(&binaries::node(), &["check-config"], name, &text_of(lines));
+    let parts: Vec<Vec<&str>> = lines.iter().map(|(_, parts)| without_keys(parts)).collect();
+    let lines: Vec<(&str, &[&str])> = lines
+        .iter()
+        .zip(&parts)
+        .map(|((line, _), parts)| (*line, parts.as_slice()))
+        .collect();
+    assert_told(&said, &lines, |line| format!(":{line}: "), name);
+}
+
+fn without_keys(parts: &[&'static str]) -> Vec<&'static str> {
+    let last = |part: &&'static str| part.rsplit(": ").next().unwrap_or_default();
+    parts.iter().map(last).collect()
 }
 
 #[test]
@@ -181,5 +200,63 @@ fn rubbish_is_refused_by_both() {
         }
         let said = refusal(&binaries::proxy(), &[], "x.toml", text);
         assert!(said.contains("x.toml:1: "), "{text:?}: {said}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_named_without_a_line() {
+    for program in [binaries::node(), binaries::proxy()] {
+        let output = Command::new(&program)
+            .args(["check-config", "/nonexistent"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.starts_with("/nonexistent: cannot be read: "), "{said}");
+    }
+}
+
+#[test]
+fn a_file_that_is_right_is_said_to_be_fine_with_what_has_no_effect() {
+    let dir = tempfile::tempdir().unwrap();
+    // A name that is an option elsewhere, too.
+    let file = dir.path().join("--port");
+    std::fs::write(&file, "port 7000\nappendonly yes\n").unwrap();
+    let output = Command::new(binaries::node())
+        .args(["check-config", "--port"])
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{told}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "--port: fine\n");
+    assert!(
+        told.contains("--port:2: appendonly: accepted, but"),
+        "{told}"
+    );
+    assert_eq!(told.lines().count(), 1, "{told}");
+}
+
+#[test]
+fn check_config_takes_one_file() {
+    for (program, name) in [
+        (binaries::node(), "slotilla-node"),
+        (binaries::proxy(), "slotilla-proxy"),
+    ] {
+        let run = |args: &[&str]| Command::new(&program).args(args).output().unwrap();
+        for args in [&["check-config"][..], &["check-config", "a", "b"]] {
+            let output = run(args);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(1), "{said}");
+            let says = format!("{name}: check-config takes one file: {name} check-config FILE\n");
+            assert_eq!(said, says);
+        }
+        let output = run(&["check-config", "--help"]);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{said}");
+        assert!(
+            said.contains(&format!("{name} check-config FILE")),
+            "{said}"
+        );
     }
 }

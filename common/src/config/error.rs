@@ -13,6 +13,11 @@ pub enum Origin {
         /// The line.
         line: usize,
     },
+    /// A file as a whole: it cannot be read, say.
+    WholeFile {
+        /// The file as it was named.
+        path: Arc<str>,
+    },
     /// A line of standard input.
     Stdin {
         /// The line.
@@ -26,6 +31,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { path, line } => write!(f, "{path}:{line}"),
+            Self::WholeFile { path } => f.write_str(path),
             Self::Stdin { line } => write!(f, "standard input:{line}"),
             Self::Arguments => f.write_str("command line"),
         }

@@ -28,11 +28,26 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn load(args: impl IntoIterator<Item = String>) -> Result<Self, Vec<ConfigError>> {
+        Self::of(arguments(args))
+    }
+
+    /// The configuration of a file alone, whatever its name looks like.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn from_file(path: &Path) -> Result<Self, Vec<ConfigError>> {
+        Self::of(Arguments {
+            file: Some(path.to_owned()),
+            ..Arguments::default()
+        })
+    }
+
+    fn of(arguments: Arguments) -> Result<Self, Vec<ConfigError>> {
         let Arguments {
             file,
             stdin,
             entries,
-        } = arguments(args);
+        } = arguments;
         let mut loader = Loader::new();
         let file = file.and_then(|path| loader.main_file(&path));
         if stdin {
@@ -148,13 +163,13 @@ impl Loader {
             }
             Err(problem) => {
                 self.errors.push(ConfigError {
-                    origin: Origin::Arguments,
+                    origin: Origin::WholeFile {
+                        path: path.to_string_lossy().into(),
+                    },
                     key: String::new(),
                     shown: path.display().to_string(),
-                    problem: format!("can't open config file '{}': {problem}", absolute.display()),
-                    remedy:
-                        "name a node.toml or a redis.conf that exists, or give only --KEY VALUE"
-                            .to_owned(),
+                    problem: format!("cannot be read: {problem}"),
+                    remedy: "name a node.toml or a redis.conf that exists".to_owned(),
                 });
                 None
             }
@@ -518,6 +533,7 @@ pub fn fatal_text(errors: &[ConfigError]) -> String {
     for error in errors {
         let place = match &error.origin {
             Origin::File { path, line } => format!("configuration file {path}, at line {line}"),
+            Origin::WholeFile { path } => format!("configuration file {path}"),
             Origin::Stdin { line } => format!("configuration from standard input, at line {line}"),
             Origin::Arguments => "command line".to_owned(),
         };

@@ -13,6 +13,7 @@ const HEAD: &str = "\
 # Every key of slotilla-node, with its default.
 #
 #   slotilla-node node.toml --port 7001      arguments come after the file and win
+#   slotilla-node check-config node.toml     say what is wrong with it
 #
 # The keys, their units and their defaults are Redis's where Redis has them, and the older names
 # that Redis accepts (slave-priority, hash-max-ziplist-value, ...) are accepted here. A redis.conf

@@ -49,16 +49,16 @@ pub fn from_arguments(arguments: Arguments) -> Result<Config, LoadError> {
 
 fn read(path: &Path) -> (Vec<Entry>, Vec<ConfigError>) {
     let name: Arc<str> = path.to_string_lossy().into();
-    let at = |line| Origin::File {
-        path: Arc::clone(&name),
-        line,
-    };
     match std::fs::read_to_string(path) {
-        Ok(text) => tables(&text, at),
+        Ok(text) => tables(&text, |line| Origin::File {
+            path: Arc::clone(&name),
+            line,
+        }),
         Err(error) => {
             let problem = format!("cannot be read: {error}");
             let remedy = "check the path and its permissions; the file is TOML";
-            (Vec::new(), vec![fault(at(1), &problem, remedy)])
+            let origin = Origin::WholeFile { path: name };
+            (Vec::new(), vec![fault(origin, &problem, remedy)])
         }
     }
 }
@@ -209,7 +209,7 @@ mod tests {
         let text = from_file(&path).unwrap_err().to_string();
         assert!(text.contains("p.toml:3: maxclients: "), "{text}");
         let missing = from_file(&dir.path().join("none")).unwrap_err().to_string();
-        assert!(missing.contains("cannot be read"), "{missing}");
+        assert!(missing.contains("/none: cannot be read"), "{missing}");
     }
 
     #[test]

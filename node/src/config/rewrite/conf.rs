@@ -93,7 +93,7 @@ impl<'a> Said<'a> {
 fn place(entry: &Entry) -> Option<usize> {
     match entry.origin {
         Origin::Stdin { line } => line.checked_sub(1),
-        Origin::File { .. } | Origin::Arguments => None,
+        Origin::File { .. } | Origin::WholeFile { .. } | Origin::Arguments => None,
     }
 }
 
