@@ -43,6 +43,9 @@ pub fn run(arguments: impl Iterator<Item = String>) -> ExitCode {
         ["check-config", ..] => {
             complain("check-config takes one file: slotilla-proxy check-config FILE")
         }
+        ["dev", options @ ..] if options.iter().any(|o| matches!(*o, "--help" | "-h")) => {
+            say(dev::HELP)
+        }
         ["dev", options @ ..] => dev::run(options),
         [dev::NODE_ARGUMENT, rest @ ..] => dev::run_node(rest),
         _ => serve(arguments),

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use slotilla_tests::{Client, PortBlock, Process, binaries, reserve_ports, wait_for, wait_until};
 use tempfile::TempDir;
 
@@ -106,6 +107,47 @@ fn nodes_end_with_a_parent_that_is_killed_and_come_back_with_their_slots() {
     dev.wait_ready();
     Client::connect(dev.ports.first()).ok(&["SET", "a", "1"]);
     assert!(dev.process.terminate().success());
+}
+
+#[test]
+fn what_the_end_of_a_node_means_is_told() {
+    let mut dev = start(&["--primaries", "2"]);
+    dev.wait_ready();
+    wait_until("the next steps", || {
+        dev.process.output().contains("Ctrl-C stops everything")
+    });
+    for (place, part) in [
+        (2, "the other nodes serve nothing either"),
+        (3, "and nothing is served"),
+    ] {
+        let start = format!("node  127.0.0.1:{}  ", dev.ports.first() + place);
+        let up = format!("{start}is up, process ");
+        let printed = dev.process.output();
+        let pid = printed.lines().find_map(|line| line.strip_prefix(&up));
+        let pid: i32 = pid.and_then(|pid| pid.parse().ok()).expect("its process");
+        let pid = Pid::from_raw(pid).expect("a process");
+        kill_process(pid, Signal::KILL).expect("it is there");
+        wait_until("its end to be told", || {
+            let printed = dev.process.output();
+            let mut ends = printed.lines().filter(|line| !line.starts_with(&up));
+            ends.any(|line| line.starts_with(&start) && line.contains(part))
+        });
+    }
+    assert!(dev.process.terminate().success());
+}
+
+#[test]
+fn the_options_are_told() {
+    for words in [&["--help"][..], &["-h"], &["--primaries", "1", "--help"]] {
+        let output = Command::new(binaries::proxy())
+            .arg("dev")
+            .args(words)
+            .output()
+            .expect("it runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{words:?}: {text}");
+        assert!(text.contains("--base-port P"), "{words:?}: {text}");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod node;
 mod options;
 
 pub use node::{Launcher, NODE_ARGUMENT, run_node};
-pub use options::Options;
+pub use options::{HELP, Options};
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

@@ -204,19 +204,32 @@ fn describe(status: ExitStatus) -> String {
 /// Waits until one of the nodes ends, and says so. For ever if none is left.
 pub(super) async fn first_end(nodes: &mut [Node]) -> String {
     loop {
+        let running = nodes.iter().filter(|node| !node.has_ended).count();
         for node in nodes.iter_mut().filter(|node| !node.has_ended) {
             if let Ok(Some(status)) = node.child.try_wait() {
                 node.has_ended = true;
                 return format!(
-                    "node  127.0.0.1:{}  {}; its keys are gone and its slots are not served. The \
-                     end of its log:\n{}",
+                    "node  127.0.0.1:{}  {}; its keys are gone, {} Ctrl-C and dev again start anew. \
+                     The end of its log:\n{}",
                     node.port,
                     describe(status),
+                    consequence(running.saturating_sub(1)),
                     node.log_end()
                 );
             }
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// What the end of a node means to clients while so many others run.
+const fn consequence(left: usize) -> &'static str {
+    match left {
+        0 => "and nothing is served.",
+        _ => {
+            "and its slots are not served. From about 15 s on (cluster-node-timeout) the other \
+             nodes serve nothing either, as in Redis (cluster-require-full-coverage)."
+        }
     }
 }
 

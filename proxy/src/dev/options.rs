@@ -37,6 +37,22 @@ const BUS_OFFSET: u16 = 10_000;
 
 const KNOWN: &str = "--primaries, --replicas, --port, --base-port, --admin-port, --dir";
 
+/// What `dev --help` prints.
+pub const HELP: &str = "\
+slotilla-proxy dev: a whole cluster on this machine, behind a proxy
+
+usage:
+  slotilla-proxy dev [OPTION]...
+
+  --primaries N     nodes that share the slots (3)
+  --replicas N      only 0: the nodes do not replicate yet
+  --port P          the proxy's port (6379)
+  --base-port P     the first node's port; the others' follow, and 10000 above each is the port of
+                    its cluster bus (7000)
+  --admin-port P    where the proxy serves /metrics, /healthz and /readyz; 0: nowhere (9121)
+  --dir DIR         keep the nodes' files and logs there (a temporary directory)
+";
+
 impl Options {
     /// Reads the words after `dev`.
     ///
@@ -191,6 +207,24 @@ mod tests {
             options.node_ports().collect::<Vec<_>>(),
             [7100, 7101, 7102, 7103, 7104]
         );
+    }
+
+    #[test]
+    fn the_help_names_every_option_with_its_default() {
+        for option in KNOWN.split(", ") {
+            assert!(HELP.contains(&format!("\n  {option} ")), "{option}");
+        }
+        let usual = Options::default();
+        for (option, default) in [
+            ("--primaries", usual.primaries),
+            ("--port", usual.port),
+            ("--base-port", usual.base_port),
+            ("--admin-port", usual.admin_port),
+        ] {
+            let mut parts = HELP.split("\n  --");
+            let told = parts.find(|part| part.split(' ').next() == option.strip_prefix("--"));
+            assert!(told.unwrap().contains(&format!("({default})")), "{option}");
+        }
     }
 
     #[test]
