@@ -31,6 +31,17 @@ impl ProxyEndpoints {
         Self { shared }
     }
 
+    /// Why there is no slot map: what each seed that fails said or did last.
+    fn without_map(&self) -> Health {
+        let reasons = self.shared.config.seeds.iter().filter_map(|seed| {
+            let reason = self.shared.outages.reason(seed)?;
+            Some(format!("{seed}: {reason}"))
+        });
+        let mut health = Health::because("no node has told the slot map yet");
+        health.reasons.extend(reasons);
+        health
+    }
+
     fn figures(&self) -> Figures {
         let mut all = Figures::default();
         let threads = self.shared.threads();
@@ -73,7 +84,7 @@ impl Endpoints for ProxyEndpoints {
         }
         let map = self.shared.map.load();
         if map.version == 0 {
-            return Health::because("no node has told the slot map yet; check the seeds");
+            return self.without_map();
         }
         let missing = usize::from(Slot::COUNT) - map.covered();
         if missing > 0 {

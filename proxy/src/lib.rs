@@ -20,6 +20,7 @@ pub mod error;
 pub mod files;
 pub mod metrics;
 pub mod node_metrics;
+pub mod outages;
 pub mod policy;
 pub mod router;
 pub mod server;

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::downstream::ClientFilter;
 use crate::metrics::{Counters, Latencies};
 use crate::node_metrics::Nodes;
+use crate::outages::Outages;
 use crate::slotmap::{Refresher, SlotMap};
 
 /// Figures that a thread keeps to itself until it is asked.
@@ -63,6 +64,10 @@ impl Thread {
 /// Messages that may wait for a thread.
 pub const MESSAGES_MAX: usize = 1024;
 
+/// A node that answers is trusted again after this time at most, however long
+/// `retry-backoff-max` is.
+const CALM_MAX: Duration = Duration::from_secs(10);
+
 /// What all threads share.
 #[derive(Debug)]
 pub struct Shared {
@@ -74,6 +79,8 @@ pub struct Shared {
     pub map_changed: watch::Sender<u64>,
     /// Gets the map from the nodes.
     pub refresher: Refresher,
+    /// The nodes that fail just now.
+    pub outages: Outages,
     /// The threads that serve clients.
     threads: OnceLock<Vec<Thread>>,
     /// Everyone's counters.
@@ -108,6 +115,7 @@ impl Shared {
         Self {
             port: AtomicUsize::new(usize::from(config.port)),
             refresher: Refresher::new(),
+            outages: Outages::new((config.retry_backoff_max * 2).min(CALM_MAX)),
             config: Arc::new(config),
             map: ArcSwap::default(),
             map_changed: watch::Sender::new(0),

@@ -73,6 +73,79 @@ fn a_node_that_is_gone_is_told_to_be_down() {
 }
 
 #[test]
+fn a_node_s_loss_and_its_return_are_logged_once_each() {
+    let mut cluster = Cluster::start_mixed(
+        &[Kind::Redis; 2],
+        // The other one goes on, and so do the requests.
+        &[("cluster-require-full-coverage", "no")],
+    );
+    let proxy = cluster.proxy(&[
+        ("request-timeout", "300ms"),
+        ("retry-backoff-max", "50ms"),
+        ("io-threads", "2"),
+    ]);
+    let mut clients = [proxy.client(), proxy.client()];
+    clients[1].line("HELLO 3");
+    for client in &mut clients {
+        client.line("MGET a b c d e f");
+    }
+    let address = cluster.nodes[0].address();
+    cluster.nodes[0].kill();
+    let failures = || {
+        let name = "slotilla_proxy_upstream_cx_connect_fail_total ";
+        let metrics = proxy.admin("/metrics").1;
+        let value = metrics.lines().find_map(|line| line.strip_prefix(name));
+        value.map_or(0.0, |value| value.parse().expect("a number"))
+    };
+    wait_until("some failed attempts", || {
+        for client in &mut clients {
+            client.line("MGET a b c d e f");
+        }
+        failures() > 5.0
+    });
+    let told = || -> Vec<String> {
+        let log = proxy.log();
+        let about = log.lines().filter(|line| line.contains(&address));
+        about.map(str::to_owned).collect()
+    };
+    assert_eq!(told().len(), 1, "{:?}", told());
+    let node = cluster.nodes.remove(0).restart();
+    wait_until("the return", || {
+        for client in &mut clients {
+            client.line("MGET a b c d e f");
+        }
+        told().len() > 1
+    });
+    let told = told();
+    assert_eq!(told.len(), 2, "{told:?}");
+    let attempts = told[1]
+        .split_once("the node answers again")
+        .expect("its return");
+    let count = attempts.1.split("failed_attempts=").nth(1);
+    let count: Option<u64> = count.and_then(|text| text.trim().parse().ok());
+    assert!(count >= Some(5), "{told:?}");
+    drop(node);
+}
+
+#[test]
+fn readiness_tells_why_the_seeds_give_no_map() {
+    let node = Server::start(
+        Kind::Redis,
+        &[("cluster-enabled", "yes"), ("requirepass", "right")],
+    );
+    let address = node.address();
+    let proxy = Server::start(
+        Kind::Proxy,
+        &[("seeds", &address), ("upstream-password", "wrong")],
+    );
+    wait_until("the reason", || {
+        let (status, body) = proxy.admin("/readyz");
+        assert_eq!(status, 503);
+        body.contains(&format!("{address}: the node refused AUTH: WRONGPASS"))
+    });
+}
+
+#[test]
 fn it_is_ready_when_every_slot_has_an_owner() {
     let node = Server::start(Kind::Redis, &[("cluster-enabled", "yes")]);
     let address = node.address();

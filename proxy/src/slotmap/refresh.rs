@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 use super::map::{Address, SlotMap};
 use super::source::{self, SourceError};
+use crate::outages::Failure;
 use crate::shared::Shared;
 
 /// Nodes asked at one time: one that hangs must not hold up the others.
@@ -73,17 +74,12 @@ impl Default for Refresher {
 
 /// The task.
 pub async fn run(shared: Arc<Shared>) {
-    let mut failures = 0u32;
     loop {
         let config = &shared.config;
-        if refresh(&shared, failures == 0).await {
-            failures = 0;
-        } else {
-            failures = failures.saturating_add(1);
-        }
+        let has_succeeded = refresh(&shared).await;
         let pause = jittered(config.refresh_interval_min);
         tokio::time::sleep(pause).await;
-        if failures > 0 && shared.map.load().version == 0 {
+        if !has_succeeded && shared.map.load().version == 0 {
             // Nothing is served without a map.
             continue;
         }
@@ -100,7 +96,7 @@ fn jittered(time: Duration) -> Duration {
 }
 
 /// Looks once. Whether any node told a map.
-async fn refresh(shared: &Arc<Shared>, is_news: bool) -> bool {
+async fn refresh(shared: &Arc<Shared>) -> bool {
     let mut candidates = candidates(shared).into_iter();
     let mut asked: JoinSet<(Address, Result<_, SourceError>)> = JoinSet::new();
     let ask = |asked: &mut JoinSet<_>, address: Address| {
@@ -121,6 +117,7 @@ async fn refresh(shared: &Arc<Shared>, is_news: bool) -> bool {
         };
         match told {
             Ok(topology) => {
+                shared.outages.answered(&address);
                 let map = SlotMap::paint(&topology, &address.host, version);
                 let is_complete = map.is_complete();
                 if best.as_ref().is_none_or(|b| map.covered() > b.covered()) {
@@ -130,8 +127,14 @@ async fn refresh(shared: &Arc<Shared>, is_news: bool) -> bool {
                     break;
                 }
             }
-            Err(error) if is_news => tracing::warn!(node = %address, "no slot map: {error}"),
-            Err(error) => tracing::debug!(node = %address, "no slot map: {error}"),
+            Err(error) => {
+                let outages = &shared.outages;
+                if outages.failed(&address, Failure::Attempt, error.to_string()) {
+                    tracing::warn!(node = %address, "no slot map: {error}");
+                } else {
+                    tracing::debug!(node = %address, "no slot map: {error}");
+                }
+            }
         }
         if let Some(address) = candidates.next() {
             ask(&mut asked, address);

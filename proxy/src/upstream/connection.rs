@@ -22,6 +22,7 @@ use tokio::net::tcp::OwnedWriteHalf;
 use super::{InFlight, Lost, UpstreamId, reader};
 use crate::error;
 use crate::metrics::Counter;
+use crate::outages::Failure;
 use crate::router::{Owner, Request};
 use crate::slotmap::{Address, NodeIndex};
 use crate::worker::Worker;
@@ -82,6 +83,8 @@ struct UpstreamState {
     not_before: Option<Tick>,
     /// When the connection was made.
     made: Tick,
+    /// It has lasted long enough, and brought enough, to show that the node is well.
+    is_trusted: bool,
     /// Connections that could not be made, or ended soon after, one after the other.
     failures: u32,
 }
@@ -161,6 +164,7 @@ impl Upstream {
                 oldest: None,
                 not_before: None,
                 made: now,
+                is_trusted: false,
                 failures: 0,
             }),
         }
@@ -236,6 +240,7 @@ impl Upstream {
         state.writer = Some(writer);
         state.is_blocked = false;
         state.made = worker.now();
+        state.is_trusted = false;
         state.heard = worker.now();
         drop(state);
         self.figures.connections.add(1);
@@ -365,11 +370,12 @@ impl Upstream {
             let backoff = worker.backoff(u16::try_from(state.failures).unwrap_or(u16::MAX));
             state.not_before = Some(worker.after(backoff));
         }
-        let is_first = state.failures <= 1;
+        let failure = match state.failures {
+            0 => Failure::Loss,
+            _ => Failure::Attempt,
+        };
         drop(state);
-        if !lost.is_empty() || is_first {
-            tracing::warn!(node = %self.address, requests = lost.len(), "{error}");
-        }
+        self.tell(worker, failure, lost.len(), error);
         worker.shared.refresher.ask();
         for Lost {
             request: bytes,
@@ -380,6 +386,19 @@ impl Upstream {
             worker.lost(bytes, request, was_sent);
         }
         worker.release_held_back();
+    }
+
+    /// Logs why the connection failed, unless that is known of the node.
+    fn tell(&self, worker: &Worker, failure: Failure, requests: usize, error: &UpstreamError) {
+        let node = &self.address;
+        let outages = &worker.shared.outages;
+        if matches!(error, UpstreamError::Gone) {
+            tracing::info!(%node, requests, "{error}");
+        } else if outages.failed(node, failure, error.to_string()) {
+            tracing::warn!(%node, requests, "{error}");
+        } else {
+            tracing::debug!(%node, requests, "{error}");
+        }
     }
 
     /// Ends the connection: its node is gone from the map.
@@ -407,6 +426,13 @@ impl Upstream {
                 .is_some_and(|first| worker.since(first.started) >= limit);
         if is_silent {
             state.close(UpstreamError::Silent);
+        }
+        let is_calm = state.phase == Phase::Ready
+            && !state.is_trusted
+            && state.heard > state.made
+            && worker.since(state.made) >= worker.shared.outages.calm();
+        if is_calm {
+            state.is_trusted = worker.shared.outages.answered(&self.address);
         }
         drop(state);
         for request in over {
