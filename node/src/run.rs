@@ -89,7 +89,7 @@ fn about(argument: &str) -> Option<String> {
         "-h" | "--help" => Some(format!(
             "Slotilla node {version}\n\n\
              slotilla-node [FILE] [--KEY VALUE]... [-]      serve\n\
-             slotilla-node check-config FILE               say what is wrong with a file\n\n\
+             slotilla-node check-config FILE                say what is wrong with a file\n\n\
              FILE is a node.toml or a redis.conf; - reads settings from standard input.\n\
              The keys are those of config/node.toml, such as --port 7000 --dir /var/lib/slotilla."
         )),
