@@ -84,6 +84,8 @@ impl Node {
             threads.push(thread);
         }
         threads.push(spawn_expirer(Arc::clone(server))?);
+        // Before clients are served, so that whoever has been answered finds it open.
+        let admin = AdminPort::open(server)?;
         threads.push(spawn_main_loop(
             Arc::clone(server),
             listeners,
@@ -92,7 +94,7 @@ impl Node {
         Ok(Self {
             server: Arc::clone(server),
             threads,
-            _admin: AdminPort::open(server)?,
+            _admin: admin,
         })
     }
 
