@@ -12,6 +12,10 @@ pub const REPLY_LOST: &[u8] = b"-ERR the connection to the node was lost before 
 pub const NOT_SENT: &[u8] =
     b"-ERR the node that holds this key cannot be reached; the command was not executed\r\n";
 
+/// The reply to a request to all primaries, if one could not be reached within its time.
+pub const NOT_SENT_TO_ALL: &[u8] =
+    b"-ERR a node cannot be reached; the command may have been executed on others\r\n";
+
 /// The reply while nobody owns the slot.
 pub const NO_OWNER: &[u8] = b"-CLUSTERDOWN Hash slot not served\r\n";
 

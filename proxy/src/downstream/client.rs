@@ -196,8 +196,13 @@ impl Client {
     }
 
     /// See [`Pipeline::followers`].
-    pub fn followers(&self, sequence: Sequence, slot: Slot) -> Followers {
-        self.pipeline.borrow().followers(sequence, slot)
+    pub fn followers(&self, sequence: Sequence, concerns: impl Fn(Slot) -> bool) -> Followers {
+        self.pipeline.borrow().followers(sequence, concerns)
+    }
+
+    /// Whether any of its requests waits to be sent.
+    pub fn has_held(&self) -> bool {
+        self.pipeline.borrow().holds_any()
     }
 
     /// Takes the reply to a request; it is written at the end of the turn.

@@ -12,6 +12,8 @@ mod session;
 
 pub use client::Client;
 pub use clients::{ClientFilter, describe};
+pub(crate) use commands::random_key;
 pub use connection::serve;
 pub use info::resident_bytes;
 pub use pipeline::{BufferPool, Followers, Pipeline, Sequence, Whereabouts};
+pub(crate) use scan::scan;

@@ -32,6 +32,8 @@ pub enum Whereabouts {
     Split,
     /// On its way to every primary.
     Everywhere,
+    /// Waiting to be sent to every primary.
+    HeldForAll,
 }
 
 impl Whereabouts {
@@ -39,19 +41,24 @@ impl Whereabouts {
     fn is_overtaken(self, slot: Slot, target: Option<UpstreamId>) -> bool {
         match self {
             Self::Local | Self::Split => false,
-            Self::Everywhere => true,
+            Self::Everywhere | Self::HeldForAll => true,
             Self::Held(other) | Self::Spread(other) => other == slot,
             Self::At(other, upstream) => other == slot && target != Some(upstream),
         }
     }
 
-    /// Whether what is here may run on `slot`, or has.
-    fn is_out(self, slot: Slot) -> bool {
+    /// Whether what is here may run on one of these slots, or has.
+    fn is_out(self, concerns: impl Fn(Slot) -> bool) -> bool {
         match self {
-            Self::Local | Self::Split | Self::Held(_) => false,
+            Self::Local | Self::Split | Self::Held(_) | Self::HeldForAll => false,
             Self::Everywhere => true,
-            Self::At(other, _) | Self::Spread(other) => other == slot,
+            Self::At(slot, _) | Self::Spread(slot) => concerns(slot),
         }
+    }
+
+    /// Whether it waits to be sent.
+    fn is_held(self) -> bool {
+        matches!(self, Self::Held(_) | Self::HeldForAll)
     }
 }
 
@@ -216,10 +223,19 @@ impl Pipeline {
             })
     }
 
-    /// What has become of the requests on `slot` that came after the one at `sequence`: to run
+    /// Whether any request waits to be sent: one to all nodes would overtake it.
+    #[must_use]
+    pub fn holds_any(&self) -> bool {
+        let waiting = self.entries.iter().filter(|e| e.state == State::Waiting);
+        let parts = self.parts.iter().filter(|part| !part.is_answered);
+        waiting.map(|e| e.whereabouts).any(Whereabouts::is_held)
+            || parts.map(|p| p.whereabouts).any(Whereabouts::is_held)
+    }
+
+    /// What has become of the requests on these slots that came after the one at `sequence`: to run
     /// it now would let it happen after those that ran. Reads may pass reads.
     #[must_use]
-    pub fn followers(&self, sequence: Sequence, slot: Slot) -> Followers {
+    pub fn followers(&self, sequence: Sequence, concerns: impl Fn(Slot) -> bool) -> Followers {
         let place = usize::try_from(sequence.saturating_sub(self.head)).unwrap_or(usize::MAX);
         let is_read = self.entries.get(place).is_some_and(|entry| entry.is_read);
         let mut followers = Followers::None;
@@ -230,11 +246,13 @@ impl Pipeline {
                 continue;
             }
             let (is_out, has_run) = if entry.whereabouts == Whereabouts::Split {
-                let mut out = self.parts_of(of).filter(|p| p.whereabouts.is_out(slot));
+                let mut out = self
+                    .parts_of(of)
+                    .filter(|p| p.whereabouts.is_out(&concerns));
                 let part = out.next();
                 (part.is_some(), part.is_some_and(|part| part.is_answered))
             } else {
-                let is_out = entry.whereabouts.is_out(slot);
+                let is_out = entry.whereabouts.is_out(&concerns);
                 (is_out, is_out && entry.state != State::Waiting)
             };
             if has_run {
@@ -504,13 +522,37 @@ mod tests {
         let first = pipeline.begin(Whereabouts::Held(slot(5)), false, false);
         let read = pipeline.begin(Whereabouts::Held(slot(5)), true, false);
         pipeline.begin(at(6), false, false);
-        assert_eq!(pipeline.followers(first, slot(5)), Followers::None);
+        assert_eq!(pipeline.followers(first, |s| s == slot(5)), Followers::None);
         let later = pipeline.begin(at(5), true, false);
-        assert_eq!(pipeline.followers(first, slot(5)), Followers::Out);
-        assert_eq!(pipeline.followers(read, slot(5)), Followers::None);
+        assert_eq!(pipeline.followers(first, |s| s == slot(5)), Followers::Out);
+        assert_eq!(pipeline.followers(read, |s| s == slot(5)), Followers::None);
         pipeline.deliver(later, b"x");
-        assert_eq!(pipeline.followers(first, slot(5)), Followers::Ran);
-        assert_eq!(pipeline.followers(read, slot(5)), Followers::None);
+        assert_eq!(pipeline.followers(first, |s| s == slot(5)), Followers::Ran);
+        assert_eq!(pipeline.followers(read, |s| s == slot(5)), Followers::None);
+    }
+
+    #[test]
+    fn what_waits_for_all_nodes_is_not_overtaken_and_has_not_run() {
+        let mut pipeline = Pipeline::default();
+        let first = pipeline.begin(Whereabouts::At(slot(5), UpstreamId(1)), false, false);
+        assert!(!pipeline.holds_any());
+        let all = pipeline.begin(Whereabouts::HeldForAll, false, false);
+        assert!(pipeline.holds_any());
+        let next = pipeline.next_sequence();
+        assert!(pipeline.would_overtake(next, slot(9), Some(UpstreamId(1))));
+        assert_eq!(pipeline.followers(first, |s| s == slot(5)), Followers::None);
+        pipeline.moved(all, Whereabouts::Everywhere);
+        assert!(!pipeline.holds_any());
+        assert_eq!(pipeline.followers(first, |s| s == slot(5)), Followers::Out);
+        pipeline.moved(first, Whereabouts::Held(slot(5)));
+        assert!(pipeline.holds_any());
+        pipeline.deliver(all, b"");
+        pipeline.deliver(first, b"");
+        let split = pipeline.begin(Whereabouts::Split, false, false);
+        pipeline.split(split, 1, std::iter::once(slot(5)));
+        assert!(pipeline.holds_any());
+        pipeline.part_answered(split, 0);
+        assert!(!pipeline.holds_any());
     }
 
     #[test]
@@ -529,7 +571,7 @@ mod tests {
             |pipeline: &Pipeline, n, target| pipeline.would_overtake(second, slot(n), target);
         // Both wait for slot 5: the second for the first, and not the other way round as well.
         assert!(overtakes(&pipeline, 5, Some(a)));
-        assert_eq!(pipeline.followers(first, slot(5)), Followers::None);
+        assert_eq!(pipeline.followers(first, |s| s == slot(5)), Followers::None);
         pipeline.part_moved(first, 0, Whereabouts::At(slot(5), a));
         assert!(!overtakes(&pipeline, 5, Some(a)));
         assert!(overtakes(&pipeline, 5, Some(b)) && overtakes(&pipeline, 6, Some(a)));
@@ -538,10 +580,10 @@ mod tests {
         // What runs on slot 6 does not concern slot 5.
         pipeline.part_moved(second, 1, Whereabouts::At(slot(6), b));
         pipeline.part_answered(second, 1);
-        assert_eq!(pipeline.followers(first, slot(5)), Followers::None);
-        assert_eq!(pipeline.followers(first, slot(6)), Followers::Ran);
+        assert_eq!(pipeline.followers(first, |s| s == slot(5)), Followers::None);
+        assert_eq!(pipeline.followers(first, |s| s == slot(6)), Followers::Ran);
         pipeline.part_moved(second, 0, Whereabouts::Spread(slot(5)));
-        assert_eq!(pipeline.followers(first, slot(5)), Followers::Out);
+        assert_eq!(pipeline.followers(first, |s| s == slot(5)), Followers::Out);
         pipeline.deliver(second, b"");
         assert_eq!(pipeline.parts.len(), 4);
         pipeline.deliver(first, b"");

@@ -4,115 +4,98 @@ use std::rc::Rc;
 
 use slotilla_common::command::find;
 use slotilla_common::cursor;
-use slotilla_common::resp::{ReplyWriter, encode_command};
+use slotilla_common::resp::{ArgRange, RequestLimits, RequestParser, encode_command};
 use slotilla_common::slot::Slot;
 use slotilla_common::slot_set::SlotSet;
 
-use super::commands::{Reply, ask_node, later};
+use super::commands::{ask_node, begin_anew, finish};
 use super::pipeline::Whereabouts;
 use super::session::{Call, Handled, Outcome};
-use crate::error;
-use crate::router::{Cursor, Gather, Recipe, SCAN_TOO_FAR, scanned, write_scanned};
+use crate::router::{Cursor, Request, RequestArgs, SCAN_TOO_FAR, scanned, write_scanned};
 use crate::slotmap::{Fingerprint, NodeIndex, NodeNumber};
 use crate::worker::Worker;
 
 /// Primaries asked at one time who owns what: each answer tells of all nodes.
 const ASKED_AT_ONCE: usize = 16;
 
-/// To the node that the cursor names, or the next that exists.
-pub(super) fn scan(call: Call<'_>) -> Outcome {
-    let mut cursor = cursor::parse(call.args.get(1))
-        .map(Cursor::parse)
-        .ok_or(INVALID)?;
-    let worker = call.worker;
-    let map = worker.map.borrow();
-    if map.primaries().is_empty() {
-        drop(map);
-        worker.shared.refresher.ask();
-        call.client.answer(worker, |out| out.raw(error::NO_MAP));
-        return Ok(Handled::Done);
-    }
-    if cursor == Cursor::default() {
-        cursor.fingerprint = map.fingerprint().short();
-    }
-    let place = map.primaries().partition_point(|p| p.0 < cursor.node);
-    let here = map.primaries().get(place).copied();
-    let following = map.primaries().get(place + 1).map(|p| p.0);
-    drop(map);
-    if call.is_held_back(here.map(|(_, node)| node)) {
+/// One step: to the node that the cursor names, or the next that exists.
+pub(super) fn begin(call: Call<'_>) -> Outcome {
+    let cursor = cursor::parse(call.args.get(1)).ok_or(INVALID)?;
+    let (_, node, _) = place(call.worker, Cursor::parse(cursor));
+    if call.is_held_back(node) {
         return Ok(Handled::Stalled);
     }
-    match (here, following) {
-        (Some((number, node)), Some(following)) => {
-            let cursor = start_at(cursor, number);
-            on_the_way(call, cursor, node, following);
-        }
-        (Some((number, node)), None) => last(call, start_at(cursor, number), Some(node)),
-        // The node and all after it are gone.
-        (None, _) => last(call, cursor, None),
-    }
-    Ok(Handled::Done)
+    Ok(call.whole_cluster(Whereabouts::Local))
 }
 
 const INVALID: &str = "ERR invalid cursor";
 
-/// The cursor on this node: at the beginning, if it is not the one that was meant.
-fn start_at(cursor: Cursor, number: NodeNumber) -> Cursor {
-    if cursor.node == number {
-        cursor
-    } else {
-        cursor.on(number)
+/// The cursor where it goes on from here, the node that it is on, and the number of the one that
+/// follows. No node: that one and all after it are gone.
+fn place(worker: &Worker, mut cursor: Cursor) -> (Cursor, Option<NodeIndex>, Option<NodeNumber>) {
+    let map = worker.map.borrow();
+    if cursor == Cursor::default() {
+        cursor.fingerprint = map.fingerprint().short();
+    }
+    let place = map.primaries().partition_point(|p| p.0 < cursor.node);
+    let following = map.primaries().get(place + 1).map(|p| p.0);
+    match map.primaries().get(place) {
+        Some((number, node)) if *number == cursor.node => (cursor, Some(*node), following),
+        Some((number, node)) => (cursor.on(*number), Some(*node), following),
+        None => (cursor, None, None),
     }
 }
 
+/// Asks the node, and answers with its keys and where to go on. When the last node of a lap is
+/// through, so is the lap.
+pub(crate) fn scan(worker: &Rc<Worker>, bytes: &[u8], request: Request) {
+    let mut ranges: Vec<ArgRange> = Vec::new();
+    let parsed = RequestParser::default().parse(bytes, &mut ranges, &RequestLimits::default());
+    let args = RequestArgs::new(bytes, &ranges);
+    let (Ok(_), Some(cursor)) = (parsed, cursor::parse(args.get(1))) else {
+        return finish(worker, request, |out| out.error(INVALID));
+    };
+    let (cursor, node, following) = place(worker, Cursor::parse(cursor));
+    let asked = node.map(|node| {
+        let command = for_node(&args, cursor);
+        ask_node(worker, node, request.spec, &command, request.started)
+    });
+    let (worker, bytes) = (Rc::clone(worker), bytes.to_vec());
+    tokio::task::spawn_local(async move {
+        let reply = match asked {
+            Some(reply) => reply.await,
+            None => Ok(b"*2\r\n$1\r\n0\r\n*0\r\n".to_vec()),
+        };
+        let Ok(reply) = reply else {
+            return begin_anew(&worker, bytes, request);
+        };
+        worker.event();
+        if matches!(reply.first(), Some(b'-' | b'!')) {
+            return worker.finish(request, &reply);
+        }
+        let next = match (scanned(&reply), following) {
+            (Ok((0, _)), Some(following)) => Ok(Some(cursor.on(following))),
+            (Ok((0, _)), None) => Ok(after_lap(&worker, cursor).await),
+            (Ok((position, _)), _) => cursor.at(position).map(Some).ok_or(SCAN_TOO_FAR),
+            (Err(text), _) => Err(text),
+        };
+        finish(&worker, request, |out| match (next, scanned(&reply)) {
+            (Ok(next), Ok((_, keys))) => write_scanned(out, next.map_or(0, Cursor::raw), keys),
+            (Err(text), _) | (_, Err(text)) => out.error(text),
+        });
+    });
+}
+
 /// The client's request, as the node is to get it.
-fn for_node(call: Call<'_>, cursor: Cursor) -> Vec<u8> {
+fn for_node(args: &RequestArgs<'_>, cursor: Cursor) -> Vec<u8> {
     let position = cursor.position.to_string();
-    let mut words: Vec<&[u8]> = call.args.iter().collect();
+    let mut words: Vec<&[u8]> = args.iter().collect();
     if let Some(word) = words.get_mut(1) {
         *word = position.as_bytes();
     }
     let mut bytes = Vec::new();
     encode_command(&mut bytes, &words);
     bytes
-}
-
-/// Asks a node after which there is another.
-fn on_the_way(call: Call<'_>, cursor: Cursor, node: NodeIndex, following: NodeNumber) {
-    let Call { worker, client, .. } = call;
-    let sequence = client.begin(worker, Whereabouts::Local, true);
-    let request = call.request(None, sequence);
-    let recipe = Recipe::Scan { cursor, following };
-    let gather = Gather::new(request, recipe, 1, worker.shared.config.merged_reply_max);
-    let part = gather.part(0).pinned_to(node);
-    worker.send(&for_node(call, cursor), part);
-}
-
-/// Asks the last node of a lap. When that is through, so is the lap.
-fn last(call: Call<'_>, cursor: Cursor, node: Option<NodeIndex>) {
-    let (spec, started) = (call.spec, call.worker.now());
-    let asked = node.map(|node| ask_node(call.worker, node, spec, &for_node(call, cursor)));
-    later(call, async move |worker| {
-        let reply = match asked {
-            Some(reply) => reply.await.unwrap_or_default(),
-            None => b"*2\r\n$1\r\n0\r\n*0\r\n".to_vec(),
-        };
-        worker.event();
-        let nanos = worker.clock.nanos_between(started, worker.now());
-        worker.record(spec, nanos, &reply);
-        let is_error = matches!(reply.first(), Some(b'-' | b'!'));
-        let next = match scanned(&reply) {
-            Ok((0, _)) => Ok(after_lap(&worker, cursor).await),
-            Ok((position, _)) => cursor.at(position).map(Some).ok_or(SCAN_TOO_FAR),
-            Err(text) => Err(text),
-        };
-        let write = move |out: &mut ReplyWriter<'_>| match (next, scanned(&reply)) {
-            (Ok(next), Ok((_, keys))) => write_scanned(out, next.map_or(0, Cursor::raw), keys),
-            _ if is_error => out.raw(&reply),
-            (Err(text), _) | (_, Err(text)) => out.error(text),
-        };
-        Box::new(write) as Reply
-    });
 }
 
 /// Where to go on after a lap: asks every primary what it owns.
@@ -126,7 +109,8 @@ async fn after_lap(worker: &Rc<Worker>, cursor: Cursor) -> Option<Cursor> {
         let asked = some.iter().filter_map(|place| {
             let (number, address) = map.primaries.get(*place)?;
             let node = worker.node(address)?;
-            Some((*place, *number, ask_node(worker, node, spec, NODES)))
+            let asked = ask_node(worker, node, spec, NODES, worker.now());
+            Some((*place, *number, asked))
         });
         for (place, number, reply) in asked.collect::<Vec<_>>() {
             let claim = claim(&reply.await.unwrap_or_default());

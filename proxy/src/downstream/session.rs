@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use slotilla_common::command::{
-    Args as _, FanOut, KeyPositions, Merge, Need, Spec, Unresolved, first_key, keys, resolve,
+    Args as _, FanOut, KeyPositions, Need, Spec, Unresolved, first_key, keys, resolve,
 };
 use slotilla_common::net::http;
 use slotilla_common::slot::Slot;
@@ -232,12 +232,9 @@ impl Call<'_> {
             FanOut::Slot => self.forward(),
             FanOut::Split(_) => self.split(),
             FanOut::AnyNode => Ok(self.any_node()),
-            FanOut::Primaries(merge) => Ok(self.all_primaries(merge)),
-            FanOut::Scan => super::scan::scan(self),
-            FanOut::RandomKey => {
-                commands::random_key(self);
-                Ok(Handled::Done)
-            }
+            FanOut::Primaries(_) => Ok(self.all_primaries()),
+            FanOut::Scan => super::scan::begin(self),
+            FanOut::RandomKey => Ok(self.whole_cluster(Whereabouts::Local)),
             FanOut::Local => commands::local(self),
             FanOut::BlockingIf(option) if self.has_option(option) => {
                 Err(Refusal::Connection(Need::Blocking))
@@ -249,7 +246,7 @@ impl Call<'_> {
     }
 
     /// To every primary.
-    fn all_primaries(self, merge: Merge) -> Handled {
+    fn all_primaries(self) -> Handled {
         let primaries = self.worker.map.borrow().primaries().to_vec();
         if primaries
             .iter()
@@ -257,9 +254,17 @@ impl Call<'_> {
         {
             return Handled::Stalled;
         }
-        let sequence = self.begin(Whereabouts::Everywhere);
+        self.whole_cluster(Whereabouts::Everywhere)
+    }
+
+    /// To whatever nodes it concerns, when all that the client sent before is on its way.
+    pub(super) fn whole_cluster(self, whereabouts: Whereabouts) -> Handled {
+        if self.client.has_held() {
+            return Handled::Stalled;
+        }
+        let sequence = self.begin(whereabouts);
         let request = self.request(None, sequence);
-        router::to_primaries(self.worker, &primaries, self.args.bytes(), request, merge);
+        self.worker.send(self.args.bytes(), request);
         Handled::Done
     }
 

@@ -9,7 +9,7 @@ use slotilla_common::resp::Protocol;
 use slotilla_common::slot::Slot;
 
 use super::request::{Owner, Request};
-use super::split;
+use super::{split, wide};
 use crate::downstream::{Followers, Whereabouts};
 use crate::error;
 use crate::policy::{self, Retry};
@@ -26,28 +26,34 @@ impl Worker {
         let node = match (request.pinned, request.slot) {
             (Some(node), _) => Some(node),
             (None, Some(slot)) => self.map.borrow().owner(slot),
+            (None, None) if wide::is_wide(request.spec) => return self.send_wide(bytes, request),
             (None, None) => self.any_primary(),
         };
         match node {
             Some(node) => self.send_to(node, bytes, request, false),
-            None => {
-                let known = self.map.borrow().version() > 0;
-                let failure = if known {
-                    error::NO_OWNER
-                } else {
-                    error::NO_MAP
-                };
-                self.shared.refresher.ask();
-                self.retry_later(bytes.to_vec(), request, failure);
-            }
+            None => self.no_owner(bytes, request),
         }
+    }
+
+    /// Nobody is known to whom a request could be sent: it waits.
+    #[cold]
+    pub(super) fn no_owner(self: &Rc<Self>, bytes: &[u8], request: Request) {
+        let is_known = self.map.borrow().version() > 0;
+        let failure = if is_known {
+            error::NO_OWNER
+        } else {
+            error::NO_MAP
+        };
+        self.shared.refresher.ask();
+        self.retry_later(bytes.to_vec(), request, failure);
     }
 
     /// Sends a request to this node, whoever owns the slot.
     pub fn send_to(self: &Rc<Self>, node: NodeIndex, bytes: &[u8], request: Request, asking: bool) {
         let protocol = request.protocol();
         let Some(upstream) = self.upstream(node, protocol) else {
-            return self.retry_later(bytes.to_vec(), request, error::NOT_SENT);
+            let failure = request.not_sent();
+            return self.retry_later(bytes.to_vec(), request, failure);
         };
         self.send_over(&upstream, bytes, request, asking);
     }
@@ -69,7 +75,8 @@ impl Worker {
         }
         self.counters.upstream_rq_total.add(1);
         if let Err(request) = upstream.push(self, bytes, request, asking) {
-            self.retry_later(bytes.to_vec(), request, error::NOT_SENT);
+            let failure = request.not_sent();
+            self.retry_later(bytes.to_vec(), request, failure);
         }
     }
 
@@ -207,7 +214,7 @@ impl Worker {
     /// Sends each key by itself, unless that would undo the order in which its client sent: what
     /// came before may be out still, and what followed may have found its keys and run.
     fn by_key(self: &Rc<Self>, bytes: Vec<u8>, request: Request, failure: &[u8]) {
-        match request.followers() {
+        match self.followers(&request) {
             Followers::Ran => return self.give_up(request, failure),
             Followers::Out => return self.wait_for_turn(bytes, request, failure.to_vec()),
             Followers::None => {}
@@ -235,7 +242,7 @@ impl Worker {
         let failure = if was_sent {
             error::REPLY_LOST
         } else {
-            error::NOT_SENT
+            request.not_sent()
         };
         self.retry_later(bytes, request, failure);
     }
@@ -277,6 +284,8 @@ impl Worker {
         if let Some(slot) = request.slot {
             self.disturb(slot, Calm::Moved);
             request.owner.is_at(Whereabouts::Held(slot));
+        } else if request.is_whole() {
+            request.owner.is_at(Whereabouts::HeldForAll);
         }
         let retry = Retry {
             bytes,
@@ -329,15 +338,18 @@ impl Worker {
     }
 
     fn resend(self: &Rc<Self>, retry: Retry) {
+        if retry.request.owner.is_gone() {
+            return;
+        }
+        if self.has_lost_its_node(&retry.request) {
+            return self.left_behind(retry);
+        }
         let Retry {
             bytes,
             request,
             failure,
         } = retry;
-        if request.owner.is_gone() {
-            return;
-        }
-        match request.followers() {
+        match self.followers(&request) {
             // To run it now would undo the order that the client sent.
             Followers::Ran => return self.give_up(request, &failure),
             Followers::Out => return self.wait_for_turn(bytes, request, failure),
@@ -371,14 +383,6 @@ impl Request {
         self.owner
             .client()
             .map_or(Protocol::Resp2, |(client, _)| client.protocol())
-    }
-
-    /// What has become of its client's later requests on its slot.
-    fn followers(&self) -> Followers {
-        match (self.owner.client(), self.slot) {
-            (Some((client, sequence)), Some(slot)) => client.followers(sequence, slot),
-            _ => Followers::None,
-        }
     }
 
     /// Whether it would pass an earlier one of its client on its slot, if sent to `target`.

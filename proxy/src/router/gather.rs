@@ -1,17 +1,14 @@
 //! Several replies made into one: of a request split by slot, or sent to every primary.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use slotilla_common::clock::Tick;
 use slotilla_common::command::{Merge, Spec};
-use slotilla_common::resp::{
-    FrameScanner, Protocol, ReplyKind, ReplyWriter, Scan, decode, parse_i64,
-};
+use slotilla_common::resp::{FrameScanner, Protocol, ReplyKind, ReplyWriter, Scan, parse_i64};
 
 use super::request::{Owner, Request};
-use super::scan::Cursor;
 
 /// Collects the replies to the parts of a request.
 #[derive(Debug)]
@@ -23,6 +20,8 @@ pub struct Gather {
     attempts: u16,
     protocol: Protocol,
     owner: Owner,
+    /// All has begun anew: what these parts say does not matter.
+    is_void: Cell<bool>,
     state: RefCell<Collected>,
 }
 
@@ -39,18 +38,13 @@ pub enum Recipe {
         /// For each part the end of its places.
         ends: Vec<u32>,
     },
-    /// SCAN on one node: its cursor becomes the cluster's.
-    Scan {
-        /// The cursor that was asked for.
-        cursor: Cursor,
-        /// The number of the node that comes next.
-        following: u16,
-    },
 }
 
 #[derive(Debug)]
 struct Collected {
     remaining: u32,
+    /// How many there are, answered or not.
+    parts: u32,
     /// The first error; it becomes the whole's reply.
     error: Option<Vec<u8>>,
     bytes_max: usize,
@@ -85,11 +79,6 @@ enum SoFar {
         values: Vec<(usize, usize)>,
         bytes: Vec<u8>,
     },
-    Scan {
-        cursor: Cursor,
-        following: u16,
-        reply: Option<Vec<u8>>,
-    },
 }
 
 impl Gather {
@@ -102,8 +91,10 @@ impl Gather {
             attempts: request.attempts,
             protocol: request.protocol(),
             owner: request.owner,
+            is_void: Cell::new(false),
             state: RefCell::new(Collected {
                 remaining: parts,
+                parts,
                 error: None,
                 bytes_max,
                 is_too_long: false,
@@ -125,6 +116,39 @@ impl Gather {
         }
     }
 
+    /// One more part.
+    #[must_use]
+    pub fn another_part(self: &Rc<Self>) -> Request {
+        let mut state = self.state.borrow_mut();
+        let number = state.parts;
+        state.parts += 1;
+        state.remaining += 1;
+        drop(state);
+        self.part(number)
+    }
+
+    /// The whole request, to be sent anew: replies to these parts are dropped from now on. `None`
+    /// if that has happened already.
+    pub fn begin_anew(&self) -> Option<Request> {
+        let Owner::Client(client, sequence) = &self.owner else {
+            return None;
+        };
+        (!self.is_void.replace(true)).then(|| Request {
+            spec: self.spec,
+            slot: None,
+            pinned: None,
+            started: self.started,
+            attempts: self.attempts,
+            owner: Owner::Client(Rc::clone(client), *sequence),
+        })
+    }
+
+    /// Whether replies to the parts are dropped.
+    #[must_use]
+    pub fn is_void(&self) -> bool {
+        self.is_void.get()
+    }
+
     /// Who gets the whole.
     #[must_use]
     pub fn owner(&self) -> &Owner {
@@ -139,6 +163,9 @@ impl Gather {
 
     /// Takes the reply of one part. The whole's reply, once all parts are there.
     pub fn add(&self, part: u32, reply: &[u8]) -> Option<Vec<u8>> {
+        if self.is_void.get() {
+            return None;
+        }
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
         state.add(part, reply);
@@ -205,11 +232,6 @@ impl SoFar {
                 positions,
                 ends,
                 bytes: Vec::new(),
-            },
-            Recipe::Scan { cursor, following } => Self::Scan {
-                cursor,
-                following,
-                reply: None,
             },
         }
     }
@@ -286,7 +308,6 @@ impl SoFar {
                 // Fewer values than keys must never pass for nulls.
                 return places.next().is_none().then_some(());
             }
-            Self::Scan { reply: whole, .. } => *whole = Some(reply.to_vec()),
         }
         Some(())
     }
@@ -328,57 +349,9 @@ impl SoFar {
                     out.extend_from_slice(bytes.get(start..end).unwrap_or_default());
                 }
             }
-            Self::Scan {
-                cursor,
-                following,
-                reply,
-            } => {
-                let reply = reply.unwrap_or_default();
-                let mut write = |next, keys| write_scanned(&mut writer, next, keys);
-                match scanned(&reply) {
-                    Ok((0, keys)) => write(cursor.on(following).raw(), keys),
-                    Ok((position, keys)) => match cursor.at(position) {
-                        Some(next) => write(next.raw(), keys),
-                        None => writer.error(SCAN_TOO_FAR),
-                    },
-                    Err(text) => writer.error(text),
-                }
-            }
         }
         out
     }
-}
-
-/// What a client hears when a node's cursor does not fit the cluster's.
-pub const SCAN_TOO_FAR: &str = "ERR a node gave a SCAN cursor that is too big to be passed on";
-
-/// A node's reply to SCAN: its cursor, and the array of keys as it came.
-///
-/// # Errors
-/// The text for the client, if this is something else.
-pub fn scanned(reply: &[u8]) -> Result<(u64, &[u8]), &'static str> {
-    const WRONG: &str = "ERR a node gave a reply to SCAN that cannot be understood";
-    let mut elements = [&b""[..]; 2];
-    let mut places = elements.iter_mut();
-    let count = for_each_element(reply, |element| {
-        if let Some(place) = places.next() {
-            *place = element;
-        }
-    });
-    let [position, keys] = elements;
-    let position = decode(position).ok().flatten();
-    let position = position.and_then(|(value, _)| value.as_integer());
-    match (count, position.and_then(|p| u64::try_from(p).ok())) {
-        (Some(2), Some(position)) => Ok((position, keys)),
-        _ => Err(WRONG),
-    }
-}
-
-/// A reply to SCAN.
-pub fn write_scanned(out: &mut ReplyWriter<'_>, cursor: u64, keys: &[u8]) {
-    out.array(2);
-    out.bulk(cursor.to_string().as_bytes());
-    out.raw(keys);
 }
 
 fn header(out: &mut Vec<u8>, kind: u8, count: usize) {
@@ -424,7 +397,10 @@ fn add_pairs(
 
 /// Calls `take` with each element of an array or set, undecoded. How many there were; `None` if
 /// this is neither.
-fn for_each_element<'a>(reply: &'a [u8], mut take: impl FnMut(&'a [u8])) -> Option<usize> {
+pub(super) fn for_each_element<'a>(
+    reply: &'a [u8],
+    mut take: impl FnMut(&'a [u8]),
+) -> Option<usize> {
     let end = memchr::memchr(b'\r', reply)?;
     let (first, count) = reply.get(..end)?.split_first()?;
     if !matches!(first, b'*' | b'~') {

@@ -7,10 +7,11 @@ mod request;
 mod routes;
 mod scan;
 mod split;
+mod wide;
 
 pub use args::RequestArgs;
-pub use gather::{Gather, Recipe, SCAN_TOO_FAR, scanned, write_scanned};
+pub use gather::{Gather, Recipe};
 pub use request::{Owner, Request};
 pub use routes::{Class, Route, Routes, Way, is_read};
-pub use scan::Cursor;
-pub use split::{SlotOfKey, send_parts, slots, stride, to_primaries};
+pub use scan::{Cursor, SCAN_TOO_FAR, scanned, write_scanned};
+pub use split::{SlotOfKey, send_parts, slots, stride};

@@ -86,6 +86,7 @@ impl Owner {
                 .as_ref()
                 .is_none_or(oneshot::Sender::is_closed),
             Self::Nobody => true,
+            Self::Part(gather, _) if gather.is_void() => true,
             owner => owner.client().is_none_or(|(client, _)| client.is_closed()),
         }
     }

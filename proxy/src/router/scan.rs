@@ -15,6 +15,10 @@
 //! moved in it, so the next one finds it, unless it moves again; then the answers differ again.
 //! Redis allows keys to be told twice.
 
+use slotilla_common::resp::{ReplyWriter, decode};
+
+use super::gather::for_each_element;
+
 /// Bits of a node's own cursor: our nodes need them all, a redis-server as many as its hash
 /// table has.
 const POSITION_BITS: u32 = 34;
@@ -94,6 +98,38 @@ impl Cursor {
             is_later_lap: true,
         })
     }
+}
+
+/// What a client hears when a node's cursor does not fit the cluster's.
+pub const SCAN_TOO_FAR: &str = "ERR a node gave a SCAN cursor that is too big to be passed on";
+
+/// A node's reply to SCAN: its cursor, and the array of keys as it came.
+///
+/// # Errors
+/// The text for the client, if this is something else.
+pub fn scanned(reply: &[u8]) -> Result<(u64, &[u8]), &'static str> {
+    const WRONG: &str = "ERR a node gave a reply to SCAN that cannot be understood";
+    let mut elements = [&b""[..]; 2];
+    let mut places = elements.iter_mut();
+    let count = for_each_element(reply, |element| {
+        if let Some(place) = places.next() {
+            *place = element;
+        }
+    });
+    let [position, keys] = elements;
+    let position = decode(position).ok().flatten();
+    let position = position.and_then(|(value, _)| value.as_integer());
+    match (count, position.and_then(|p| u64::try_from(p).ok())) {
+        (Some(2), Some(position)) => Ok((position, keys)),
+        _ => Err(WRONG),
+    }
+}
+
+/// A reply to SCAN.
+pub fn write_scanned(out: &mut ReplyWriter<'_>, cursor: u64, keys: &[u8]) {
+    out.array(2);
+    out.bulk(cursor.to_string().as_bytes());
+    out.raw(keys);
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Requests in parts: by slot, by key while a slot is on the move, and to every primary.
+//! Requests in parts: by slot, and by key while a slot is on the move.
 
 use std::rc::Rc;
 
@@ -9,7 +9,6 @@ use slotilla_common::slot::Slot;
 use super::args::RequestArgs;
 use super::gather::{Gather, Recipe};
 use super::request::{Owner, Request};
-use crate::slotmap::{NodeIndex, NodeNumber};
 use crate::worker::Worker;
 
 /// A key of a request that is split: its slot, and which of the keys it is.
@@ -119,26 +118,4 @@ pub(super) fn by_key(worker: &Rc<Worker>, bytes: &[u8], request: Request) {
     let mut keys = Vec::new();
     slots(request.spec, &args, &mut keys);
     send_parts(worker, &args, &keys, request, true);
-}
-
-/// Sends a request to every primary, the replies to be merged.
-pub fn to_primaries(
-    worker: &Rc<Worker>,
-    primaries: &[(NodeNumber, NodeIndex)],
-    bytes: &[u8],
-    request: Request,
-    merge: Merge,
-) {
-    if primaries.is_empty() {
-        // It cannot wait for the map as others do: put back, it would go to one node only.
-        worker.shared.refresher.ask();
-        return worker.finish(request, crate::error::NO_MAP);
-    }
-    let parts = u32::try_from(primaries.len()).unwrap_or(u32::MAX);
-    let bytes_max = worker.shared.config.merged_reply_max;
-    let gather = Gather::new(request, Recipe::Merge(merge), parts, bytes_max);
-    worker.counters.fanout_requests.add(1);
-    for ((_, node), part) in primaries.iter().zip(0u32..) {
-        worker.send(bytes, gather.part(part).pinned_to(*node));
-    }
 }

@@ -1,7 +1,7 @@
 //! One thread's own copy of the slot map, which it may correct at once when a node says MOVED,
 //! and what it knows of slots on the move.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use slotilla_common::clock::Tick;
 use slotilla_common::slot::Slot;
@@ -38,6 +38,8 @@ pub struct LocalMap {
     by_address: HashMap<Address, NodeIndex>,
     /// Owners of slots in the order of their numbers, for SCAN and for sending to all.
     primaries: Vec<(u16, NodeIndex)>,
+    /// For nodes that lost slots: who got them. Kept of those that are no primaries any more.
+    heirs: HashMap<NodeIndex, BTreeSet<NodeIndex>>,
     version: u64,
     fingerprint: Fingerprint,
 }
@@ -52,6 +54,7 @@ impl Default for LocalMap {
             addresses: Vec::new(),
             by_address: HashMap::new(),
             primaries: Vec::new(),
+            heirs: HashMap::new(),
             version: 0,
             fingerprint: Fingerprint::default(),
         }
@@ -92,6 +95,29 @@ impl LocalMap {
     #[must_use]
     pub fn primaries(&self) -> &[(u16, NodeIndex)] {
         &self.primaries
+    }
+
+    /// Whether the last map taken over has `node` as a primary with slots.
+    #[must_use]
+    pub fn is_primary(&self, node: NodeIndex) -> bool {
+        self.primaries.iter().any(|(_, primary)| *primary == node)
+    }
+
+    /// The primaries that own the slots of a former one, directly or through others. None if
+    /// nobody does, yet.
+    #[must_use]
+    pub fn heirs(&self, node: NodeIndex) -> Vec<NodeIndex> {
+        let mut found = BTreeSet::new();
+        let mut to_visit = vec![node];
+        while let Some(former) = to_visit.pop() {
+            for heir in self.heirs.get(&former).into_iter().flatten() {
+                if found.insert(*heir) && !self.is_primary(*heir) {
+                    to_visit.push(*heir);
+                }
+            }
+        }
+        found.retain(|heir| self.is_primary(*heir));
+        found.into_iter().collect()
     }
 
     /// The version of the last map taken over; zero if there was none.
@@ -144,6 +170,7 @@ impl LocalMap {
             let old = self.addresses.get_mut(place)?;
             self.by_address.remove(old);
             *old = address.clone();
+            self.heirs.remove(&NodeIndex::try_from(place).ok()?);
             place
         };
         let node = NodeIndex::try_from(place).ok()?;
@@ -157,7 +184,8 @@ impl LocalMap {
             return;
         };
         if *owner != node {
-            *owner = node;
+            let former = std::mem::replace(owner, node);
+            self.inherits(former, node);
             self.disturb(slot, Calm::Moved, until);
         }
     }
@@ -181,12 +209,20 @@ impl LocalMap {
                 continue;
             };
             if *owner != new {
-                let is_first = *owner == NOBODY;
-                *owner = new;
-                if !is_first {
+                let former = std::mem::replace(owner, new);
+                if former != NOBODY {
+                    self.inherits(former, new);
                     self.disturb(slot, Calm::Moved, until);
                 }
             }
+        }
+        let primaries: Vec<NodeIndex> = self.primaries.iter().map(|(_, node)| *node).collect();
+        self.heirs.retain(|node, _| !primaries.contains(node));
+    }
+
+    fn inherits(&mut self, former: NodeIndex, heir: NodeIndex) {
+        if former != NOBODY && heir != NOBODY {
+            self.heirs.entry(former).or_default().insert(heir);
         }
     }
 }
@@ -243,6 +279,33 @@ mod tests {
         assert_eq!(owner(&local, 50).as_deref(), Some("b:1"));
         assert_eq!(local.calm(slot(50)), Calm::Moved);
         assert_eq!(local.calm(slot(49)), Calm::Stable);
+    }
+
+    #[test]
+    fn the_slots_of_a_former_primary_have_heirs() {
+        let now = Monotonic::new().now();
+        let mut local = LocalMap::default();
+        let mut take_over = |shards: &[(u64, u64, &str)], moved: Option<(u64, &str)>| {
+            if let Some((number, host)) = moved {
+                let node = local.node(&address(host), |_| false).unwrap();
+                local.moved(slot(number), node, now);
+            }
+            local.take_over(&map(shards), now, |_| false);
+            let a = local.node(&address("a:1"), |_| false).unwrap();
+            let heirs = local.heirs(a).into_iter();
+            let heirs: Vec<String> = heirs
+                .map(|heir| local.address(heir).unwrap().host.to_string())
+                .collect();
+            heirs.join(" ")
+        };
+        assert_eq!(take_over(&[(0, 99, "a"), (100, 199, "b")], None), "");
+        // What moves while it remains one is nobody's inheritance.
+        let (a, b) = ((0, 98, "a"), (99, 199, "b"));
+        assert_eq!(take_over(&[a, b], Some((99, "b:1"))), "");
+        let shards = [(0, 1, "c"), (2, 98, "d"), b];
+        assert_eq!(take_over(&shards, Some((0, "c:1"))), "c d");
+        assert_eq!(take_over(&[(0, 1, "c"), (2, 199, "b")], None), "b c");
+        assert_eq!(take_over(&[(0, 99, "a"), (100, 199, "b")], None), "");
     }
 
     #[test]

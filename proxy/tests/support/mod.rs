@@ -330,6 +330,16 @@ impl Client {
         }
     }
 
+    /// The next reply, if it comes soon.
+    pub(crate) fn receive_within(&mut self, time: Duration) -> Option<Value> {
+        self.stream.set_read_timeout(Some(time)).unwrap();
+        let mut byte = [0];
+        let is_there = !self.input.is_empty() || self.stream.peek(&mut byte).is_ok();
+        let patience = Some(Duration::from_secs(20));
+        self.stream.set_read_timeout(patience).unwrap();
+        is_there.then(|| self.receive())
+    }
+
     pub(crate) fn receive(&mut self) -> Value {
         self.try_receive().expect("the proxy closed the connection")
     }

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use slotilla_common::clock::Tick;
 use slotilla_common::command::Spec;
 use slotilla_common::resp::{ReplyWriter, Value, decode};
 use tokio::sync::oneshot;
@@ -16,10 +17,10 @@ use crate::shared::Message;
 use crate::worker::{NodeIndex, Worker};
 
 /// Writes a reply.
-pub(in crate::downstream) type Reply = Box<dyn FnOnce(&mut ReplyWriter<'_>)>;
+pub(super) type Reply = Box<dyn FnOnce(&mut ReplyWriter<'_>)>;
 
 /// Answers when `work` is done; the reply keeps its place in the client's order.
-pub(in crate::downstream) fn later<F>(call: Call<'_>, work: impl FnOnce(Rc<Worker>) -> F + 'static)
+pub(super) fn later<F>(call: Call<'_>, work: impl FnOnce(Rc<Worker>) -> F + 'static)
 where
     F: Future<Output = Reply>,
 {
@@ -55,19 +56,21 @@ pub(super) async fn ask_threads<T>(
     answers
 }
 
-/// Asks a node on behalf of a task.
+/// Asks a node on behalf of a task, within the time of a request that came at `started`. Nothing
+/// comes if it is no primary any more.
 pub(in crate::downstream) fn ask_node(
     worker: &Rc<Worker>,
     node: NodeIndex,
     spec: &'static Spec,
     command: &[u8],
+    started: Tick,
 ) -> oneshot::Receiver<Vec<u8>> {
     let (sender, receiver) = oneshot::channel();
     let request = Request {
         spec,
         slot: None,
         pinned: Some(node),
-        started: worker.now(),
+        started,
         attempts: 0,
         owner: Owner::Task(RefCell::new(Some(sender))),
     };
@@ -77,37 +80,59 @@ pub(in crate::downstream) fn ask_node(
 
 /// RANDOMKEY: of a primary drawn by how many keys it has. Primaries that give no answer are passed
 /// over, unless the others have no key.
-pub(in crate::downstream) fn random_key(call: Call<'_>) {
-    let Call { worker, spec, .. } = call;
+pub(crate) fn random_key(worker: &Rc<Worker>, bytes: &[u8], request: Request) {
     let primaries = worker.map.borrow().primaries().to_vec();
-    if primaries.is_empty() {
-        worker.shared.refresher.ask();
-        return call.client.answer(worker, |out| out.raw(error::NO_MAP));
-    }
-    later(call, move |worker| async move {
+    let (worker, bytes) = (Rc::clone(worker), bytes.to_vec());
+    tokio::task::spawn_local(async move {
+        let (spec, started) = (request.spec, request.started);
+        let ask = |node, command, started| ask_node(&worker, node, spec, command, started);
         let sizes: Vec<_> = primaries
             .iter()
-            .map(|(_, node)| (*node, ask_node(&worker, *node, spec, DBSIZE)))
+            .map(|(_, node)| (*node, ask(*node, DBSIZE, started)))
             .collect();
         let (mut known, mut failure) = (Vec::new(), None);
         for (node, size) in sizes {
-            let reply = size.await.unwrap_or_default();
+            let Ok(reply) = size.await else {
+                return begin_anew(&worker, bytes, request);
+            };
             match value_of(&reply).and_then(|value| u64::try_from(value.as_integer()?).ok()) {
                 Some(size) => known.push((node, size)),
                 None => failure = failure.or(Some(reply)),
             }
         }
+        worker.event();
         let reply = match (drawn(&known), failure) {
-            (Some(node), _) => ask_node(&worker, node, spec, RANDOMKEY).await.ok(),
-            (None, None) => return Box::new(|out: &mut ReplyWriter<'_>| out.null()) as Reply,
-            (None, failure) => failure,
+            // Those that gave no answer may have taken all the time.
+            (Some(node), _) => ask(node, RANDOMKEY, worker.now()).await,
+            (None, None) => Ok(b"$-1\r\n".to_vec()),
+            (None, Some(failure)) => Ok(failure),
         };
-        let value = reply.and_then(|reply| value_of(&reply));
-        Box::new(move |out: &mut ReplyWriter<'_>| match value {
+        let Ok(reply) = reply else {
+            return begin_anew(&worker, bytes, request);
+        };
+        finish(&worker, request, |out| match value_of(&reply) {
             Some(value) => value.write(out),
             None => out.error("ERR the node gave no answer"),
-        }) as Reply
+        });
     });
+}
+
+/// A node that was asked is no primary any more: the request is sent on its way once more.
+pub(in crate::downstream) fn begin_anew(worker: &Rc<Worker>, bytes: Vec<u8>, request: Request) {
+    worker.event();
+    worker.retry_later(bytes, request, error::NOT_SENT);
+}
+
+/// Answers a request in the protocol of its client.
+pub(in crate::downstream) fn finish(
+    worker: &Rc<Worker>,
+    request: Request,
+    write: impl FnOnce(&mut ReplyWriter<'_>),
+) {
+    let mut reply = Vec::new();
+    write(&mut ReplyWriter::new(&mut reply, request.protocol()));
+    worker.event();
+    worker.finish(request, &reply);
 }
 
 const DBSIZE: &[u8] = b"*1\r\n$6\r\nDBSIZE\r\n";

@@ -15,7 +15,8 @@ use super::refusal::Refusal;
 use super::session::{Call, Handled, Outcome};
 use crate::config::KEYS;
 
-pub(super) use later::{Reply, ask_node, later, random_key};
+pub(crate) use later::random_key;
+pub(super) use later::{ask_node, begin_anew, finish};
 
 /// Whether a command may come before AUTH.
 pub(super) fn needs_no_auth(spec: &Spec) -> bool {
