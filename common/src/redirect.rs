@@ -93,6 +93,8 @@ pub enum Redirect {
     Loading,
     /// A replica that has lost its primary and may not serve stale data.
     PrimaryDown,
+    /// A replica, asked to write what has no key to tell where it belongs.
+    ReadOnly,
 }
 
 impl Redirect {
@@ -102,7 +104,7 @@ impl Redirect {
     pub fn parse(error: &[u8]) -> Option<Self> {
         // Almost every error is of another kind; the first byte sorts most of them out.
         match error.first()? {
-            b'M' | b'A' | b'T' | b'C' | b'L' => {}
+            b'M' | b'A' | b'T' | b'C' | b'L' | b'R' => {}
             _ => return None,
         }
         let (code, rest) = match memchr::memchr(b' ', error) {
@@ -116,6 +118,7 @@ impl Redirect {
             b"CLUSTERDOWN" => Some(Self::ClusterDown),
             b"LOADING" => Some(Self::Loading),
             b"MASTERDOWN" => Some(Self::PrimaryDown),
+            b"READONLY" => Some(Self::ReadOnly),
             _ => None,
         }
     }
@@ -143,6 +146,7 @@ impl fmt::Display for Redirect {
             Self::PrimaryDown => f.write_str(
                 "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
             ),
+            Self::ReadOnly => f.write_str("READONLY You can't write against a read only replica."),
         }
     }
 }
@@ -198,6 +202,7 @@ mod tests {
             Redirect::ClusterDown,
             Redirect::Loading,
             Redirect::PrimaryDown,
+            Redirect::ReadOnly,
         ] {
             let text = redirect.to_string();
             assert_eq!(Redirect::parse(text.as_bytes()), Some(redirect));
@@ -224,6 +229,7 @@ mod tests {
             b"MOVEDX 1 a:1",
             b"ASKING",
             b"TRYAGAINX",
+            b"READONLYX",
             b"CROSSSLOT Keys in request don't hash to the same slot",
         ];
         for case in cases {

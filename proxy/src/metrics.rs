@@ -119,6 +119,7 @@ counters! {
     tried_again, Counter, "redirects_tryagain", "TRYAGAIN answers.";
     cluster_down, Counter, "redirects_clusterdown", "CLUSTERDOWN answers.";
     loading, Counter, "redirects_loading", "LOADING answers.";
+    read_only, Counter, "redirects_readonly", "READONLY answers to commands that go to every primary.";
 }
 
 /// How long requests of each class took, in microseconds.
@@ -185,6 +186,7 @@ impl Counters {
             Redirect::TryAgain => self.tried_again.add(1),
             Redirect::ClusterDown | Redirect::PrimaryDown => self.cluster_down.add(1),
             Redirect::Loading => self.loading.add(1),
+            Redirect::ReadOnly => self.read_only.add(1),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use slotilla_common::clock::Monotonic;
+use slotilla_common::slot::Slot;
 use slotilla_proxy::config::Config;
 use support::{
     Act, Client, FakeNode, Setup, Words, free_port, quick, say, start_proxy, text, wait_for,
@@ -202,6 +203,84 @@ fn a_write_that_was_not_sent_waits_for_its_node() {
         (node.seen(), seed.seen().len()),
         (vec!["FLUSHALL".into()], 1)
     );
+}
+
+#[test]
+fn what_a_demoted_primary_does_not_write_its_successor_does() {
+    for line in ["FLUSHALL", "FLUSHDB ASYNC"] {
+        let setup = Setup::new(2, patient());
+        setup.nodes[1]
+            .answer(|_, _| say("-READONLY You can't write against a read only replica.\r\n"));
+        let new = successor(&setup, without_keys);
+        assert_eq!(text(&setup.client().call(line)), "OK");
+        assert_eq!(count(&new, line), 1);
+        assert_eq!(count(&setup.nodes[0], line), 1);
+    }
+}
+
+#[test]
+fn the_slots_of_a_demoted_primary_may_go_to_several() {
+    let setup = Setup::new(2, patient());
+    setup.nodes[1].answer(|_, _| say("-READONLY no\r\n"));
+    let new = FakeNode::start_on(0, Arc::clone(&setup.map), without_keys);
+    let old = setup.nodes[0].port;
+    *setup.map.lock().unwrap() = vec![(0, 9_999, old), (10_000, 16_383, new.port)];
+    let mut client = setup.client();
+    assert_eq!(text(&client.call("FLUSHALL")), "OK");
+    assert_eq!(count(&new, "FLUSHALL"), 1);
+    // Once for its own slots, and once for those that it got.
+    assert_eq!(count(&setup.nodes[0], "FLUSHALL"), 2);
+    assert_eq!(text(&client.call("FLUSHALL")), "OK");
+    assert_eq!(count(&setup.nodes[0], "FLUSHALL"), 3);
+}
+
+#[test]
+fn who_stays_read_only_is_told_when_the_time_is_over() {
+    let config = Config {
+        request_timeout: Duration::from_millis(300),
+        ..quick()
+    };
+    let setup = Setup::new(2, config);
+    setup.nodes[1].answer(|_, _| say("-READONLY no\r\n"));
+    let before = setup.nodes[0].looks();
+    assert_eq!(text(&setup.client().call("FLUSHALL")), "-READONLY no");
+    assert!(count(&setup.nodes[1], "FLUSHALL") > 1);
+    assert!(setup.nodes[0].looks() > before);
+    // What a script without keys says is its own result.
+    for node in &setup.nodes {
+        node.answer(|_, _| say("-READONLY script\r\n"));
+    }
+    let reply = text(&setup.client().call("EVAL x 0"));
+    assert_eq!(reply, "-READONLY script");
+    let runs: usize = setup.nodes.iter().map(|n| count(n, "EVAL x 0")).sum();
+    assert_eq!(runs, 1);
+}
+
+#[test]
+fn a_flush_does_not_come_behind_what_its_client_sent_next() {
+    // The second node's.
+    let slot = Slot::of_key(b"a").number();
+    for lets_pass in [true, false] {
+        let setup = Setup::new(2, patient());
+        let new = successor(&setup, without_keys);
+        let moved = format!("-MOVED {slot} 127.0.0.1:{}\r\n", new.port);
+        setup.nodes[1].answer(move |_, words| match words[0].as_str() {
+            "SET" if lets_pass => say("+OK\r\n"),
+            "SET" => say(&moved),
+            _ => say("-READONLY no\r\n"),
+        });
+        let mut client = setup.client();
+        client.send_all(&["FLUSHALL", "SET a 1"]);
+        let replies = [client.receive(), client.receive()].map(|reply| text(&reply));
+        if lets_pass {
+            // It would remove what was written after it.
+            assert_eq!(replies, ["-READONLY no", "OK"]);
+            assert_eq!(count(&new, "FLUSHALL"), 0);
+        } else {
+            assert_eq!(replies, ["OK", "OK"]);
+            assert_eq!(new.seen(), ["FLUSHALL", "SET a 1"]);
+        }
+    }
 }
 
 #[test]

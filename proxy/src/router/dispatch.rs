@@ -139,7 +139,9 @@ impl Worker {
         redirect: &Redirect,
         reply: &[u8],
     ) {
-        if matches!(request.owner, Owner::Nobody) || request.owner.is_gone() {
+        // A script without keys may have run in part.
+        let is_result = *redirect == Redirect::ReadOnly && !wide::is_for_all(request.spec);
+        if is_result || matches!(request.owner, Owner::Nobody) || request.owner.is_gone() {
             return self.finish(request, reply);
         }
         self.counters.count_redirect(redirect);
@@ -188,7 +190,10 @@ impl Worker {
                 }
                 self.retry_later(bytes, request, reply);
             }
-            Redirect::ClusterDown | Redirect::Loading | Redirect::PrimaryDown => {
+            Redirect::ClusterDown
+            | Redirect::Loading
+            | Redirect::PrimaryDown
+            | Redirect::ReadOnly => {
                 self.shared.refresher.ask();
                 self.retry_later(bytes, request, reply);
             }
