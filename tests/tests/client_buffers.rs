@@ -122,12 +122,14 @@ fn a_client_that_reads_is_not_idle() {
         wait_until("it to be idle", || {
             shown(&mut watcher, "slow", "idle") > Some(1)
         });
-        // More than the sockets hold.
-        for _ in 0..ASKED - 4 {
-            assert_eq!(client.read().text().len(), MIB);
-        }
-        let idle = shown(&mut watcher, "slow", "idle");
-        assert!(idle <= Some(1), "{kind:?}: idle for {idle:?} s");
+        // It counts as busy when the server sends, which is while the sockets do not hold the rest.
+        let idle: Vec<_> = (0..ASKED)
+            .map(|_| {
+                assert_eq!(client.read().text().len(), MIB);
+                shown(&mut watcher, "slow", "idle")
+            })
+            .collect();
+        assert!(idle.iter().min() <= Some(&Some(1)), "{kind:?}: {idle:?}");
     }
 }
 

@@ -194,7 +194,10 @@ fn a_disk_that_takes_nothing_is_told_to_who_changes_something() {
     let mut client = node.client();
     // A directory in the place of the temporary file.
     let obstacle = node.dir().join("nodes.conf.tmp");
-    std::fs::create_dir(&obstacle).unwrap();
+    // The node may be at writing its first view just now, and the file be there.
+    wait_until("a directory in the file's place", || {
+        std::fs::create_dir(&obstacle).is_ok()
+    });
     let reply = client.call(&["CLUSTER", "ADDSLOTS", "7"]);
     let text = reply.error().unwrap();
     assert!(
