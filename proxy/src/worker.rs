@@ -3,7 +3,8 @@
 //! Everything a thread's tasks share is here, behind cells: the tasks of a thread never run at the
 //! same time, and nothing is borrowed across an await. What clients and nodes have to be sent is
 //! gathered during a turn of the event loop and written at its end, by one task that is woken
-//! after all that were ready: so a node gets the requests of all clients in one write.
+//! after all that were ready: so a node gets the requests of all clients in one write, with those
+//! that clients answered in the same turn send next.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -27,6 +28,10 @@ use crate::upstream::{Upstream, UpstreamId};
 
 /// Bytes that one read takes from a socket at most: the work of one connection in one turn.
 pub const READ_BYTES: usize = 64 * 1024;
+
+/// How often a turn looks for more requests, after it has answered clients, before it writes to
+/// nodes: fewer and longer writes, for each of which a node wakes up, at the price of a look.
+const LOOKS_BEFORE_UPSTREAMS: usize = 3;
 
 /// The state of one thread.
 pub struct Worker {
@@ -230,28 +235,60 @@ impl Worker {
 
     /// The task that writes at the end of each turn.
     pub async fn write_at_end_of_turns(self: Rc<Self>) {
-        poll_fn(|cx| {
-            let known = self.turn.waker.borrow().is_some();
-            if !known {
-                *self.turn.waker.borrow_mut() = Some(cx.waker().clone());
+        loop {
+            self.anything_due().await;
+            // Clients come first: those that are answered send their next request at once, and
+            // it leaves with what already waits for a node.
+            for _ in 0..LOOKS_BEFORE_UPSTREAMS {
+                let has_answered = self.write_clients();
+                if !has_answered || self.turn.upstreams.borrow().is_empty() {
+                    break;
+                }
+                // Sockets are looked at, and the tasks that this wakes run, before it goes on.
+                tokio::task::yield_now().await;
             }
             self.turn.is_due.set(false);
-            // Clients come first: while the nodes are written to, they send what they have next.
-            let mut clients = self.turn.clients.take();
-            for client in clients.drain(..) {
-                client.is_due.set(false);
-                client.write(&self);
+            self.write_clients();
+            self.write_upstreams();
+        }
+    }
+
+    /// Waits until a client or a node has to be written to. What becomes due from then on wakes
+    /// nobody until the turn is over.
+    async fn anything_due(&self) {
+        poll_fn(|cx| {
+            self.turn
+                .waker
+                .borrow_mut()
+                .get_or_insert_with(|| cx.waker().clone());
+            if self.turn.is_due.get() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
             }
-            self.turn.clients.replace(clients);
-            let mut upstreams = self.turn.upstreams.take();
-            for upstream in upstreams.drain(..) {
-                upstream.is_due.set(false);
-                upstream.write(&self);
-            }
-            self.turn.upstreams.replace(upstreams);
-            Poll::<()>::Pending
         })
         .await;
+    }
+
+    /// Writes to the clients that are due; whether there were any.
+    fn write_clients(self: &Rc<Self>) -> bool {
+        let mut clients = self.turn.clients.take();
+        let has_any = !clients.is_empty();
+        for client in clients.drain(..) {
+            client.is_due.set(false);
+            client.write(self);
+        }
+        keep_room(&self.turn.clients, clients);
+        has_any
+    }
+
+    fn write_upstreams(self: &Rc<Self>) {
+        let mut upstreams = self.turn.upstreams.take();
+        for upstream in upstreams.drain(..) {
+            upstream.is_due.set(false);
+            upstream.write(self);
+        }
+        keep_room(&self.turn.upstreams, upstreams);
     }
 
     /// Has `client` read again once some node's queue has room.
@@ -296,5 +333,13 @@ impl Worker {
                 }
             }
         }
+    }
+}
+
+/// Gives an emptied list its room back, unless it has got new entries meanwhile.
+fn keep_room<T>(list: &RefCell<Vec<T>>, emptied: Vec<T>) {
+    let mut list = list.borrow_mut();
+    if list.is_empty() {
+        *list = emptied;
     }
 }
