@@ -235,6 +235,27 @@ fn the_slots_of_a_demoted_primary_may_go_to_several() {
 }
 
 #[test]
+fn slots_that_are_nobodys_for_a_while_go_to_their_next_owner() {
+    let setup = Setup::new(2, patient());
+    let mut client = setup.client();
+    assert_eq!(text(&client.call("FLUSHALL")), "OK");
+    setup.nodes[1].answer(|_, _| say("-READONLY no\r\n"));
+    let lost = setup.map.lock().unwrap().pop().unwrap();
+    let looks = setup.nodes[0].looks();
+    client.send("FLUSHALL");
+    // Two looks: the proxy has seen the first one's answer.
+    wait_for("the map without the second node", || {
+        setup.nodes[0].looks() > looks + 1
+    });
+    let new = FakeNode::start_on(0, Arc::clone(&setup.map), without_keys);
+    let (first, last, _) = lost;
+    setup.map.lock().unwrap().push((first, last, new.port));
+    assert_eq!(text(&client.receive()), "OK");
+    assert_eq!(count(&new, "FLUSHALL"), 1);
+    assert_eq!(count(&setup.nodes[0], "FLUSHALL"), 2);
+}
+
+#[test]
 fn who_stays_read_only_is_told_when_the_time_is_over() {
     let config = Config {
         request_timeout: Duration::from_millis(300),

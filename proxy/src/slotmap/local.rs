@@ -40,6 +40,8 @@ pub struct LocalMap {
     primaries: Vec<(u16, NodeIndex)>,
     /// For nodes that lost slots: who got them. Kept of those that are no primaries any more.
     heirs: HashMap<NodeIndex, BTreeSet<NodeIndex>>,
+    /// For slots that nobody owns: who did last, and so whose heir the next owner is.
+    orphans: HashMap<Slot, NodeIndex>,
     version: u64,
     fingerprint: Fingerprint,
 }
@@ -55,6 +57,7 @@ impl Default for LocalMap {
             by_address: HashMap::new(),
             primaries: Vec::new(),
             heirs: HashMap::new(),
+            orphans: HashMap::new(),
             version: 0,
             fingerprint: Fingerprint::default(),
         }
@@ -103,13 +106,16 @@ impl LocalMap {
         self.primaries.iter().any(|(_, primary)| *primary == node)
     }
 
-    /// The primaries that own the slots of a former one, directly or through others. None if
-    /// nobody does, yet.
+    /// The primaries that own the slots of a former one, directly or through others. None while
+    /// any of its slots has no owner yet.
     #[must_use]
     pub fn heirs(&self, node: NodeIndex) -> Vec<NodeIndex> {
         let mut found = BTreeSet::new();
         let mut to_visit = vec![node];
         while let Some(former) = to_visit.pop() {
+            if self.orphans.values().any(|last| *last == former) {
+                return Vec::new();
+            }
             for heir in self.heirs.get(&former).into_iter().flatten() {
                 if found.insert(*heir) && !self.is_primary(*heir) {
                     to_visit.push(*heir);
@@ -170,7 +176,9 @@ impl LocalMap {
             let old = self.addresses.get_mut(place)?;
             self.by_address.remove(old);
             *old = address.clone();
-            self.heirs.remove(&NodeIndex::try_from(place).ok()?);
+            let old = NodeIndex::try_from(place).ok()?;
+            self.heirs.remove(&old);
+            self.orphans.retain(|_, last| *last != old);
             place
         };
         let node = NodeIndex::try_from(place).ok()?;
@@ -185,7 +193,7 @@ impl LocalMap {
         };
         if *owner != node {
             let former = std::mem::replace(owner, node);
-            self.inherits(former, node);
+            self.inherits(slot, former, node);
             self.disturb(slot, Calm::Moved, until);
         }
     }
@@ -210,8 +218,8 @@ impl LocalMap {
             };
             if *owner != new {
                 let former = std::mem::replace(owner, new);
+                self.inherits(slot, former, new);
                 if former != NOBODY {
-                    self.inherits(former, new);
                     self.disturb(slot, Calm::Moved, until);
                 }
             }
@@ -220,8 +228,17 @@ impl LocalMap {
         self.heirs.retain(|node, _| !primaries.contains(node));
     }
 
-    fn inherits(&mut self, former: NodeIndex, heir: NodeIndex) {
-        if former != NOBODY && heir != NOBODY {
+    /// Notes whose heir the new owner of a slot is. A slot may be without owner for a while.
+    fn inherits(&mut self, slot: Slot, former: NodeIndex, heir: NodeIndex) {
+        if heir == NOBODY {
+            self.orphans.insert(slot, former);
+            return;
+        }
+        let former = match former {
+            NOBODY => self.orphans.remove(&slot),
+            node => Some(node),
+        };
+        if let Some(former) = former.filter(|former| *former != heir) {
             self.heirs.entry(former).or_default().insert(heir);
         }
     }
@@ -306,6 +323,10 @@ mod tests {
         assert_eq!(take_over(&shards, Some((0, "c:1"))), "c d");
         assert_eq!(take_over(&[(0, 1, "c"), (2, 199, "b")], None), "b c");
         assert_eq!(take_over(&[(0, 99, "a"), (100, 199, "b")], None), "");
+        // Its slots may be nobody's for a while.
+        assert_eq!(take_over(&[b], None), "");
+        assert_eq!(take_over(&[(0, 1, "d"), b], Some((2, "c:1"))), "");
+        assert_eq!(take_over(&[(0, 9, "c"), (10, 98, "d"), b], None), "b c d");
     }
 
     #[test]
