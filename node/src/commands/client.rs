@@ -116,6 +116,7 @@ fn describe(text: &mut String, client: &Client, now_ms: i64) {
     // Replies go into the worker's buffer, and a connection has buffers of its own only for what
     // its socket did not take: no fixed part (rbs, rbp, obl), and a list that counts as one.
     let mail = client.mail_bytes();
+    let transaction = load(&client.transaction_bytes);
     let output = load(&client.output_bytes) + mail;
     let output_held = load(&client.output_held) + mail;
     let name = client.name();
@@ -123,7 +124,7 @@ fn describe(text: &mut String, client: &Client, now_ms: i64) {
     let _: Result<(), std::fmt::Error> = write!(
         text,
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 \
-         multi=-1 qbuf={input} qbuf-free={input_free} argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 \
+         multi={} qbuf={input} qbuf-free={input_free} argv-mem=0 multi-mem={transaction} rbs=0 rbp=0 obl=0 \
          oll={} omem={output_held} tot-mem={} events={} cmd={} user={DEFAULT_USER} redir=-1 resp={}",
         client.id,
         client.addr,
@@ -132,10 +133,11 @@ fn describe(text: &mut String, client: &Client, now_ms: i64) {
         String::from_utf8_lossy(&name),
         seconds(client.connected_ms),
         seconds(active_ms),
-        letters(client.flags()),
+        letters(client),
         client.db.load(std::sync::atomic::Ordering::Relaxed),
+        client.queued().map_or(-1, |queued| queued as i64),
         usize::from(output > 0),
-        CONNECTION_BYTES + input + input_free + output_held + name.len(),
+        CONNECTION_BYTES + input + input_free + output_held + transaction + name.len(),
         if output > 0 { "rw" } else { "r" },
         client.last_command().map_or("NULL", |command| command.name),
         client.protocol().version(),
@@ -145,21 +147,21 @@ fn describe(text: &mut String, client: &Client, now_ms: i64) {
 /// What a connection takes beside its buffers: task, socket, session and shared part.
 const CONNECTION_BYTES: usize = 1536;
 
-fn letters(flags: u32) -> String {
-    const LETTERS: &[(u32, char)] = &[
-        (flag::MONITOR, 'O'),
-        (flag::BLOCKED, 'b'),
-        (flag::CLOSE_AFTER_REPLY, 'c'),
-        (flag::KILLED, 'A'),
-        (flag::UNIX_SOCKET, 'U'),
-        (flag::READONLY, 'r'),
-        (flag::NO_EVICT, 'e'),
+fn letters(client: &Client) -> String {
+    let has = |bit| client.has(bit);
+    let letters = [
+        (has(flag::MONITOR), 'O'),
+        (client.queued().is_some(), 'x'),
+        (has(flag::BLOCKED), 'b'),
+        (client.is_touched(), 'd'),
+        (has(flag::CLOSE_AFTER_REPLY), 'c'),
+        (has(flag::KILLED), 'A'),
+        (has(flag::UNIX_SOCKET), 'U'),
+        (has(flag::READONLY), 'r'),
+        (has(flag::NO_EVICT), 'e'),
     ];
-    let set: String = LETTERS
-        .iter()
-        .filter(|(bit, _)| flags & bit != 0)
-        .map(|(_, letter)| *letter)
-        .collect();
+    let shown = letters.iter().filter(|(on, _)| *on);
+    let set: String = shown.map(|(_, letter)| *letter).collect();
     if set.is_empty() { "N".to_owned() } else { set }
 }
 

@@ -169,6 +169,9 @@ fn reset(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
     session.authenticated = !ctx.server.config.has_password();
     session.db = 0;
     session.asking = false;
+    session
+        .transaction
+        .close(&session.client, &ctx.server.store);
     session.readonly = false;
     // CLIENT REPLY SKIP was for this very command: it holds.
     if session.reply_mode != ReplyMode::Skip {

@@ -29,6 +29,7 @@ mod server;
 mod slowlog;
 mod string;
 mod string_range;
+mod transaction;
 
 use slotilla_common::command::{COMMANDS, CommandId, Spec};
 use std::collections::HashMap;
@@ -61,6 +62,7 @@ const GROUPS: &[&[(&str, Handler)]] = &[
     slowlog::HANDLERS,
     string::HANDLERS,
     string_range::HANDLERS,
+    transaction::HANDLERS,
 ];
 
 /// The handler of each command, by [`CommandId`].

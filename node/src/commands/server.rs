@@ -17,6 +17,11 @@ fn time(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
 }
 
 fn monitor(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
+    if ctx.session.transaction.running {
+        return Err(CommandError::fixed(
+            "ERR MONITOR isn't allowed for DENY BLOCKING client",
+        ));
+    }
     ctx.server.clients.set_monitor(&ctx.session.client, true);
     ctx.reply.ok();
     Ok(())

@@ -8,11 +8,13 @@ use slotilla_common::clock;
 use slotilla_common::command::{COMMANDS, Spec};
 use slotilla_common::resp::Protocol;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{
     AtomicBool, AtomicI64, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
+use std::sync::{Arc, OnceLock};
 use std::task::Waker;
+
+use crate::store::Touched;
 
 /// One bit each of [`Client::flags`].
 pub mod flag {
@@ -33,6 +35,9 @@ pub mod flag {
     /// There is mail to send.
     pub const MAIL: u32 = 1 << 7;
 }
+
+/// [`Client::queued`] of a client that is not between MULTI and EXEC.
+pub const NO_TRANSACTION: usize = usize::MAX;
 
 /// The shared part of one client.
 #[derive(Debug)]
@@ -65,6 +70,12 @@ pub struct Client {
     pub output_bytes: AtomicUsize,
     /// What the buffer of its unsent replies takes.
     pub output_held: AtomicUsize,
+    /// Commands queued since MULTI, or [`NO_TRANSACTION`].
+    pub queued: AtomicUsize,
+    /// What those, and the keys it watches, take.
+    pub transaction_bytes: AtomicUsize,
+    /// Set once a key that it watches has changed; there since its first WATCH.
+    touched: OnceLock<Touched>,
     name: Mutex<Box<[u8]>>,
     /// What other threads want it to send; appended to its output by its worker.
     mail: Mutex<Vec<u8>>,
@@ -155,6 +166,23 @@ impl Client {
         self.mail.lock().len()
     }
 
+    /// What a change to a key that it watches sets.
+    pub fn touched(&self) -> Touched {
+        Arc::clone(self.touched.get_or_init(Touched::default))
+    }
+
+    /// Whether a key that it watches has changed.
+    pub fn is_touched(&self) -> bool {
+        let touched = self.touched.get();
+        touched.is_some_and(|touched| touched.load(Ordering::Relaxed))
+    }
+
+    /// How many commands are queued since its MULTI; `None` if there was none.
+    pub fn queued(&self) -> Option<usize> {
+        let queued = self.queued.load(Ordering::Relaxed);
+        (queued != NO_TRANSACTION).then_some(queued)
+    }
+
     /// Whether it is on this machine.
     pub fn is_local(&self) -> bool {
         self.has(flag::UNIX_SOCKET)
@@ -223,6 +251,9 @@ impl Registry {
             input_free: AtomicUsize::new(0),
             output_bytes: AtomicUsize::new(0),
             output_held: AtomicUsize::new(0),
+            queued: AtomicUsize::new(NO_TRANSACTION),
+            transaction_bytes: AtomicUsize::new(0),
+            touched: OnceLock::new(),
             name: Mutex::default(),
             mail: Mutex::default(),
             waker: Mutex::new(None),

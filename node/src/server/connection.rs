@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use super::Server;
 use super::client::{Introduction, flag};
 use super::output_limit::OutputWatch;
-use super::session::{OUTPUT_PER_TURN, Session, Then};
+use super::session::{OUTPUT_PER_TURN, Session, SessionState, Then};
 use super::socket::{Raw, Socket};
 use super::unsent::{Unsent, trim};
 use super::worker::{self, INPUT_BYTES, Worker};
@@ -99,7 +99,13 @@ impl Future for Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.server.clients.dismiss(&self.session.state.client);
+        let SessionState {
+            client,
+            transaction,
+            ..
+        } = &mut self.session.state;
+        transaction.close(client, &self.server.store);
+        self.server.clients.dismiss(client);
     }
 }
 
@@ -314,10 +320,12 @@ impl Connection {
         let free = self.pending.capacity() - self.pending.len();
         client.input_free.store(free, Ordering::Relaxed);
         let limit = self.server.config.client_query_buffer_limit();
-        if self.pending.len() > limit {
+        // What is queued has not run yet either.
+        let queued = self.session.state.transaction.argument_bytes();
+        if self.pending.len().saturating_add(queued) > limit {
             tracing::warn!(
-                "Closing client id={} addr={}: it sent a request larger than \
-                 client-query-buffer-limit ({limit} bytes)",
+                "Closing client id={} addr={}: it sent a request or transaction larger \
+                 than client-query-buffer-limit ({limit} bytes)",
                 client.id,
                 client.addr,
             );

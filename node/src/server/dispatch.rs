@@ -9,10 +9,10 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::Server;
 use super::batch::{KeyAt, Request};
 use super::session::SessionState;
 use super::worker::Worker;
+use super::{Server, exec};
 use crate::cluster::routing::{self, Refusal, Serving, Verdict};
 use crate::commands::{After, Args, Background, CommandError, Ctx, Handler};
 use crate::store::{Db, Scope, SlotGuard};
@@ -48,10 +48,18 @@ pub fn run(
                 server.http_alarm.sound(&session.client.addr);
                 return Flow::HangUp;
             }
+            note_command(session, request.spec.ok());
             reject(session, worker, request.spec.ok(), &error, out);
             return Flow::Next;
         }
     };
+    if session.transaction.is_open() {
+        let what = (spec, handler);
+        let flow = exec::inside(session, worker, server, request, what, args, out);
+        if let Some(flow) = flow {
+            return flow;
+        }
+    }
     if server.postpones(spec) {
         return Flow::Postpone;
     }
@@ -61,7 +69,7 @@ pub fn run(
         reject(session, worker, Some(spec), &error, out);
         return Flow::Next;
     }
-    note_command(session, spec);
+    note_command(session, Some(spec));
 
     let outcome = execute(session, worker, server, request, spec, handler, args, out);
     if let Outcome::Refused(error) = outcome {
@@ -83,9 +91,12 @@ pub fn run(
     flow
 }
 
-/// Tells CLIENT LIST what the client did last.
-fn note_command(session: &SessionState, spec: &Spec) {
-    let place = u16::try_from(spec.id.index()).unwrap_or(u16::MAX);
+/// Tells CLIENT LIST what the client did last; `None` if it is no command.
+#[inline]
+pub(super) fn note_command(session: &SessionState, spec: Option<&Spec>) {
+    let index = spec.map(|spec| spec.id.index());
+    let place = index.and_then(|index| u16::try_from(index).ok());
+    let place = place.unwrap_or(u16::MAX);
     session.client.last_command.store(place, Ordering::Relaxed);
 }
 
@@ -196,6 +207,20 @@ fn refuse_for_memory(
     args: &Args<'_>,
     scope: Scope,
 ) -> CommandError {
+    let served = ask(session, server, request, spec, args, scope);
+    served.err().unwrap_or(CommandError::OutOfMemory)
+}
+
+/// Whether this node would serve a command that is not to run now.
+#[cold]
+pub(super) fn ask(
+    session: &mut SessionState,
+    server: &Arc<Server>,
+    request: &Request,
+    spec: &'static Spec,
+    args: &Args<'_>,
+    scope: Scope,
+) -> Result<(), CommandError> {
     let mut unwritten = Vec::new();
     let mut ctx = Ctx {
         server,
@@ -211,8 +236,7 @@ fn refuse_for_memory(
         scope,
         after: After::Nothing,
     };
-    let served = lock_and_ask(&mut ctx, request, args);
-    served.err().unwrap_or(CommandError::OutOfMemory)
+    lock_and_ask(&mut ctx, request, args)
 }
 
 /// What came of a command.
@@ -384,30 +408,38 @@ fn serves(ctx: &mut Ctx<'_>, slot: Slot, keys: &[&[u8]]) -> Result<(), CommandEr
 
 /// The error of a command that another node should run, or nobody can.
 #[cold]
-fn refuse(server: &Server, refusal: Refusal, slot: Slot) -> CommandError {
+pub(super) fn refuse(server: &Server, refusal: Refusal, slot: Slot) -> CommandError {
     match refusal.text() {
         Some(text) => CommandError::fixed(text),
         None => CommandError::Redirect(server.redirect(refusal, slot)),
     }
 }
 
-/// Answers a command that was refused before it ran.
+/// Answers a command that was refused before it ran. If it was to be queued, EXEC will refuse; if
+/// it was EXEC, the transaction is over.
 #[cold]
-fn reject(
-    session: &SessionState,
+pub(super) fn reject(
+    session: &mut SessionState,
     worker: &mut Worker,
     spec: Option<&'static Spec>,
     error: &CommandError,
     out: &mut Vec<u8>,
 ) {
-    let text = error.to_string();
+    let mut text = error.to_string();
+    session.transaction.abort();
+    if spec.is_some_and(|spec| spec.name == "exec") {
+        let store = &worker.server.store;
+        session.transaction.close(&session.client, store);
+        let reason = text.strip_prefix("ERR ").unwrap_or(&text);
+        text = format!("EXECABORT Transaction discarded because of: {reason}");
+    }
     ReplyWriter::new(out, session.protocol).error(&text);
     worker.reject(spec, &text);
 }
 
 /// Answers a command that ran and failed.
 #[cold]
-fn answer_error(
+pub(super) fn answer_error(
     session: &SessionState,
     worker: &mut Worker,
     error: &CommandError,

@@ -9,6 +9,7 @@
 //! the gate closed, or the closer sees the seat taken (Dekker's argument), never neither.
 
 use parking_lot::{Condvar, Mutex};
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// The gate of one node.
@@ -116,14 +117,22 @@ impl Gate {
     }
 
     /// Sits down for `work` on a thread that has no seat of its own. Not inside another loan.
+    /// Inside [`Gate::exclusive`], where nobody else is, it just does it.
     pub fn guest<R>(&self, work: impl FnOnce() -> R) -> R {
+        if Holds::now() {
+            return work();
+        }
         let _seat = Guest::sit(self);
         work()
     }
 
     /// Runs `work` while every seat is empty. A caller that sits gives its own seat, which it has
     /// again afterwards; it must hold no slot lock, or whoever waits for that lock never stands up.
+    /// Inside itself, it just does it.
     pub fn exclusive<R>(&self, own: Option<SeatId>, work: impl FnOnce(&Exclusive) -> R) -> R {
+        if Holds::now() {
+            return work(&Exclusive(()));
+        }
         if let Some(seat) = own {
             self.leave(seat);
         }
@@ -134,11 +143,20 @@ impl Gate {
             // Opens the gate even when `work` panics.
             let _open = Reopen(self);
             self.wait_until_empty();
+            let _holds = Holds::begin();
             work(&Exclusive(()))
         };
         if let Some(seat) = own {
             self.enter(seat);
         }
+        result
+    }
+
+    /// Runs `work` on a thread that sits, without its seat: for what may wait for a closer.
+    pub fn outside<R>(&self, own: SeatId, work: impl FnOnce() -> R) -> R {
+        self.leave(own);
+        let result = work();
+        self.enter(own);
         result
     }
 
@@ -161,6 +179,30 @@ impl Gate {
         while !empty() {
             self.emptied.wait(&mut waiting);
         }
+    }
+}
+
+thread_local! {
+    static HOLDS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// This thread has closed the gate, until this is dropped.
+struct Holds(());
+
+impl Holds {
+    fn now() -> bool {
+        HOLDS.with(Cell::get)
+    }
+
+    fn begin() -> Self {
+        HOLDS.with(|holds| holds.set(true));
+        Self(())
+    }
+}
+
+impl Drop for Holds {
+    fn drop(&mut self) {
+        HOLDS.with(|holds| holds.set(false));
     }
 }
 

@@ -23,7 +23,10 @@ impl ClusterHost {
 impl Host for ClusterHost {
     fn set_serving(&self, slot: Slot, serving: Serving) {
         if let Some(server) = self.0.upgrade() {
-            server.store.lock(slot).set_serving(serving);
+            // Not in the midst of a transaction at the gate, which locks its slots one by one.
+            server
+                .gate
+                .guest(|| server.store.lock(slot).set_serving(serving));
         }
     }
 

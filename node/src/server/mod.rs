@@ -14,6 +14,7 @@ pub mod client;
 pub mod connection;
 pub mod cron;
 pub mod dispatch;
+mod exec;
 pub mod gate;
 pub mod host;
 pub mod latency;
@@ -30,6 +31,7 @@ pub mod slowlog;
 pub mod socket;
 pub mod start;
 pub mod stats;
+pub mod transaction;
 mod unsent;
 pub mod worker;
 

@@ -125,6 +125,16 @@ impl Server {
         self.pause.is_active() && self.postpones_slowly(spec)
     }
 
+    /// Whether EXEC has to wait now, its commands being such that may change data, or not.
+    #[must_use]
+    pub fn postpones_transaction(&self, writes: bool) -> bool {
+        if self.pause.is_over() {
+            self.end_pause();
+        }
+        let active = self.pause.active.load(Ordering::Acquire);
+        active == 2 || active == 1 && writes
+    }
+
     #[cold]
     fn postpones_slowly(&self, spec: &Spec) -> bool {
         if self.pause.is_over() {

@@ -13,6 +13,7 @@ use super::Server;
 use super::batch::{Batch, Request};
 use super::client::Client;
 use super::dispatch;
+use super::transaction::Transaction;
 use super::worker::Worker;
 use crate::commands::Background;
 
@@ -53,6 +54,8 @@ pub struct SessionState {
     pub reply_mode: ReplyMode,
     /// Close once the replies are sent.
     pub closing: bool,
+    /// MULTI and WATCH.
+    pub transaction: Transaction,
 }
 
 /// One client's conversation.
@@ -103,6 +106,7 @@ impl Session {
                 readonly: false,
                 reply_mode: ReplyMode::On,
                 closing: false,
+                transaction: Transaction::default(),
             },
             parser: RequestParser::default(),
         }
@@ -258,7 +262,6 @@ impl Session {
         out: &mut Vec<u8>,
     ) -> dispatch::Flow {
         let before = self.state.reply_mode;
-        let asked = self.state.asking;
         let length = out.len();
         let flow = if args.len() == 0 {
             // An empty request gets no reply, but is one to CLIENT REPLY SKIP and to ASKING.
@@ -270,8 +273,8 @@ impl Session {
             // It comes again, as if for the first time.
             return flow;
         }
-        if asked {
-            // ASKING holds for one command, whatever came of it.
+        if self.state.asking && !self.state.transaction.is_open() {
+            // ASKING holds for one command, whatever came of it; before MULTI, for all up to EXEC.
             self.state.asking = request.spec.is_ok_and(|spec| spec.name == "asking");
         }
         // A reply that comes from the background: [`Session::hears`] decides then.

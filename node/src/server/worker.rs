@@ -60,7 +60,7 @@ pub fn with<R>(work: impl FnOnce(&mut Worker) -> R) -> Option<R> {
 }
 
 impl Worker {
-    fn new(server: Arc<Server>, number: usize, seat: SeatId) -> Self {
+    pub(super) fn new(server: Arc<Server>, number: usize, seat: SeatId) -> Self {
         let clock = server.clock.clone();
         Self {
             tick: clock.now(),
@@ -103,6 +103,18 @@ impl Worker {
     pub fn start_batch(&mut self) {
         self.now_ms = clock::unix_ms();
         self.tick = self.clock.now();
+    }
+
+    /// EXEC begins: its commands are timed one by one, and it itself from here.
+    #[must_use]
+    pub fn start_transaction(&mut self) -> Tick {
+        self.tick = self.clock.now();
+        self.tick
+    }
+
+    /// EXEC ends that has started at `started`.
+    pub fn end_transaction(&mut self, started: Tick) {
+        self.tick = started;
     }
 
     /// Counts a command that has run.

@@ -13,6 +13,7 @@ use super::settings::{Expired, add};
 use super::slot::SlotGuard;
 use super::table::Place;
 use super::{Scope, Store};
+use crate::cluster::routing::Serving;
 
 /// What a write does to the key's expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,11 +83,7 @@ impl<'s> Db<'s> {
             scope,
             guards,
             clock: AccessClock::new(settings, scope.now_ms),
-            expired: if settings.hide_expired() {
-                Expired::Hide
-            } else {
-                Expired::Delete
-            },
+            expired: Expired::of(settings),
             hint: Hint::default(),
             tally: Tally::default(),
         }
@@ -134,6 +131,28 @@ impl<'s> Db<'s> {
     /// The locked slots.
     pub fn guards(&self) -> impl Iterator<Item = &SlotGuard<'s>> {
         self.guards.iter()
+    }
+
+    /// The guard of a slot that is locked.
+    pub(super) fn guard_of(&self, slot: Slot) -> Option<&SlotGuard<'s>> {
+        let number = self.guards.binary_search_by_key(&slot, SlotGuard::slot);
+        self.guards.get(number.ok()?)
+    }
+
+    /// What this node is to a slot that is locked.
+    #[must_use]
+    pub fn serving(&self, slot: Slot) -> Serving {
+        self.guard_of(slot)
+            .map_or_else(Serving::default, SlotGuard::serving)
+    }
+
+    /// Goes on to another command, in the database of `scope`, with the same slots locked.
+    pub fn go_on(&mut self, scope: Scope) {
+        let settings = self.store.settings();
+        self.scope = scope;
+        self.clock = AccessClock::new(settings, scope.now_ms);
+        self.expired = Expired::of(settings);
+        self.hint = Hint::default();
     }
 
     /// Does `work` in another database.

@@ -11,6 +11,7 @@
 //!
 //! Db (db.rs)        what a command works on: locked slots, the time, lazy expiry
 //! walk.rs           what goes through all slots: SCAN, KEYS, RANDOMKEY, FLUSHALL, SWAPDB
+//! watch.rs          who is to hear of changes to a key (WATCH)
 //! expire.rs         deletes keys whose time has come; evict.rs deletes keys to make room
 //! ```
 //!
@@ -33,6 +34,7 @@ mod settings;
 mod slot;
 mod table;
 mod walk;
+mod watch;
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -50,6 +52,7 @@ pub use observe::{Change, Observer};
 pub use settings::{Expired, Policy, Settings, Totals};
 pub use slot::SlotGuard;
 pub use walk::{DbTotals, Flushed};
+pub use watch::{Touched, Watched};
 
 use crate::cluster::routing::Serving;
 use hash::KeyHasher;
@@ -57,6 +60,7 @@ use index::{Due, Occupied, OtherDbs};
 use lazyfree::LazyFree;
 use settings::{Counters, ShardedCounters};
 use slot::Cell;
+use watch::Watchers;
 
 /// Which database is meant, and when: what a view of the keyspace needs to know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,6 +85,7 @@ pub struct Store {
     counters: ShardedCounters,
     lazy_free: LazyFree,
     observer: OnceLock<Box<dyn Observer>>,
+    watchers: Watchers,
     /// Held by whoever counts the keys that may be evicted.
     counting: parking_lot::Mutex<()>,
 }
@@ -100,6 +105,7 @@ impl Store {
             counters: ShardedCounters::new(),
             lazy_free: LazyFree::default(),
             observer: OnceLock::new(),
+            watchers: Watchers::new(),
             counting: parking_lot::Mutex::new(()),
         }
     }
@@ -218,6 +224,9 @@ impl Store {
     fn tell(&self, db: u16, slot: Slot, key: &[u8], change: Change) {
         if let Some(observer) = self.observer.get() {
             observer.changed(db, slot, key, change);
+        }
+        if self.cell(slot).is_watched() {
+            self.touch_watchers(db, slot, key, change);
         }
     }
 }

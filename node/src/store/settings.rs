@@ -98,6 +98,18 @@ pub enum Expired {
     Keep,
 }
 
+impl Expired {
+    /// What the settings say for commands of clients.
+    #[inline]
+    pub(super) fn of(settings: &Settings) -> Self {
+        if settings.hide_expired() {
+            Self::Hide
+        } else {
+            Self::Delete
+        }
+    }
+}
+
 /// What the configuration tells the store. Changed at any time, by CONFIG SET.
 #[derive(Debug)]
 pub struct Settings {

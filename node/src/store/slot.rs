@@ -3,6 +3,7 @@
 //! ```text
 //!  0  lock  1 byte      8  keys of db 0, 4     16  bytes of entries, 8
 //!  1  serving, 1       12  of those volatile   24  table of db 0, 24
+//!  2  watched, 1
 //!  4  how many buckets, 4                      48  the other databases, boxed, 8
 //!                                              56  where its buckets are, 8
 //! ```
@@ -13,7 +14,7 @@
 
 use std::cell::UnsafeCell;
 use std::fmt;
-use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::lock_api::RawMutex as _;
 use slotilla_common::slot::Slot;
@@ -27,6 +28,8 @@ use crate::cluster::routing::Serving;
 pub(crate) struct Cell {
     lock: parking_lot::RawMutex,
     serving: AtomicU8,
+    /// Whether somebody watches a key of the slot; [`super::watch`] has who.
+    watched: AtomicBool,
     buckets: AtomicU32,
     keys: AtomicU32,
     expires: AtomicU32,
@@ -69,6 +72,7 @@ impl Cell {
         Self {
             lock: parking_lot::RawMutex::INIT,
             serving: AtomicU8::new(serving as u8),
+            watched: AtomicBool::new(false),
             buckets: AtomicU32::new(0),
             keys: AtomicU32::new(0),
             expires: AtomicU32::new(0),
@@ -94,6 +98,16 @@ impl Cell {
     /// Keys of database 0 that have an expiry, as of some moment ago.
     pub(crate) fn expires(&self) -> u32 {
         self.expires.load(Ordering::Relaxed)
+    }
+
+    /// Whether somebody watches a key here. Exact for whoever has the slot locked.
+    #[inline]
+    pub(super) fn is_watched(&self) -> bool {
+        self.watched.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_watched(&self, watched: bool) {
+        self.watched.store(watched, Ordering::Relaxed);
     }
 
     /// Bytes of all databases' entries, as of some moment ago.
@@ -147,6 +161,12 @@ impl<'s> SlotGuard<'s> {
     /// Sets what this node is to the slot; commands see it from the next one on.
     pub fn set_serving(&mut self, serving: Serving) {
         self.cell.serving.store(serving as u8, Ordering::Relaxed);
+        if matches!(
+            serving,
+            Serving::Replica | Serving::Elsewhere | Serving::Unassigned
+        ) {
+            self.store.touch_lost(self.slot);
+        }
     }
 
     #[inline]

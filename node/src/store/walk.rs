@@ -3,6 +3,7 @@
 //! Slot by slot: no lock is held for longer than a segment takes. Whoever needs one instant for all
 //! slots (FLUSHALL, SWAPDB) calls these while no other thread is inside a command.
 
+use slotilla_common::clock;
 use slotilla_common::slot::Slot;
 
 use super::entry::Entry;
@@ -317,6 +318,7 @@ impl Store {
     }
 
     fn flush_locked(&self, guard: &mut SlotGuard<'_>, db: Option<u16>) -> Vec<(Table, u64)> {
+        self.touch_flushed(guard, db);
         let chosen: Vec<u16> = match db {
             Some(db) => vec![db],
             None => guard.databases().collect(),
@@ -330,13 +332,19 @@ impl Store {
 
     /// SWAPDB. Whoever calls it sees to it that no command runs meanwhile.
     pub fn swap_databases(&self, a: u16, b: u16) {
+        self.swap_databases_at(a, b, clock::unix_ms());
+    }
+
+    pub(super) fn swap_databases_at(&self, a: u16, b: u16, now_ms: i64) {
         if a == b {
             return;
         }
         let mut from = 0;
         while let Some(slot) = self.occupied.next(from) {
             from = slot.index() + 1;
-            self.lock(slot).swap(a, b);
+            let mut guard = self.lock(slot);
+            self.touch_swapped(&guard, (a, b), now_ms);
+            guard.swap(a, b);
         }
     }
 }

@@ -1,0 +1,414 @@
+//! Transactions: queueing after MULTI, and EXEC.
+//!
+//! EXEC locks the slots of all queued commands and of all watched keys, in ascending order, asks
+//! whether this node serves them and whether a watched key has changed, and runs the commands one
+//! after the other before it lets any slot go. So nobody sees half of it, and transactions on other
+//! slots run beside it.
+//!
+//! If a command needs more than the slots of its keys (FLUSHALL, KEYS, SWAPDB, CONFIG SET, …, see
+//! [`super::transaction`]), the whole transaction runs at the gate, while no other thread is inside
+//! a command, and each command locks what it needs as it does otherwise. Work that would wait for
+//! its turn at the gate, or go to a background thread, is done at once. The one exception is what
+//! the cluster thread does (CLUSTER ADDSLOTS and the like): it needs the gate itself, so the gate is
+//! open meanwhile.
+
+use slotilla_common::command::{Flags, Group, Spec};
+use slotilla_common::resp::{Protocol, ReplyWriter};
+use std::sync::Arc;
+
+use super::Server;
+use super::batch::Request;
+use super::dispatch::{self, Flow};
+use super::monitor;
+use super::session::{ReplyMode, SessionState};
+use super::transaction::{Queue, Queued};
+use super::worker::Worker;
+use crate::cluster::routing::{self, Serving, Verdict};
+use crate::commands::{After, Args, Background, CommandError, Ctx, Handler};
+use crate::store::Db;
+
+const ABORTED: CommandError =
+    CommandError::fixed("EXECABORT Transaction discarded because of previous errors.");
+
+/// What a session between MULTI and EXEC does with a command; `None` leaves it to be run.
+#[cold]
+pub(super) fn inside(
+    session: &mut SessionState,
+    worker: &mut Worker,
+    server: &Arc<Server>,
+    request: &Request,
+    (spec, handler): (&'static Spec, Handler),
+    args: &Args<'_>,
+    out: &mut Vec<u8>,
+) -> Option<Flow> {
+    match spec.name {
+        "exec" => Some(exec(session, worker, server, spec, args, out)),
+        "discard" | "multi" | "quit" | "reset" | "watch" => None,
+        _ if server.postpones(spec) => Some(Flow::Postpone),
+        _ => {
+            dispatch::note_command(session, Some(spec));
+            match admit(session, worker, server, request, spec, args) {
+                Ok(()) => {
+                    let what = (spec, handler);
+                    let client = &session.client;
+                    session.transaction.push(client, request, args, what);
+                    ReplyWriter::new(out, session.protocol).simple("QUEUED");
+                }
+                Err(error) => dispatch::reject(session, worker, Some(spec), &error, out),
+            }
+            Some(Flow::Next)
+        }
+    }
+}
+
+/// Whether a command may be queued. Once memory is full, none may: the queue takes memory too.
+fn admit(
+    session: &mut SessionState,
+    worker: &Worker,
+    server: &Arc<Server>,
+    request: &Request,
+    spec: &'static Spec,
+    args: &Args<'_>,
+) -> Result<(), CommandError> {
+    if spec.flags.contains(Flags::NO_MULTI) {
+        return Err(CommandError::fixed(
+            "ERR Command not allowed inside a transaction",
+        ));
+    }
+    let scope = worker.scope(session.db);
+    if server.cluster_enabled {
+        dispatch::ask(session, server, request, spec, args, scope)?;
+    }
+    if server.config.maxmemory() != 0 && !server.make_room(scope) {
+        return Err(CommandError::OutOfMemory);
+    }
+    Ok(())
+}
+
+/// How a transaction ended.
+enum End {
+    /// All commands have run.
+    Ran { closing: bool },
+    /// A watched key has changed: none has run.
+    Broken,
+    /// Another node serves the slot, or nobody: none has run.
+    Redirected(CommandError),
+    /// There is no memory: none has run.
+    Refused(CommandError),
+    /// A command could not be queued: none has run.
+    Aborted,
+}
+
+fn exec(
+    session: &mut SessionState,
+    worker: &mut Worker,
+    server: &Arc<Server>,
+    spec: &'static Spec,
+    args: &Args<'_>,
+    out: &mut Vec<u8>,
+) -> Flow {
+    let union = session.transaction.queue().map(Queue::union);
+    let union = union.unwrap_or_default();
+    if server.postpones_transaction(union.may_replicate) {
+        return Flow::Postpone;
+    }
+    dispatch::note_command(session, Some(spec));
+    let bounded = union.denyoom && server.config.maxmemory() != 0;
+    let room = !bounded || server.make_room(worker.scope(session.db));
+    let queue = session.transaction.take().unwrap_or_default();
+    let started = worker.start_transaction();
+    let end = run(session, worker, server, spec, &queue, room, out);
+    session.transaction.close(&session.client, &server.store);
+    let mut flow = Flow::Next;
+    match end {
+        End::Ran { closing: true } => flow = Flow::Close,
+        End::Ran { closing: false } => {}
+        End::Broken => ReplyWriter::new(out, session.protocol).null_array(),
+        End::Aborted => dispatch::answer_error(session, worker, &ABORTED, out),
+        End::Redirected(error) => {
+            let text = error.to_string();
+            ReplyWriter::new(out, session.protocol).error(&text);
+            worker.reject(Some(spec), &text);
+            return flow;
+        }
+        End::Refused(error) => {
+            dispatch::reject(session, worker, Some(spec), &error, out);
+            return flow;
+        }
+    }
+    if bounded {
+        // Enough or not: the next command of this kind will be told.
+        let _enough = server.make_room(worker.scope(session.db));
+    }
+    if server.clients.has_monitors() {
+        monitor::feed(server, session, spec, args);
+    }
+    worker.end_transaction(started);
+    worker.finish_command(session, spec, args);
+    flow
+}
+
+/// Locks, asks, and runs what is queued.
+fn run(
+    session: &mut SessionState,
+    worker: &mut Worker,
+    server: &Arc<Server>,
+    spec: &'static Spec,
+    queue: &Queue,
+    room: bool,
+    out: &mut Vec<u8>,
+) -> End {
+    let scope = worker.scope(session.db);
+    let seat = worker.seat;
+    let mut run = Run {
+        ctx: Ctx {
+            server,
+            reply: ReplyWriter::new(out, session.protocol),
+            session,
+            db: Db::new(&server.store, None, scope),
+            spec,
+            now_ms: scope.now_ms,
+            scope,
+            after: After::Nothing,
+        },
+        worker,
+        queue,
+        next: 0,
+        at_gate: queue.union().gate,
+        closing: false,
+    };
+    let left = if run.at_gate {
+        server.gate.exclusive(Some(seat), |_| {
+            run.begin(room)?;
+            run.unlock();
+            Ok(run.go_on())
+        })
+    } else {
+        run.begin(room).map(|()| run.go_on())
+    };
+    let mut left = match left {
+        Ok(left) => left,
+        Err(end) => return end,
+    };
+    while let Some(work) = left {
+        let protocol = run.ctx.session.protocol;
+        let reply = server
+            .gate
+            .outside(seat, || elsewhere(server, work, protocol));
+        left = server.gate.exclusive(Some(seat), |_| {
+            run.finish(&reply);
+            run.go_on()
+        });
+    }
+    End::Ran {
+        closing: run.closing,
+    }
+}
+
+/// Does a command's work on a thread of its own, as it may wait in a way that a worker must not.
+fn elsewhere(server: &Arc<Server>, work: Background, protocol: Protocol) -> Vec<u8> {
+    let done = std::thread::scope(|scope| scope.spawn(|| work.run(server, protocol)).join());
+    // A panic in there has been logged; the client gets an error instead of silence.
+    done.unwrap_or_else(|_| b"-ERR internal error\r\n".to_vec())
+}
+
+/// A transaction under way.
+struct Run<'a> {
+    /// What the command that is running works with. Unless at the gate, `db` has all slots.
+    ctx: Ctx<'a>,
+    worker: &'a mut Worker,
+    queue: &'a Queue,
+    /// The command that is next, or whose work is under way.
+    next: usize,
+    at_gate: bool,
+    /// The connection is to close after this.
+    closing: bool,
+}
+
+impl<'a> Run<'a> {
+    /// Locks all slots and asks whether the transaction may run. If so its reply has begun, and
+    /// nothing is watched any longer.
+    fn begin(&mut self, room: bool) -> Result<(), End> {
+        let (server, scope) = (self.ctx.server, self.ctx.scope);
+        let mut slots = self.queue.slots().to_vec();
+        self.ctx.session.transaction.watched_slots(&mut slots);
+        slots.sort_unstable();
+        slots.dedup();
+        self.ctx.db = Db::many(&server.store, server.store.lock_many(&slots), scope);
+        if server.cluster_enabled {
+            self.ask().map_err(End::Redirected)?;
+        }
+        if !room {
+            return Err(End::Refused(CommandError::OutOfMemory));
+        }
+        if self.queue.is_aborted() {
+            return Err(End::Aborted);
+        }
+        let session = &mut *self.ctx.session;
+        if session.transaction.is_broken(&self.ctx.db) {
+            return Err(End::Broken);
+        }
+        session.transaction.start(&session.client, &server.store);
+        let length = self.ctx.reply.out.len();
+        self.ctx.reply.array(self.queue.count());
+        self.silence(length);
+        Ok(())
+    }
+
+    /// Whether this node serves the slot of the keys, which must be one.
+    fn ask(&mut self) -> Result<(), CommandError> {
+        let server = self.ctx.server;
+        let Some(slot) = self.queue.slots().first().copied() else {
+            return Ok(());
+        };
+        let serving = self.ctx.db.serving(slot);
+        let refused = |refusal| Err(dispatch::refuse(server, refusal, slot));
+        if self.queue.slots().iter().any(|other| *other != slot) {
+            return refused(routing::cross_slot(serving));
+        }
+        let union = self.queue.union();
+        let keys = match serving {
+            Serving::Ours => Vec::new(),
+            _ => self.queue.keys(),
+        };
+        let request = routing::Request {
+            asking: self.ctx.session.asking || union.asking,
+            readonly: self.ctx.session.readonly,
+            write: union.write,
+            several_keys: keys.iter().any(|key| keys.first() != Some(key)),
+            migrate: false,
+            shard_pubsub: union.shard_pubsub,
+        };
+        match routing::admit(serving, &server.cluster_health, request) {
+            Verdict::Serve => Ok(()),
+            Verdict::Refuse(refusal) => refused(refusal),
+            Verdict::CountKeys(direction) => {
+                let present = keys.iter().filter(|key| self.ctx.db.contains(key)).count();
+                routing::open_slot(direction, present, keys.len()).or_else(refused)
+            }
+        }
+    }
+
+    /// Runs the commands that are left; gives the work of one that needs the gate open.
+    fn go_on(&mut self) -> Option<Background> {
+        let queue = self.queue;
+        while let Some(command) = queue.command(self.next) {
+            let length = self.ctx.reply.out.len();
+            if let Some(work) = self.step(command) {
+                return Some(work);
+            }
+            self.conclude(command, length);
+        }
+        None
+    }
+
+    /// Runs one command.
+    fn step(&mut self, command: &Queued) -> Option<Background> {
+        let (queue, at_gate) = (self.queue, self.at_gate);
+        let args = queue.args(command);
+        let server = self.ctx.server;
+        let scope = self.worker.scope(self.ctx.session.db);
+        let ctx = &mut self.ctx;
+        ctx.spec = command.spec;
+        ctx.scope = scope;
+        ctx.reply.protocol = ctx.session.protocol;
+        let mut aside = None;
+        if at_gate {
+            let guards = server.store.lock_many(&queue.slots_of(command));
+            ctx.db = Db::many(&server.store, guards, scope);
+        } else if command.has_keys() {
+            ctx.db.go_on(scope);
+        } else {
+            let none = Db::new(&server.store, None, scope);
+            aside = Some(std::mem::replace(&mut ctx.db, none));
+        }
+        if let Some(key) = command.key {
+            ctx.db.know_hash(args.get(key.arg), key.hash);
+        }
+        let result = (command.handler)(ctx, &args);
+        if at_gate {
+            self.unlock();
+        } else if let Some(all) = aside {
+            self.ctx.db = all;
+        }
+        let after = std::mem::take(&mut self.ctx.after);
+        match result {
+            Ok(()) => self.follow_up(command.spec, after),
+            Err(error) => {
+                self.answer_error(&error);
+                None
+            }
+        }
+    }
+
+    /// Does what a command leaves to be done once its locks are released.
+    fn follow_up(&mut self, spec: &Spec, after: After) -> Option<Background> {
+        let server = self.ctx.server;
+        match after {
+            After::Nothing => {}
+            After::Close => self.closing = true,
+            After::Background(work) if self.at_gate && spec.group == Group::Cluster => {
+                return Some(work);
+            }
+            After::Background(work) => {
+                let reply = work.run(server, self.ctx.session.protocol);
+                self.ctx.reply.raw(&reply);
+            }
+            After::Exclusive(work) if self.at_gate => {
+                if let Err(error) = work.run(server, &mut self.ctx.reply) {
+                    self.answer_error(&error);
+                }
+            }
+            After::Exclusive(_) => self.answer_error(&CommandError::err(format_args!(
+                "{} is not possible inside a transaction",
+                spec.name
+            ))),
+        }
+        None
+    }
+
+    /// The command that needed the gate open has its reply.
+    fn finish(&mut self, reply: &[u8]) {
+        let length = self.ctx.reply.out.len();
+        self.ctx.reply.raw(reply);
+        if let Some(command) = self.queue.command(self.next) {
+            self.conclude(command, length);
+        }
+    }
+
+    /// Counts a command that has run, and shows it to those who watch all commands.
+    fn conclude(&mut self, command: &Queued, length: usize) {
+        let args = self.queue.args(command);
+        self.silence(length);
+        let ctx = &self.ctx;
+        if ctx.server.clients.has_monitors() {
+            monitor::feed(ctx.server, ctx.session, command.spec, &args);
+        }
+        self.worker.finish_command(ctx.session, command.spec, &args);
+        self.next += 1;
+    }
+
+    fn answer_error(&mut self, error: &CommandError) {
+        let text = error.to_string();
+        self.ctx.reply.error(&text);
+        self.worker.fail(&text);
+    }
+
+    /// Takes back what a client that wants no replies is not to hear: CLIENT REPLY holds for parts
+    /// of EXEC's reply, as in Redis.
+    fn silence(&mut self, length: usize) {
+        let mode = self.ctx.session.reply_mode;
+        if matches!(mode, ReplyMode::Off | ReplyMode::Skip) {
+            self.ctx.reply.out.truncate(length);
+        }
+    }
+
+    /// Lets all slots go.
+    fn unlock(&mut self) {
+        let server = self.ctx.server;
+        self.ctx.db = Db::new(&server.store, None, self.ctx.scope);
+    }
+}
+
+#[cfg(test)]
+mod tests;
