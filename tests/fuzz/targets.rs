@@ -12,17 +12,19 @@ use slotilla_common::resp::{
 };
 use slotilla_node::cluster::nodes_conf::{NodesConf, fuzz_nodes_conf};
 use slotilla_node::config::Config;
+use slotilla_node::store::hyperloglog::{self as hll, Form, Registers};
 
 /// A parser under test, named as its folder in `corpus/`.
 pub(crate) type Target = (&'static str, fn(&[u8]) -> u64);
 
 /// All of them.
-pub(crate) const TARGETS: [Target; 5] = [
+pub(crate) const TARGETS: [Target; 6] = [
     ("request", request),
     ("reply", reply),
     ("bus", bus),
     ("redis_conf", redis_conf),
     ("nodes_conf", nodes_conf),
+    ("hyperloglog", hyperloglog),
 ];
 
 /// Requests are the same however their bytes are cut up. The first byte chooses the cuts.
@@ -154,6 +156,54 @@ pub(crate) fn nodes_conf(data: &[u8]) -> u64 {
         Ok(conf) => fingerprint([format!("{conf:?}").len() / 8]),
         Err(error) => fingerprint(error.to_string().bytes().take(24)),
     }
+}
+
+/// HyperLogLogs, which clients can write as they please. The first byte limits the sparse form, the
+/// last ones are elements to add.
+pub(crate) fn hyperloglog(data: &[u8]) -> u64 {
+    let Some((limit, input)) = data.split_first() else {
+        return 0;
+    };
+    let Some(form) = hll::form(input) else {
+        return 1;
+    };
+    let limit = usize::from(*limit) * 16;
+    let estimate = hll::estimate(input);
+    let mut registers = Registers::default();
+    let merged = registers.merge(input);
+    assert_eq!(merged.is_ok(), estimate.is_ok(), "one says corrupted");
+    let mut dense = input.to_vec();
+    assert_eq!(hll::to_dense(&mut dense).is_ok(), merged.is_ok());
+    if let Ok(estimate) = estimate {
+        assert_eq!(hll::estimate(&dense), Ok(estimate), "dense");
+        assert_eq!(registers.estimate(), estimate, "merged");
+        let mut copy = hll::empty();
+        assert!(registers.raise_in(&mut copy, limit).is_ok());
+        assert_eq!(hll::estimate(&copy), Ok(estimate), "copied");
+    }
+    let mut changed = input.to_vec();
+    let mut added = 0;
+    for element in input.rchunks(3).take(20) {
+        let Ok(new) = hll::add(&mut changed, element, limit) else {
+            assert!(merged.is_err(), "a whole one has every register");
+            break;
+        };
+        added += usize::from(new);
+        if merged.is_ok() {
+            assert_eq!(hll::add(&mut changed, element, limit), Ok(false), "twice");
+        }
+    }
+    assert_eq!(hll::describe(input).is_some(), form == Form::Sparse);
+    hll::set_cached(&mut changed, 7);
+    assert_eq!(hll::cached(&changed), Some(7));
+    hll::forget_cached(&mut changed);
+    assert_eq!(hll::cached(&changed), None);
+    let kind = usize::from(form == Form::Sparse) + 2 * usize::from(estimate.is_ok());
+    fingerprint([
+        kind,
+        added,
+        hll::describe(&changed).map_or(0, |text| text.len() / 8),
+    ])
 }
 
 fn fingerprint<T: Hash>(parts: impl IntoIterator<Item = T>) -> u64 {

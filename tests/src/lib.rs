@@ -26,6 +26,7 @@
 pub mod binaries;
 mod client;
 mod cluster;
+pub mod differential;
 mod ports;
 mod process;
 mod server;

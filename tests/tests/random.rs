@@ -163,3 +163,8 @@ fn node_configurations() {
 fn nodes_conf() {
     run("nodes_conf");
 }
+
+#[test]
+fn hyperloglogs() {
+    run("hyperloglog");
+}

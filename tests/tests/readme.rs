@@ -34,7 +34,6 @@ fn comes_with(spec: &Spec) -> &'static str {
             "comes with replication"
         }
         "migrate" | "restore-asking" | "dump" | "restore" => "comes with resharding",
-        "pfdebug" | "pfselftest" => "no plans: they are for Redis's own tests",
         "lolwut" => "no plans",
         name if name.starts_with("acl") => "comes with ACL users",
         name if name.starts_with("module") => "no plans: modules are made for Redis's insides",

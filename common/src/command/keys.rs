@@ -122,7 +122,18 @@ pub fn keys<A: Args + ?Sized>(
     args: &A,
     out: &mut KeyPositions,
 ) -> Result<(), KeyError> {
-    find(spec, args, Channels::Count, out)
+    let found = find(spec, args, Channels::Count, out);
+    // PFMERGE needs no source, but what Redis calls its keys does: only the destination is left.
+    let is_range = |keys: &KeySpec| matches!(keys.find, FindKeys::Range { .. });
+    if found == Err(KeyError::Invalid)
+        && spec.finder == Finder::Specs
+        && spec.keys.iter().all(is_range)
+        && let Ok(first @ 1..) = usize::try_from(spec.range.first)
+    {
+        push(out, first, KeyFlags::default());
+        return Ok(());
+    }
+    found
 }
 
 /// Appends the keys of a request to `out`, as COMMAND GETKEYS does: without shard channels, and
@@ -456,6 +467,14 @@ mod tests {
             let channel = request.starts_with("SPUBLISH").then_some("c");
             assert_eq!(routed, keys.first().copied().or(channel), "{request}");
         }
+    }
+
+    #[test]
+    fn a_merge_of_nothing_is_routed_by_its_destination() {
+        let args = [b"PFMERGE".as_slice(), b"a"];
+        let mut found = KeyPositions::new();
+        keys(resolve(&args[..]).unwrap(), &args[..], &mut found).unwrap();
+        assert_eq!(found.iter().map(|key| key.index).collect::<Vec<_>>(), [1]);
     }
 
     #[test]

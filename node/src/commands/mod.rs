@@ -5,6 +5,7 @@
 
 mod acl;
 mod args;
+mod bitmap;
 mod client;
 mod cluster;
 mod command_info;
@@ -16,6 +17,7 @@ mod error;
 mod expire;
 mod flush;
 mod function;
+mod hyperloglog;
 mod incr;
 pub(crate) mod info;
 mod key;
@@ -24,6 +26,7 @@ mod lcs;
 mod long_double;
 mod memory;
 mod object;
+mod raw;
 mod scan;
 mod server;
 mod slowlog;
@@ -41,6 +44,7 @@ pub use error::CommandError;
 /// The groups of commands that this node implements.
 const GROUPS: &[&[(&str, Handler)]] = &[
     acl::HANDLERS,
+    bitmap::HANDLERS,
     client::HANDLERS,
     cluster::HANDLERS,
     command_info::HANDLERS,
@@ -50,6 +54,7 @@ const GROUPS: &[&[(&str, Handler)]] = &[
     expire::HANDLERS,
     flush::HANDLERS,
     function::HANDLERS,
+    hyperloglog::HANDLERS,
     incr::HANDLERS,
     info::HANDLERS,
     key::HANDLERS,

@@ -93,6 +93,8 @@ numbers! {
     latency_monitor_threshold_ms: LatencyMonitorThreshold as u64;
     /// `proto-max-bulk-len`, in bytes.
     proto_max_bulk_len: ProtoMaxBulkLen as usize;
+    /// `hll-sparse-max-bytes`.
+    hll_sparse_max_bytes: HllSparseMaxBytes as usize;
     /// `client-query-buffer-limit`, in bytes.
     client_query_buffer_limit: ClientQueryBufferLimit as usize;
     /// `cluster-node-timeout`, in milliseconds.

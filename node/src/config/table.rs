@@ -271,7 +271,7 @@ directives! {
         "Pieces at each end of a list that stay uncompressed; 0 compresses none.";
     SetMaxIntsetEntries, "set-max-intset-entries", None, int(0, i64::MAX, Unit::Count), "512", MUTABLE, Later,
         "The most elements of a set of integers in its compact form.";
-    HllSparseMaxBytes, "hll-sparse-max-bytes", None, size(0, I64_MAX), "3000", MUTABLE, Later,
+    HllSparseMaxBytes, "hll-sparse-max-bytes", None, size(0, I64_MAX), "3000", MUTABLE, Now,
         "The largest HyperLogLog in its compact form.";
     StreamNodeMaxBytes, "stream-node-max-bytes", None, size(0, I64_MAX), "4096", MUTABLE, Later,
         "The size of a stream's pieces.";

@@ -24,6 +24,7 @@ mod entry;
 mod evict;
 mod expire;
 mod hash;
+pub mod hyperloglog;
 mod index;
 mod lazyfree;
 pub mod memory;

@@ -156,7 +156,7 @@ fn ratio(part: u64, whole: u64) -> f64 {
     }
 }
 
-/// Nothing is saved to disk yet, so every field is that of a server that has not.
+/// Nothing is saved to disk yet, so every field is that of a server that never has.
 pub(super) fn persistence(text: &mut String, server: &Server) {
     fields!(text;
         "loading": u8::from(server.loading()),
@@ -167,7 +167,7 @@ pub(super) fn persistence(text: &mut String, server: &Server) {
         "current_fork_perc": "0.00",
         "current_save_keys_processed": 0,
         "current_save_keys_total": 0,
-        "rdb_changes_since_last_save": 0,
+        "rdb_changes_since_last_save": server.store.counters().changes,
         "rdb_bgsave_in_progress": 0,
         "rdb_last_save_time": server.started_ms / 1000,
         "rdb_last_bgsave_status": "ok",

@@ -1,0 +1,93 @@
+//! The same commands for two servers, whose replies must be the same.
+
+use fastrand::Rng;
+
+use crate::client::Client;
+use crate::value::Value;
+
+/// A command's words.
+pub type Command = Vec<Vec<u8>>;
+
+/// Longer words are cut in what a failure prints.
+const SHOWN_MAX: usize = 200;
+
+/// The seed of a random test, to be printed: `SLOTILLA_SEED` repeats a run.
+#[must_use]
+pub fn seed() -> u64 {
+    std::env::var("SLOTILLA_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_else(|| fastrand::u64(..))
+}
+
+/// One of several words.
+pub fn pick<'a>(random: &mut Rng, from: &[&'a str]) -> &'a str {
+    from[random.usize(..from.len())]
+}
+
+/// A command as a failure prints it.
+#[must_use]
+pub fn show(command: &[Vec<u8>]) -> String {
+    let words: Vec<String> = command
+        .iter()
+        .map(|word| cut(word.escape_ascii().to_string()))
+        .collect();
+    format!("[{}]", words.join("] ["))
+}
+
+fn cut(mut text: String) -> String {
+    if text.len() > SHOWN_MAX {
+        // What is shown is ASCII.
+        text.truncate(SHOWN_MAX);
+        text.push_str("...");
+    }
+    text
+}
+
+/// A real server and ours.
+#[derive(Debug)]
+pub struct Pair {
+    /// The measure.
+    pub theirs: Client,
+    /// What is measured.
+    pub ours: Client,
+    /// Told when they differ.
+    pub seed: u64,
+}
+
+impl Pair {
+    /// Has both speak RESP2 or RESP3 from now on.
+    pub fn speak(&mut self, protocol: &str) {
+        for client in [&mut self.theirs, &mut self.ours] {
+            assert_eq!(client.call(&["hello", protocol]).error(), None);
+        }
+    }
+
+    /// Sends commands to both, and panics at the first reply that differs.
+    pub fn run(&mut self, commands: &[Command]) {
+        let theirs = self.theirs.pipeline(commands);
+        let ours = self.ours.pipeline(commands);
+        for (at, (a, b)) in theirs.iter().zip(&ours).enumerate() {
+            if a != b {
+                self.complain(&commands[..=at], a, b);
+            }
+        }
+    }
+
+    fn complain(&self, commands: &[Command], theirs: &Value, ours: &Value) -> ! {
+        let lines: Vec<String> = commands.iter().map(|command| show(command)).collect();
+        let (text, other) = (format!("{theirs:?}"), format!("{ours:?}"));
+        let first = text.bytes().zip(other.bytes());
+        let first = first.take_while(|(a, b)| a == b).count();
+        panic!(
+            "seed {}: {}\ntheirs: {}\nours:   {}\nfrom {first} on: {}\n        {}\nafter:\n{}",
+            self.seed,
+            lines.last().map_or("", String::as_str),
+            cut(text.clone()),
+            cut(other.clone()),
+            cut(text.chars().skip(first).collect()),
+            cut(other.chars().skip(first).collect()),
+            lines.join("\n"),
+        );
+    }
+}
