@@ -149,3 +149,9 @@ impl fmt::Display for CommandError {
 }
 
 impl std::error::Error for CommandError {}
+
+impl From<crate::store::WrongType> for CommandError {
+    fn from(_: crate::store::WrongType) -> Self {
+        Self::WrongType
+    }
+}

@@ -15,6 +15,9 @@ use super::table::Place;
 use super::{Scope, Store};
 use crate::cluster::routing::Serving;
 
+mod collection;
+pub use collection::WrongType;
+
 /// What a write does to the key's expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SetExpiry {
@@ -286,6 +289,13 @@ impl<'s> Db<'s> {
         };
         self.store.lazy_free.entry(entry);
         true
+    }
+
+    /// Takes the key of a collection out that a command has emptied: part of the same change.
+    fn forget_empty(&mut self, key: &[u8]) {
+        if self.remove(key) {
+            self.tally.changes -= 1;
+        }
     }
 
     /// Takes an entry out.

@@ -29,6 +29,7 @@ mod value;
 
 pub(crate) use header::ExpiryTag;
 use header::{Header, Storage};
+pub(crate) use value::strict_integer;
 pub use value::{Digits, Encoding, Garbage, NewValue, ValueRef};
 
 /// A string longer than this gets an allocation of its own.

@@ -44,11 +44,11 @@ use slotilla_common::clock;
 use slotilla_common::slot::Slot;
 use smallvec::SmallVec;
 
-pub use db::{Db, SetExpiry};
+pub use db::{Db, SetExpiry, WrongType};
 pub use entry::{Digits, Encoding, Entry, Garbage, NewValue, ValueRef};
 pub use evict::Room;
 pub use expire::{Expirer, STEP_MS, Step};
-pub use object::Object;
+pub use object::{Collection, Hash, Object, PackedLimits};
 pub use observe::{Change, Observer};
 pub use settings::{Expired, Policy, Settings, Totals};
 pub use slot::SlotGuard;
