@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Args, CommandError, Ctx, Handler};
 use crate::server::Server;
-use crate::store::{Db, NewValue, Scope, SetExpiry, ValueRef};
+use crate::store::{Db, Entry, NewValue, Object, Scope, SetExpiry, ValueRef};
 
 /// The commands of this file.
 pub(super) const HANDLERS: &[(&str, Handler)] = &[("debug", debug)];
@@ -19,6 +19,8 @@ const SUBCOMMANDS: &[Subcommand] = &[
     ("change-repl-id", change_repl_id),
     ("config-rewrite-force-all", config_rewrite_force_all),
     ("help", help),
+    ("htstats-key", htstats_key),
+    ("listpack", listpack),
     ("log", log),
     ("object", object),
     ("populate", populate),
@@ -243,6 +245,51 @@ fn object(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// The collection at argument 2, for a look at how it is kept; `None` if it is a string.
+fn with_object<R>(
+    ctx: &Ctx<'_>,
+    args: &Args<'_>,
+    look: impl FnOnce(Option<&Object>) -> R,
+) -> Result<R, CommandError> {
+    if args.len() != 3 {
+        return Err(wrong_use(args));
+    }
+    let key = args.get(2);
+    let mut db = Db::one(ctx.server.store.lock(Slot::of_key(key)), ctx.scope);
+    match db.peek(key).map(Entry::value) {
+        None => Err(CommandError::NoSuchKey),
+        Some(ValueRef::Object(object)) => Ok(look(Some(object))),
+        Some(ValueRef::Int(_) | ValueRef::Bytes(_)) => Ok(look(None)),
+    }
+}
+
+/// DEBUG LISTPACK: what is in a listpack goes to the log, where Redis prints it.
+fn listpack(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    let shown = with_object(ctx, args, |object| {
+        let elements = object.and_then(Object::packed)?;
+        tracing::warn!("DEBUG LISTPACK: {elements}");
+        Some(())
+    })?;
+    shown.ok_or("ERR Not a listpack encoded object.")?;
+    ctx.reply.simple("Listpack structure printed on stdout");
+    Ok(())
+}
+
+/// DEBUG HTSTATS-KEY: the table of a big collection. It has no chains; what there is is told.
+fn htstats_key(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    let text = with_object(ctx, args, |object| {
+        let (len, bytes) = object.and_then(Object::table)?;
+        Some(format!(
+            "Hash table 0 stats (main hash table):\n number of elements: {len}\n bytes: {bytes}\n"
+        ))
+    })?;
+    let text = text.ok_or(
+        "ERR The value stored at the specified key is not represented using an hash table",
+    )?;
+    ctx.reply.verbatim(b"txt", text.as_bytes());
+    Ok(())
+}
+
 /// Bytes of the value in an RDB file, before compression.
 fn serialized_len(value: &ValueRef<'_>) -> usize {
     match value {
@@ -279,6 +326,10 @@ fn help(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
             "    Tell how the value of a key is kept.",
             "POPULATE <count> [<prefix>] [<size>]",
             "    Create keys <prefix>:<number>, each value padded or cut to <size> bytes.",
+            "HTSTATS-KEY <key>",
+            "    Tell the size of the table that a big collection has.",
+            "LISTPACK <key>",
+            "    Write the elements of a small collection to the log.",
             "PROTOCOL <type>",
             "    Answer with a value of this type of the protocol.",
             "SET-ACTIVE-EXPIRE (0|1)",

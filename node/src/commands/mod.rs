@@ -8,6 +8,7 @@ mod args;
 mod bitmap;
 mod client;
 mod cluster;
+mod collection;
 mod command_info;
 mod config;
 pub(crate) mod connection;
@@ -17,6 +18,7 @@ mod error;
 mod expire;
 mod flush;
 mod function;
+mod hash;
 mod hyperloglog;
 mod incr;
 pub(crate) mod info;
@@ -29,6 +31,8 @@ mod object;
 mod raw;
 mod scan;
 mod server;
+mod set;
+mod set_algebra;
 mod slowlog;
 mod string;
 mod string_range;
@@ -54,6 +58,7 @@ const GROUPS: &[&[(&str, Handler)]] = &[
     expire::HANDLERS,
     flush::HANDLERS,
     function::HANDLERS,
+    hash::HANDLERS,
     hyperloglog::HANDLERS,
     incr::HANDLERS,
     info::HANDLERS,
@@ -64,6 +69,8 @@ const GROUPS: &[&[(&str, Handler)]] = &[
     object::HANDLERS,
     scan::HANDLERS,
     server::HANDLERS,
+    set::HANDLERS,
+    set_algebra::HANDLERS,
     slowlog::HANDLERS,
     string::HANDLERS,
     string_range::HANDLERS,

@@ -93,6 +93,12 @@ numbers! {
     latency_monitor_threshold_ms: LatencyMonitorThreshold as u64;
     /// `proto-max-bulk-len`, in bytes.
     proto_max_bulk_len: ProtoMaxBulkLen as usize;
+    /// `hash-max-listpack-entries`.
+    hash_max_listpack_entries: HashMaxListpackEntries as usize;
+    /// `hash-max-listpack-value`, in bytes.
+    hash_max_listpack_value: HashMaxListpackValue as usize;
+    /// `set-max-intset-entries`.
+    set_max_intset_entries: SetMaxIntsetEntries as usize;
     /// `hll-sparse-max-bytes`.
     hll_sparse_max_bytes: HllSparseMaxBytes as usize;
     /// `client-query-buffer-limit`, in bytes.

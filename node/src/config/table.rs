@@ -257,9 +257,9 @@ directives! {
     @ "Databases and how values are stored";
     Databases, "databases", None, int(1, 2_147_483_647, Unit::Count), "16", IMMUTABLE, Now,
         "Databases for SELECT; a cluster node uses database 0 only.";
-    HashMaxListpackEntries, "hash-max-listpack-entries", Some("hash-max-ziplist-entries"), int(0, i64::MAX, Unit::Count), "512", MUTABLE, Later,
+    HashMaxListpackEntries, "hash-max-listpack-entries", Some("hash-max-ziplist-entries"), int(0, i64::MAX, Unit::Count), "512", MUTABLE, Now,
         "The most elements of a hash in its compact form.";
-    HashMaxListpackValue, "hash-max-listpack-value", Some("hash-max-ziplist-value"), size(0, I64_MAX), "64", MUTABLE, Later,
+    HashMaxListpackValue, "hash-max-listpack-value", Some("hash-max-ziplist-value"), size(0, I64_MAX), "64", MUTABLE, Now,
         "The longest element of a hash in its compact form.";
     ZsetMaxListpackEntries, "zset-max-listpack-entries", Some("zset-max-ziplist-entries"), int(0, i64::MAX, Unit::Count), "128", MUTABLE, Later,
         "The most elements of a sorted set in its compact form.";
@@ -269,7 +269,7 @@ directives! {
         "The size of a list's compact pieces: elements, or -1 to -5 for 4 to 64 KiB.";
     ListCompressDepth, "list-compress-depth", None, int(0, 2_147_483_647, Unit::Count), "0", MUTABLE, Later,
         "Pieces at each end of a list that stay uncompressed; 0 compresses none.";
-    SetMaxIntsetEntries, "set-max-intset-entries", None, int(0, i64::MAX, Unit::Count), "512", MUTABLE, Later,
+    SetMaxIntsetEntries, "set-max-intset-entries", None, int(0, i64::MAX, Unit::Count), "512", MUTABLE, Now,
         "The most elements of a set of integers in its compact form.";
     HllSparseMaxBytes, "hll-sparse-max-bytes", None, size(0, I64_MAX), "3000", MUTABLE, Now,
         "The largest HyperLogLog in its compact form.";

@@ -270,7 +270,16 @@ impl<'s> Db<'s> {
 
     /// Changes a value in place, if the key is there. What `edit` says with `Some` is a change.
     pub fn edit<R>(&mut self, key: &[u8], edit: impl FnOnce(&mut Entry) -> Option<R>) -> Option<R> {
-        let (number, place) = self.live(key)?;
+        let found = self.live(key)?;
+        self.edit_at(key, found, edit)
+    }
+
+    fn edit_at<R>(
+        &mut self,
+        key: &[u8],
+        (number, place): (usize, Place),
+        edit: impl FnOnce(&mut Entry) -> Option<R>,
+    ) -> Option<R> {
         let (store, scope, clock) = (self.store, self.scope, self.clock);
         let guard = self.guards.get_mut(number)?;
         let result = guard.change(scope.db, place, |entry| {
@@ -395,6 +404,15 @@ impl<'s> Db<'s> {
         let number = self.guards.binary_search_by_key(&slot, SlotGuard::slot);
         debug_assert!(number.is_ok(), "the slot of {key:?} is not locked");
         Some((number.ok()?, hash))
+    }
+
+    /// The entry of a key whose time has not come; leaves one whose time has come where it is.
+    fn here(&self, key: &[u8]) -> Option<&Entry> {
+        let (number, hash) = self.locate(key)?;
+        let guard = self.guards.get(number)?;
+        let entry = guard.at(self.scope.db, guard.find(self.scope.db, hash, key)?)?;
+        let is_hidden = entry.is_expired(self.scope.now_ms) && self.expired != Expired::Keep;
+        (!is_hidden).then_some(entry)
     }
 
     /// Finds a key whose time has not come.

@@ -4,7 +4,7 @@
 //!  0        header, one word: access clock 24 bits │ kind 8 │ key length 16 │ inline length 16
 //!  8        expiry, Unix milliseconds        if HAS_EXPIRY
 //!  +8       key length                       if LONG_KEY (65535 bytes or more)
-//!  +0,8,24  an i64, a Vec<u8> or a Box<Object>, by storage; nothing for an inline string
+//!  +0,8,24  an i64, a Vec<u8> or an Object, by storage; nothing for an inline string
 //!           the key's bytes
 //!           an inline string's bytes
 //! ```
@@ -18,10 +18,10 @@
 //! All `unsafe` rests on one invariant: the header describes the allocation. `shape` computes every
 //! offset from it, and whoever changes it moves the bytes to match before anyone else can look.
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::alloc::dealloc;
 use std::ptr::NonNull;
 
-use super::memory::size_class;
+use super::memory::{ADDRESS, ADDRESS_BITS, allocate, layout, size_class};
 use super::object::Object;
 
 mod header;
@@ -36,10 +36,6 @@ pub use value::{Digits, Encoding, Garbage, NewValue, ValueRef};
 const INLINE_MAX: usize = 1024;
 /// OBJECT ENCODING says `embstr` up to this length, `raw` above.
 const EMBSTR_MAX: usize = 44;
-
-const ALIGN: usize = 8;
-const ADDRESS_BITS: u32 = 48;
-const ADDRESS: usize = (1 << ADDRESS_BITS) - 1;
 
 /// A key and its value, owned: see the module's page for the layout.
 pub struct Entry(NonNull<u8>);
@@ -80,26 +76,6 @@ impl Shape {
 
     fn class(self) -> usize {
         size_class(self.size())
-    }
-}
-
-fn layout(class: usize) -> Layout {
-    match Layout::from_size_align(class, ALIGN) {
-        Ok(layout) => layout,
-        Err(_) => handle_alloc_error(Layout::new::<Entry>()),
-    }
-}
-
-/// Fresh memory of `class` bytes, at an address of 48 bits.
-fn allocate(class: usize) -> NonNull<u8> {
-    let layout = layout(class);
-    // SAFETY: no class is zero, for the header alone takes 8 bytes.
-    let raw = unsafe { alloc(layout) };
-    match NonNull::new(raw) {
-        Some(fresh) if fresh.addr().get() & !ADDRESS == 0 => fresh,
-        // Out of memory; or an address that no tag fits, which no supported machine hands out
-        // unless it is asked to.
-        _ => handle_alloc_error(layout),
     }
 }
 
@@ -145,8 +121,8 @@ impl Entry {
                 ValueRef::Bytes(bytes)
             }
             Storage::Object => {
-                // SAFETY: with this storage an initialised `Box<Object>` lies there, aligned.
-                let object = unsafe { self.at::<Box<Object>>(shape.fixed_at).as_ref() };
+                // SAFETY: with this storage an initialised `Object` lies there, aligned.
+                let object = unsafe { self.at::<Object>(shape.fixed_at).as_ref() };
                 ValueRef::Object(object)
             }
         }
@@ -372,8 +348,8 @@ impl Entry {
         if self.header().storage() != Storage::Object {
             return None;
         }
-        let mut at = self.at::<Box<Object>>(self.shape().fixed_at);
-        // SAFETY: with this storage an initialised `Box<Object>` lies there, aligned, and `self`
+        let mut at = self.at::<Object>(self.shape().fixed_at);
+        // SAFETY: with this storage an initialised `Object` lies there, aligned, and `self`
         // is borrowed for as long as the object is.
         Some(unsafe { at.as_mut() })
     }
@@ -491,7 +467,7 @@ impl Entry {
             }
             NewValue::Object(object) => {
                 // SAFETY: the shape has an aligned place for it, and what was there was taken.
-                unsafe { self.at::<Box<Object>>(shape.fixed_at).write(object) };
+                unsafe { self.at::<Object>(shape.fixed_at).write(object) };
             }
         }
     }
@@ -517,7 +493,7 @@ impl Entry {
                 Some(Garbage::Bytes(unsafe { self.at(shape.fixed_at).read() }))
             }
             Storage::Object => {
-                // SAFETY: with this storage an initialised `Box<Object>` lies there, aligned; the
+                // SAFETY: with this storage an initialised `Object` lies there, aligned; the
                 // caller does not use it again.
                 Some(Garbage::Object(unsafe { self.at(shape.fixed_at).read() }))
             }

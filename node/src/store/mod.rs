@@ -48,7 +48,7 @@ pub use db::{Db, SetExpiry, WrongType};
 pub use entry::{Digits, Encoding, Entry, Garbage, NewValue, ValueRef};
 pub use evict::Room;
 pub use expire::{Expirer, STEP_MS, Step};
-pub use object::{Collection, Hash, Object, PackedLimits};
+pub use object::{Collection, Draw, Hash, Item, Kind, Object, PackedLimits, Set};
 pub use observe::{Change, Observer};
 pub use settings::{Expired, Policy, Settings, Totals};
 pub use slot::SlotGuard;

@@ -25,6 +25,8 @@ use segment::{Index, Segment};
 
 /// A segment splits when it would outgrow this many buckets.
 const SEGMENT_BUCKETS: usize = if cfg!(test) { 2 } else { 128 };
+/// Places of a segment that has all its buckets.
+const SEGMENT_PLACES: usize = SEGMENT_BUCKETS * segment::PLACES;
 /// Bits of a position: segments of a million positions hold more keys than memory does, and a
 /// proxy has the more bits of SCAN's cursor to itself.
 pub(crate) const POSITION_BITS: u32 = 20;
@@ -243,14 +245,21 @@ impl Table {
         }
     }
 
-    /// An entry, each with nearly the same chance; `None` if the table is empty.
+    /// An entry, each with the same chance; `None` if the table is empty.
     pub(crate) fn random(&self, random: &mut fastrand::Rng) -> Option<&Entry> {
-        // Free places before an entry must not make it likelier: draw until one is met. Tables
-        // are a fifth full at least, so this nearly always ends here.
-        for _ in 0..64 {
-            let (number, _) = self.segment_at(random.u32(0..POSITIONS));
-            let segment = self.segment(number)?;
-            if let Some(last) = segment.places().checked_sub(1)
+        // A place that is free, or that a smaller segment does not have, must not make another's
+        // entry likelier: draw again. Segments are neither few nor much emptier than others, so
+        // this nearly always ends here.
+        for _ in 0..256 {
+            let segment = match &self.0 {
+                Form::One(segment) => segment,
+                Form::Many(directory) => directory.random(random)?,
+            };
+            let places = match &self.0 {
+                Form::One(segment) => segment.places(),
+                Form::Many(_) => segment.places().max(SEGMENT_PLACES),
+            };
+            if let Some(last) = places.checked_sub(1)
                 && let Some(entry) = segment.nth(random.usize(0..=last))
             {
                 return Some(entry);

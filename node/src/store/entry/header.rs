@@ -46,7 +46,7 @@ impl Storage {
 
 const _: () = assert!(INLINE_MAX as u64 <= LEN_MAX, "an inline length has 16 bits");
 const _: () = assert!(
-    size_of::<Vec<u8>>().is_multiple_of(8) && size_of::<Box<super::Object>>() == 8,
+    size_of::<Vec<u8>>().is_multiple_of(8) && size_of::<super::Object>() == 8,
     "what precedes the key keeps words aligned"
 );
 

@@ -12,7 +12,7 @@ pub enum NewValue<'a> {
     /// A string in an allocation of its own, spare capacity and all.
     Owned(Vec<u8>),
     /// Anything else.
-    Object(Box<Object>),
+    Object(Object),
 }
 
 impl<'a> NewValue<'a> {
@@ -177,7 +177,7 @@ pub enum Garbage {
     /// A string's allocation.
     Bytes(Vec<u8>),
     /// Anything else.
-    Object(Box<Object>),
+    Object(Object),
 }
 
 impl Garbage {

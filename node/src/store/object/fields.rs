@@ -28,9 +28,14 @@ impl Fields {
         self.table.len()
     }
 
-    /// Bytes held.
+    /// Bytes held, this itself not included. Takes the same time for every size.
     pub(crate) fn memory(&self) -> usize {
         self.table.memory() + self.bytes
+    }
+
+    /// Bytes of the table alone.
+    pub(crate) fn table_memory(&self) -> usize {
+        self.table.memory()
     }
 
     /// A field's value.
@@ -76,7 +81,7 @@ impl Fields {
         self.table.iter()
     }
 
-    /// Any one, each with nearly the same chance.
+    /// Any one, each with the same chance.
     pub(crate) fn random(&self, random: &mut fastrand::Rng) -> Option<&Entry> {
         self.table.random(random)
     }

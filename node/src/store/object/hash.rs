@@ -1,94 +1,110 @@
 //! Hashes.
 
-use super::listpack::{At, Item, Listpack};
-use super::{Collection, Fields, Kind, Object, PackedLimits};
-use crate::store::entry::{Digits, Entry, NewValue, ValueRef};
+use super::draw::{self, Draw};
+use super::listpack::{At, BYTES_MAX, Item, Listpack};
+use super::word::{Form, FormMut, Word};
+use super::{Collection, Fields, Kind, PackedLimits};
+use crate::store::entry::{Digits, Entry, NewValue};
 
-/// Fields, each with a value: pairs in a listpack while small, then a table.
-#[derive(Debug)]
-pub struct Hash(Form);
+/// Fields, each with a value.
+///
+/// Small: field, value, field, value, in a listpack, in the order in which fields came. Else a
+/// table.
+#[repr(transparent)]
+pub struct Hash(Word);
 
-#[derive(Debug)]
-enum Form {
-    /// Field, value, field, value, in the order in which fields came.
-    Packed(Listpack),
-    Table(Fields),
+/// A shorter value is smaller as text than as an integer.
+const TEXT_MAX: usize = 8;
+
+// SAFETY: it is a word, and nothing here makes one of another kind.
+unsafe impl Collection for Hash {
+    const KIND: Kind = Kind::Hash;
+
+    fn is_empty(&self) -> bool {
+        match self.0.form() {
+            Form::Pack(pack) => pack.is_empty(),
+            Form::Ints(_) | Form::Fields(_) => self.len() == 0,
+        }
+    }
 }
 
 impl Default for Hash {
     fn default() -> Self {
-        Self(Form::Packed(Listpack::default()))
-    }
-}
-
-impl<'a> From<Item<'a>> for ValueRef<'a> {
-    fn from(item: Item<'a>) -> Self {
-        match item {
-            Item::Int(number) => Self::Int(number),
-            Item::Bytes(bytes) => Self::Bytes(bytes),
-        }
+        Self(Word::of_pack(Kind::Hash, Listpack::default()))
     }
 }
 
 impl Hash {
     /// How many fields.
     #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "`Collection` has it")]
     pub fn len(&self) -> usize {
-        match &self.0 {
-            Form::Packed(pack) => pack.len() / 2,
-            Form::Table(fields) => fields.len(),
+        match self.0.form() {
+            Form::Pack(pack) => pack.len() / 2,
+            Form::Fields(fields) => fields.len(),
+            Form::Ints(_) => 0,
         }
     }
 
     /// A field's value.
     #[must_use]
-    pub fn get(&self, field: &[u8]) -> Option<ValueRef<'_>> {
-        match &self.0 {
-            Form::Packed(pack) => {
+    #[inline]
+    pub fn get(&self, field: &[u8]) -> Option<Item<'_>> {
+        match self.0.form() {
+            Form::Pack(pack) => {
                 let value = pack.next(find(pack, field)?)?;
-                Some(pack.item(value).into())
+                Some(pack.item(value))
             }
-            Form::Table(fields) => fields.get(field),
+            Form::Fields(fields) => fields.get(field).map(Item::from),
+            Form::Ints(_) => None,
         }
     }
 
     /// Whether a field is there.
     #[must_use]
     pub fn contains(&self, field: &[u8]) -> bool {
-        match &self.0 {
-            Form::Packed(pack) => find(pack, field).is_some(),
-            Form::Table(fields) => fields.contains(field),
+        match self.0.form() {
+            Form::Pack(pack) => find(pack, field).is_some(),
+            Form::Fields(fields) => fields.contains(field),
+            Form::Ints(_) => false,
         }
     }
 
     /// Sets a field; whether it is new. Beyond `limits` the hash gets a table.
     pub fn set(&mut self, field: &[u8], value: &[u8], limits: PackedLimits) -> bool {
-        if field.len().max(value.len()) > limits.bytes {
+        if let FormMut::Pack(pack) = self.0.form_mut() {
+            let fits = field.len().max(value.len()) <= limits.bytes;
+            if fits && pack.byte_len() + field.len() + value.len() < BYTES_MAX {
+                let is_new = set_packed(pack, field, value);
+                // Also of one that was there: the limit may be lower than it was.
+                if pack.len() / 2 > limits.entries {
+                    self.unpack();
+                }
+                return is_new;
+            }
             self.unpack();
         }
-        let is_new = match &mut self.0 {
-            Form::Packed(pack) => set_packed(pack, field, value),
-            Form::Table(fields) => fields.set(field, NewValue::encoded(value)),
-        };
-        if is_new && self.len() > limits.entries {
-            self.unpack();
+        match self.0.form_mut() {
+            FormMut::Fields(fields) => fields.set(field, new_value(value)),
+            FormMut::Pack(_) | FormMut::Ints(_) => false,
         }
-        is_new
     }
 
     /// Takes a field out; whether it was there.
     pub fn remove(&mut self, field: &[u8]) -> bool {
-        match &mut self.0 {
-            Form::Packed(pack) => find(pack, field).map(|at| pack.remove(at, 2)).is_some(),
-            Form::Table(fields) => fields.remove(field).is_some(),
+        match self.0.form_mut() {
+            FormMut::Pack(pack) => find(pack, field).map(|at| pack.remove(at, 2)).is_some(),
+            FormMut::Fields(fields) => fields.remove(field).is_some(),
+            FormMut::Ints(_) => false,
         }
     }
 
     /// All fields with their values.
-    pub fn iter(&self) -> impl Iterator<Item = (ValueRef<'_>, ValueRef<'_>)> {
-        let (packed, table) = match &self.0 {
-            Form::Packed(pack) => (Some(pairs(pack)), None),
-            Form::Table(fields) => (None, Some(fields.iter().map(pair))),
+    pub fn iter(&self) -> impl Iterator<Item = (Item<'_>, Item<'_>)> {
+        let (packed, table) = match self.0.form() {
+            Form::Pack(pack) => (Some(pairs(pack)), None),
+            Form::Fields(fields) => (None, Some(fields.iter().map(pair))),
+            Form::Ints(_) => (None, None),
         };
         packed
             .into_iter()
@@ -96,19 +112,65 @@ impl Hash {
             .chain(table.into_iter().flatten())
     }
 
+    /// Visits fields by lot, with their values.
+    pub fn draw<'h>(
+        &'h self,
+        draw: Draw,
+        random: &mut fastrand::Rng,
+        mut visit: impl FnMut(Item<'h>, Item<'h>),
+    ) {
+        match self.0.form() {
+            Form::Pack(pack) => {
+                let all = pairs(pack).collect();
+                draw::from_list(all, draw, random, |(field, value)| visit(field, value));
+            }
+            Form::Fields(fields) => draw::from_fields(fields, draw, random, |entry| {
+                let (field, value) = pair(entry);
+                visit(field, value);
+            }),
+            Form::Ints(_) => {}
+        }
+    }
+
+    /// Visits about `count` fields from a cursor on, or all if they are packed; the cursor to go
+    /// on with, 0 at the end.
+    pub fn scan<'h>(
+        &'h self,
+        cursor: u64,
+        count: usize,
+        mut visit: impl FnMut(Item<'h>, Item<'h>),
+    ) -> u64 {
+        if let Form::Fields(fields) = self.0.form() {
+            return fields.scan(cursor, count, |entry| {
+                let (field, value) = pair(entry);
+                visit(field, value);
+            });
+        }
+        for (field, value) in self.iter() {
+            visit(field, value);
+        }
+        0
+    }
+
     fn unpack(&mut self) {
-        let Form::Packed(pack) = &self.0 else {
+        let Form::Pack(pack) = self.0.form() else {
             return;
         };
         let mut fields = Fields::default();
+        let mut digits = (Digits::default(), Digits::default());
         for (field, value) in pairs(pack) {
-            let mut digits = (Digits::default(), Digits::default());
-            let (field, value) = (field.text(&mut digits.0), value.text(&mut digits.1));
-            if let (Some(field), Some(value)) = (field, value) {
-                fields.set(field, NewValue::encoded(value));
-            }
+            let value = value.text(&mut digits.1);
+            fields.set(field.text(&mut digits.0), new_value(value));
         }
-        self.0 = Form::Table(fields);
+        self.0 = Word::of_fields(Kind::Hash, fields);
+    }
+}
+
+fn new_value(value: &[u8]) -> NewValue<'_> {
+    if value.len() <= TEXT_MAX {
+        NewValue::Bytes(value)
+    } else {
+        NewValue::encoded(value)
     }
 }
 
@@ -126,71 +188,14 @@ fn set_packed(pack: &mut Listpack, field: &[u8], value: &[u8]) -> bool {
     true
 }
 
-fn pairs(pack: &Listpack) -> impl Iterator<Item = (ValueRef<'_>, ValueRef<'_>)> {
+fn pairs(pack: &Listpack) -> impl Iterator<Item = (Item<'_>, Item<'_>)> {
     let mut items = pack.iter();
-    std::iter::from_fn(move || Some((items.next()?.into(), items.next()?.into())))
+    std::iter::from_fn(move || Some((items.next()?, items.next()?)))
 }
 
-fn pair(entry: &Entry) -> (ValueRef<'_>, ValueRef<'_>) {
-    (ValueRef::Bytes(entry.key()), entry.value())
+fn pair(entry: &Entry) -> (Item<'_>, Item<'_>) {
+    (Item::Bytes(entry.key()), entry.value().into())
 }
 
-impl Collection for Hash {
-    fn of(object: &Object) -> Option<&Self> {
-        match object {
-            Object::Hash(hash) => Some(hash),
-        }
-    }
-
-    fn of_mut(object: &mut Object) -> Option<&mut Self> {
-        match object {
-            Object::Hash(hash) => Some(hash),
-        }
-    }
-
-    fn into_object(self) -> Object {
-        Object::Hash(self)
-    }
-
-    fn is_empty(&self) -> bool {
-        match &self.0 {
-            Form::Packed(pack) => pack.is_empty(),
-            Form::Table(fields) => fields.len() == 0,
-        }
-    }
-}
-
-impl Kind for Hash {
-    fn type_name(&self) -> &'static str {
-        "hash"
-    }
-
-    fn encoding(&self) -> &'static str {
-        match self.0 {
-            Form::Packed(_) => "listpack",
-            Form::Table(_) => "hashtable",
-        }
-    }
-
-    fn memory(&self) -> usize {
-        match &self.0 {
-            Form::Packed(pack) => pack.memory(),
-            Form::Table(fields) => fields.memory(),
-        }
-    }
-
-    fn free_effort(&self) -> usize {
-        match &self.0 {
-            Form::Packed(_) => 1,
-            Form::Table(fields) => fields.len(),
-        }
-    }
-
-    fn duplicate(&self) -> Object {
-        let form = match &self.0 {
-            Form::Packed(pack) => Form::Packed(pack.clone()),
-            Form::Table(fields) => Form::Table(fields.duplicate()),
-        };
-        Object::Hash(Self(form))
-    }
-}
+#[cfg(test)]
+mod tests;

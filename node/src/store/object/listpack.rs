@@ -18,8 +18,8 @@
 //! A string that is an integer in its only spelling is kept as one. The format is that of
 //! snapshots and DUMP, so nothing is converted there; small collections are kept in it.
 
-use super::super::entry::{Digits, strict_integer};
-use super::super::memory::size_class;
+use super::super::entry::{Digits, ValueRef, strict_integer};
+use super::block::{Block, Format};
 
 const HEADER: usize = 6;
 const END: u8 = 0xff;
@@ -30,17 +30,55 @@ const HEAD_MAX: usize = 9;
 /// A longer listpack is a mistake of whoever lets it grow: Redis stops there too.
 pub(crate) const BYTES_MAX: usize = 1 << 30;
 
-/// See the module's page.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Listpack(Vec<u8>);
+/// See the module's page. One word: the length is the bytes' own to tell.
+#[derive(Clone, Default)]
+#[repr(transparent)]
+pub(crate) struct Listpack(Block<Pack>);
+
+/// The format's part of a [`Block`].
+struct Pack;
+
+// SAFETY: the length is the first four bytes, as they say; nobody else writes them.
+unsafe impl Format for Pack {
+    const HEAD: usize = 4;
+    const EMPTY: &'static [u8] = &[7, 0, 0, 0, 0, 0, END];
+
+    #[inline]
+    fn len(head: [u8; 8]) -> usize {
+        let [a, b, c, d, ..] = head;
+        u32::from_le_bytes([a, b, c, d]) as usize
+    }
+
+    fn set_len(head: &mut [u8; 8], len: usize) {
+        // Callers keep listpacks below `BYTES_MAX`.
+        let [a, b, c, d] = (len as u32).to_le_bytes();
+        let [_, _, _, _, rest @ ..] = *head;
+        let [e, f, g, h] = rest;
+        *head = [a, b, c, d, e, f, g, h];
+    }
+}
+
+impl PartialEq for Listpack {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Listpack {}
+
+impl std::fmt::Debug for Listpack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
 
 /// Where an element begins, until the listpack changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct At(usize);
 
-/// An element.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Item<'a> {
+/// An element of a collection.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Item<'a> {
     /// A string that is an integer.
     Int(i64),
     /// Any other string.
@@ -49,8 +87,9 @@ pub(crate) enum Item<'a> {
 
 impl<'a> Item<'a> {
     /// As a string.
+    #[must_use]
     #[inline]
-    pub(crate) fn text<'b>(self, digits: &'b mut Digits) -> &'b [u8]
+    pub fn text<'b>(self, digits: &'b mut Digits) -> &'b [u8]
     where
         'a: 'b,
     {
@@ -71,8 +110,34 @@ impl<'a> Item<'a> {
     }
 
     /// Its length as a string.
-    pub(crate) fn len(self) -> usize {
+    #[must_use]
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "an empty one is like any other"
+    )]
+    pub fn len(self) -> usize {
         self.text(&mut Digits::default()).len()
+    }
+}
+
+impl std::fmt::Debug for Item<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Int(number) => write!(f, "{number}"),
+            Self::Bytes(bytes) => write!(f, "\"{}\"", bytes.escape_ascii()),
+        }
+    }
+}
+
+impl<'a> From<ValueRef<'a>> for Item<'a> {
+    #[inline]
+    fn from(value: ValueRef<'a>) -> Self {
+        match value {
+            ValueRef::Int(number) => Self::Int(number),
+            ValueRef::Bytes(bytes) => Self::Bytes(bytes),
+            // Collections have no elements that are collections.
+            ValueRef::Object(_) => Self::Bytes(&[]),
+        }
     }
 }
 
@@ -207,12 +272,10 @@ fn write_back_length(len: usize, room: &mut [u8]) {
     }
 }
 
-impl Default for Listpack {
-    fn default() -> Self {
-        Self(vec![7, 0, 0, 0, 0, 0, END])
-    }
-}
-
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the rest is for lists, sorted sets and DUMP")
+)]
 impl Listpack {
     /// Bytes of the whole, as Redis's limits count them.
     #[inline]
@@ -223,13 +286,13 @@ impl Listpack {
     /// Bytes that it takes from the allocator.
     #[inline]
     pub(crate) fn memory(&self) -> usize {
-        size_class(self.0.capacity())
+        self.0.memory()
     }
 
     /// How many elements.
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        match self.0.get(4..HEADER) {
+        match self.as_bytes().get(4..HEADER) {
             Some(&[low, high]) => match usize::from(u16::from_le_bytes([low, high])) {
                 COUNT_UNKNOWN => self.iter().count(),
                 count => count,
@@ -245,31 +308,32 @@ impl Listpack {
     }
 
     /// The bytes, as DUMP and snapshots have them.
+    #[inline]
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.0
+        self.0.bytes()
     }
 
     /// A listpack from outside, after a look at every byte; `None` if one is not as it must be.
-    pub(crate) fn from_bytes(bytes: Vec<u8>) -> Option<Self> {
-        let pack = Self(bytes);
-        let (total, count) = (pack.0.first_chunk::<4>()?, pack.0.get(4..HEADER)?);
-        if u32::from_le_bytes(*total) as usize != pack.0.len() || pack.0.len() > BYTES_MAX {
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        if bytes.len() > BYTES_MAX {
             return None;
         }
+        let pack = Self(Block::copy_of(bytes)?);
+        let count = bytes.get(4..HEADER)?;
         let count = usize::from(u16::from_le_bytes([*count.first()?, *count.get(1)?]));
         let (mut at, mut seen) = (HEADER, 0);
-        while *pack.0.get(at)? != END {
+        while *bytes.get(at)? != END {
             let len = pack.body_len(At(at))?;
             let end = at.checked_add(len)?.checked_add(back_length_size(len))?;
             let mut back = [0; 5];
             let back = back.get_mut(..back_length_size(len))?;
             write_back_length(len, back);
-            if pack.0.get(at + len..end)? != back {
+            if bytes.get(at + len..end)? != back {
                 return None;
             }
             (at, seen) = (end, seen + 1);
         }
-        let is_whole = at + 1 == pack.0.len() && (count == seen || count == COUNT_UNKNOWN);
+        let is_whole = at + 1 == bytes.len() && (count == seen || count == COUNT_UNKNOWN);
         is_whole.then_some(pack)
     }
 
@@ -321,7 +385,7 @@ impl Listpack {
     /// The element at a place.
     #[inline]
     pub(crate) fn item(&self, at: At) -> Item<'_> {
-        let rest = self.0.get(at.0..).unwrap_or_default();
+        let rest = self.as_bytes().get(at.0..).unwrap_or_default();
         match rest {
             [n @ 0..=0x7f, ..] => Item::Int(i64::from(*n)),
             [n @ 0x80..=0xbf, rest @ ..] => Item::Bytes(take(rest, usize::from(n & 0x3f))),
@@ -424,76 +488,56 @@ impl Listpack {
         let mut other = Self::default();
         let count = std::iter::successors(self.real(at), |at| self.next(*at)).count();
         let moved = at.0..self.0.len() - 1;
-        let bytes = self.0.get(moved.clone()).unwrap_or_default();
-        other.0.splice(HEADER..HEADER, bytes.iter().copied());
-        other.write_header(count as i64);
+        let bytes = self.as_bytes().get(moved.clone()).unwrap_or_default();
+        other.insert_raw(HEADER, bytes, count as i64);
         self.splice(moved.start, moved.len(), None, -(count as i64));
         other
     }
 
     /// Adds all elements of another at the end.
     pub(crate) fn append(&mut self, other: &Self) {
-        let count = other.len() as i64;
-        let end = self.0.len() - 1;
-        let bytes = other.0.get(HEADER..other.0.len() - 1).unwrap_or_default();
-        self.reserve(bytes.len());
-        self.0.splice(end..end, bytes.iter().copied());
-        self.write_header(count);
+        let bytes = other.as_bytes();
+        let bytes = bytes.get(HEADER..bytes.len() - 1).unwrap_or_default();
+        self.insert_raw(self.0.len() - 1, bytes, other.len() as i64);
+    }
+
+    /// Puts bytes that are `count` elements at `at`.
+    fn insert_raw(&mut self, at: usize, bytes: &[u8], count: i64) {
+        self.0.splice(at, 0, bytes.len());
+        if let Some(room) = self.room(at, bytes.len()) {
+            room.copy_from_slice(bytes);
+        }
+        self.count(count);
     }
 
     /// Replaces `old` bytes at `at` by an element or by nothing.
     fn splice(&mut self, at: usize, old: usize, element: Option<&[u8]>, count: i64) {
         let encoded = element.map(Encoded::of);
         let new = encoded.as_ref().map_or(0, Encoded::total);
-        let len = self.0.len();
-        if new > old {
-            self.reserve(new - old);
-            self.0.resize(len + new - old, 0);
-            self.0.copy_within(at + old..len, at + new);
-        } else {
-            self.0.copy_within(at + old..len, at + new);
-            self.0.truncate(len + new - old);
-            self.give_back();
-        }
-        if let (Some(encoded), Some(room)) = (encoded, self.0.get_mut(at..at + new)) {
+        self.0.splice(at, old, new);
+        if let Some(encoded) = encoded
+            && let Some(room) = self.room(at, new)
+        {
             encoded.write(room);
         }
-        self.write_header(count);
+        self.count(count);
     }
 
-    /// Notes the length, and `more` elements.
-    fn write_header(&mut self, more: i64) {
-        // Callers keep listpacks below `BYTES_MAX`.
-        let total = (self.0.len() as u32).to_le_bytes();
-        let count = match self.0.get(4..HEADER) {
-            Some(&[low, high]) => i64::from(u16::from_le_bytes([low, high])),
-            _ => 0,
+    fn room(&mut self, at: usize, len: usize) -> Option<&mut [u8]> {
+        let at = at.checked_sub(Pack::HEAD)?;
+        self.0.content_mut().get_mut(at..at + len)
+    }
+
+    /// Notes that there are `more` elements.
+    fn count(&mut self, more: i64) {
+        let [low, high, ..] = self.0.content_mut() else {
+            return;
         };
-        let count = if count == COUNT_UNKNOWN as i64 {
-            // It may have become few enough to be told; telling is not worth counting them.
-            COUNT_UNKNOWN as u16
-        } else {
-            u16::try_from(count + more).unwrap_or(u16::MAX)
-        };
-        let header = total.into_iter().chain(count.to_le_bytes());
-        for (to, from) in self.0.iter_mut().zip(header) {
-            *to = from;
-        }
-    }
-
-    /// Makes room, of whole size classes: what the allocator would add anyway is used.
-    fn reserve(&mut self, more: usize) {
-        let len = self.0.len() + more;
-        if len > self.0.capacity() {
-            self.0.reserve_exact(size_class(len) - self.0.len());
-        }
-    }
-
-    /// Gives memory back once a smaller size class will do with room to spare.
-    fn give_back(&mut self) {
-        let wanted = size_class(self.0.len());
-        if wanted < self.0.capacity() / 2 {
-            self.0.shrink_to(wanted);
+        let count = u16::from_le_bytes([*low, *high]);
+        // Past counting, it may have become few enough to be told; that is not worth a count.
+        if usize::from(count) != COUNT_UNKNOWN {
+            let count = u16::try_from(i64::from(count) + more).unwrap_or(u16::MAX);
+            [*low, *high] = count.to_le_bytes();
         }
     }
 
@@ -502,7 +546,7 @@ impl Listpack {
     /// The place, if an element is there rather than the end.
     #[inline]
     fn real(&self, at: At) -> Option<At> {
-        match self.0.get(at.0) {
+        match self.as_bytes().get(at.0) {
             None | Some(&END) => None,
             Some(_) => Some(at),
         }
@@ -511,7 +555,7 @@ impl Listpack {
     /// Bytes of an element's encoding and content; `None` if they are not all there.
     #[inline]
     fn body_len(&self, at: At) -> Option<usize> {
-        let rest = self.0.get(at.0..)?;
+        let rest = self.as_bytes().get(at.0..)?;
         let len = match rest {
             [0..=0x7f, ..] => 1,
             [n @ 0x80..=0xbf, ..] => 1 + usize::from(n & 0x3f),
@@ -540,7 +584,7 @@ impl Listpack {
         if end <= HEADER {
             return None;
         }
-        let bytes = self.0.get(HEADER..end)?;
+        let bytes = self.as_bytes().get(HEADER..end)?;
         let mut len = 0;
         for (index, byte) in bytes.iter().rev().take(5).enumerate() {
             len |= usize::from(byte & 0x7f) << (7 * index);

@@ -1,40 +1,88 @@
 //! Values other than strings: collections.
 //!
 //! ```text
-//! Object ─┬─ Hash (hash.rs)      small: a listpack      big: Fields
+//! Object ─┬─ Hash (hash.rs)    small: a listpack            big: Fields
+//!         └─ Set  (set.rs)     small and numbers: an intset  else: Fields
 //! ```
 //!
 //! While it is small, a collection is packed: one run of bytes, searched from its start, in the
-//! formats that Redis has for them (listpack.rs), with Redis's limits and names. A big one has a
-//! table of its own ([`Fields`], fields.rs), which grows and shrinks one segment at a time.
+//! formats that Redis has for them (listpack.rs, intset.rs), with Redis's limits and names. A big
+//! one has a table of its own ([`Fields`], fields.rs), which grows and shrinks one segment at a
+//! time.
+//!
+//! An object is one word ([`Word`], word.rs), which says what there is and where, and so are the
+//! collections: an [`Object`] is seen as a [`Hash`] if that is what it is.
 //!
 //! A collection without elements does not exist: whoever takes the last one out deletes the key.
 
+mod block;
+mod draw;
 mod fields;
 mod hash;
+mod intset;
 mod listpack;
+mod set;
+mod word;
 
-use super::memory::size_class;
+use std::mem::ManuallyDrop;
+
+pub use draw::Draw;
 use fields::Fields;
 pub use hash::Hash;
+use intset::Intset;
+pub use listpack::Item;
+use listpack::Listpack;
+pub use set::Set;
+use word::{Form, Word};
 
-/// A collection.
-#[derive(Debug)]
-pub enum Object {
+/// What type a collection is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
     /// Fields, each with a value.
-    Hash(Hash),
+    Hash = 0,
+    /// Members, each once.
+    Set = 1,
 }
 
+/// A collection of any type.
+#[repr(transparent)]
+pub struct Object(Word);
+
 /// What all types of collection have in common.
-pub trait Collection: Default {
-    /// The collection in an object, if it is of this type.
-    fn of(object: &Object) -> Option<&Self>;
-    /// As [`of`](Self::of), to be changed.
-    fn of_mut(object: &mut Object) -> Option<&mut Self>;
-    /// As an object.
-    fn into_object(self) -> Object;
+///
+/// # Safety
+/// The type is transparently a [`Word`] whose kind is `KIND`.
+pub unsafe trait Collection: Default {
+    /// The type.
+    const KIND: Kind;
+
     /// Whether there is no element left.
     fn is_empty(&self) -> bool;
+
+    /// The collection in an object, if it is of this type.
+    #[inline]
+    fn of(object: &Object) -> Option<&Self> {
+        let this = std::ptr::from_ref(object).cast::<Self>();
+        // SAFETY: both are transparently a word, and this one is of the kind.
+        (object.kind() == Self::KIND).then(|| unsafe { &*this })
+    }
+
+    /// As [`of`](Self::of), to be changed.
+    #[inline]
+    fn of_mut(object: &mut Object) -> Option<&mut Self> {
+        let is_it = object.kind() == Self::KIND;
+        let this = std::ptr::from_mut(object).cast::<Self>();
+        // SAFETY: both are transparently a word, and this one is of the kind.
+        is_it.then(|| unsafe { &mut *this })
+    }
+
+    /// As an object.
+    fn into_object(self) -> Object {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: both are transparently a word, and the object owns it from now on.
+        unsafe { std::ptr::from_ref(&this).cast::<Object>().read() }
+    }
 }
 
 /// How large a collection may be while it is packed.
@@ -46,50 +94,75 @@ pub struct PackedLimits {
     pub bytes: usize,
 }
 
-/// What objects are asked for, whatever their type.
-trait Kind {
-    fn type_name(&self) -> &'static str;
-    fn encoding(&self) -> &'static str;
-    /// Bytes held, by size class, without the object itself.
-    fn memory(&self) -> usize;
-    fn free_effort(&self) -> usize;
-    fn duplicate(&self) -> Object;
-}
-
 impl Object {
-    fn kind(&self) -> &dyn Kind {
-        match self {
-            Self::Hash(hash) => hash,
-        }
+    /// What type it is of.
+    #[must_use]
+    #[inline]
+    pub fn kind(&self) -> Kind {
+        self.0.kind()
     }
 
     /// TYPE's answer.
     #[must_use]
     pub fn type_name(&self) -> &'static str {
-        self.kind().type_name()
+        match self.kind() {
+            Kind::Hash => "hash",
+            Kind::Set => "set",
+        }
     }
 
     /// OBJECT ENCODING's answer.
     #[must_use]
     pub fn encoding(&self) -> &'static str {
-        self.kind().encoding()
+        match self.0.form() {
+            Form::Pack(_) => "listpack",
+            Form::Ints(_) => "intset",
+            Form::Fields(_) => "hashtable",
+        }
     }
 
-    /// Bytes held, by size class, the box itself included. Takes the same time for every size.
+    /// Bytes held, by size class. Takes the same time for every size.
     #[must_use]
     pub fn memory(&self) -> usize {
-        size_class(size_of::<Self>()) + self.kind().memory()
+        self.0.memory()
     }
 
     /// How many allocations freeing it frees; many make it a job for the freeing thread.
     #[must_use]
     pub fn free_effort(&self) -> usize {
-        self.kind().free_effort()
+        match self.0.form() {
+            Form::Pack(_) | Form::Ints(_) => 1,
+            Form::Fields(fields) => fields.len(),
+        }
+    }
+
+    /// The elements of a listpack, to be read by people.
+    #[must_use]
+    pub fn packed(&self) -> Option<String> {
+        match self.0.form() {
+            Form::Pack(pack) => Some(format!("{pack:?}")),
+            Form::Ints(_) | Form::Fields(_) => None,
+        }
+    }
+
+    /// How many elements a table has, and its bytes.
+    #[must_use]
+    pub fn table(&self) -> Option<(usize, usize)> {
+        match self.0.form() {
+            Form::Fields(fields) => Some((fields.len(), fields.table_memory())),
+            Form::Pack(_) | Form::Ints(_) => None,
+        }
     }
 
     /// COPY's value.
     #[must_use]
-    pub fn duplicate(&self) -> Box<Self> {
-        Box::new(self.kind().duplicate())
+    pub fn duplicate(&self) -> Self {
+        Self(self.0.duplicate())
+    }
+}
+
+impl std::fmt::Debug for Object {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Object({}, {})", self.type_name(), self.encoding())
     }
 }

@@ -16,6 +16,8 @@ pub(super) struct Directory {
     deepest: usize,
     rows: Vec<u32>,
     nodes: Vec<Node>,
+    /// Bytes of all segments.
+    bytes: usize,
 }
 
 struct Node {
@@ -46,6 +48,7 @@ impl Directory {
     pub(super) fn new(segment: Segment) -> Self {
         Self {
             len: segment.len(),
+            bytes: segment.memory(),
             depth: 0,
             deepest: 1,
             rows: vec![0],
@@ -85,13 +88,18 @@ impl Directory {
         self.nodes.get_mut(number).map(|node| &mut node.segment)
     }
 
+    /// Any segment, each with the same chance.
+    pub(super) fn random(&self, random: &mut fastrand::Rng) -> Option<&Segment> {
+        self.segment(random.usize(0..self.nodes.len()))
+    }
+
     pub(super) fn segments(&self) -> impl Iterator<Item = &Segment> {
         self.nodes.iter().map(|node| &node.segment)
     }
 
+    /// Bytes of everything but the entries. Takes the same time for every size.
     pub(super) fn memory(&self) -> usize {
-        let segments: usize = self.segments().map(Segment::memory).sum();
-        segments
+        self.bytes
             + self.rows.capacity() * size_of::<u32>()
             + self.nodes.capacity() * size_of::<Node>()
             + size_of::<Self>()
@@ -101,9 +109,11 @@ impl Directory {
         loop {
             let number = self.number(position(hash));
             let node = &mut self.nodes[number];
+            let before = node.segment.memory();
             // Keys that agree in every bit of their positions cannot be split any further.
             if make_room(&mut node.segment, hasher) || node.depth == POSITION_BITS {
                 node.segment.insert(hash, entry, hasher);
+                self.bytes += node.segment.memory() - before;
                 self.len += 1;
                 return;
             }
@@ -119,6 +129,7 @@ impl Directory {
         }
         let node = &mut self.nodes[number];
         let old = std::mem::take(&mut node.segment);
+        let bytes = old.memory();
         let half = || Segment::with_room(old.len() / 2);
         let (mut low, mut high) = (half(), half());
         node.depth += 1;
@@ -133,6 +144,8 @@ impl Directory {
             };
             side.insert(hash, entry, hasher);
         }
+        self.bytes += low.memory() + high.memory();
+        self.bytes -= bytes;
         node.segment = low;
         let upper = Node {
             depth: node.depth,
@@ -156,7 +169,10 @@ impl Directory {
                 None => break,
             }
         }
-        self.nodes[number].segment.shrink(hasher);
+        let segment = &mut self.nodes[number].segment;
+        self.bytes -= segment.memory();
+        segment.shrink(hasher);
+        self.bytes += segment.memory();
         if self.nodes.len() == 1 {
             return self.nodes.pop().map(|node| node.segment);
         }
@@ -177,10 +193,12 @@ impl Directory {
         }
         let moved = std::mem::take(&mut self.nodes[number].segment);
         let into = &mut self.nodes[buddy];
+        self.bytes -= moved.memory() + into.segment.memory();
         for entry in moved {
             let hash = hasher.hash(entry.key());
             into.segment.insert(hash, entry, hasher);
         }
+        self.bytes += into.segment.memory();
         into.depth -= 1;
         into.prefix >>= 1;
         self.point_rows(buddy);

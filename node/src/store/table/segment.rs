@@ -18,7 +18,7 @@ use super::super::hash::KeyHasher;
 use super::super::prefetch::prefetch;
 
 /// Entries of a bucket.
-const PLACES: usize = 7;
+pub(super) const PLACES: usize = 7;
 /// Bits of the hash that choose the bucket: the low ones, which a position does not use.
 const HOME_BITS: u32 = 29;
 

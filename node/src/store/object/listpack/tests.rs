@@ -27,7 +27,7 @@ fn bytes_are_those_of_redis() {
     expected[0] = expected.len() as u8;
     let made = pack(&[b"a", b"1", b"bc", b"-5", b"d", b"70000"]);
     assert_eq!(made.as_bytes(), expected);
-    assert_eq!(Listpack::from_bytes(expected), Some(made));
+    assert_eq!(Listpack::from_bytes(&expected), Some(made));
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn lengths_at_every_border_are_read_from_both_ends() {
         let middle = pack.nth(1).unwrap();
         assert_eq!(pack.prev(pack.last().unwrap()), Some(middle), "{len}");
         assert_eq!(pack.item(middle), Item::Bytes(&long));
-        assert!(Listpack::from_bytes(pack.as_bytes().to_vec()).is_some());
+        assert!(Listpack::from_bytes(pack.as_bytes()).is_some());
     }
 }
 
@@ -203,7 +203,7 @@ proptest! {
         let mut backwards: Vec<_> = pack.iter().rev().map(text).collect();
         backwards.reverse();
         prop_assert_eq!(backwards, expected);
-        let copy = Listpack::from_bytes(pack.as_bytes().to_vec());
+        let copy = Listpack::from_bytes(pack.as_bytes());
         prop_assert_eq!(copy, Some(pack));
     }
 
@@ -223,7 +223,7 @@ proptest! {
             nearly[at] = byte;
         }
         for bytes in [bytes, nearly] {
-            if let Some(pack) = Listpack::from_bytes(bytes) {
+            if let Some(pack) = Listpack::from_bytes(&bytes) {
                 let forwards = pack.iter().count();
                 prop_assert_eq!(forwards, pack.iter().rev().count());
                 prop_assert_eq!(forwards, pack.len());

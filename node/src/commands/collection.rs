@@ -1,0 +1,115 @@
+//! What the commands on collections share: drawing by lot, and scanning within a key.
+
+use slotilla_common::{cursor, glob};
+use slotilla_common::resp::{ReplyWriter, parse_i64};
+
+use super::{Args, CommandError};
+use crate::store::{Digits, Draw, Item};
+
+/// The most that a draw with repetition gives: Redis would fill the memory with its reply.
+const DRAWN_MAX: usize = 1 << 24;
+
+/// Answers with an element.
+#[inline]
+pub(super) fn reply_item(reply: &mut ReplyWriter<'_>, item: Item<'_>) {
+    match item {
+        Item::Bytes(bytes) => reply.bulk(bytes),
+        Item::Int(number) => reply.bulk(Digits::default().of(number)),
+    }
+}
+
+/// How many elements to draw, as HRANDFIELD and its kin take it; negative with repetition.
+pub(super) fn draw_count(text: &[u8]) -> Result<i64, CommandError> {
+    let count = parse_i64(text).ok_or(CommandError::NotInteger)?;
+    if count == i64::MIN {
+        return Err(CommandError::err(format_args!(
+            "value is out of range, value must between {} and {}",
+            -i64::MAX,
+            i64::MAX
+        )));
+    }
+    Ok(count)
+}
+
+/// The draw of a [`draw_count`]; of pairs, whose number is doubled in a reply.
+pub(super) fn draw(count: i64, of_pairs: bool) -> Result<Draw, CommandError> {
+    if of_pairs && !(-i64::MAX / 2..=i64::MAX / 2).contains(&count) {
+        return Err(CommandError::ValueOutOfRange);
+    }
+    let size = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
+    if count >= 0 {
+        return Ok(Draw::Distinct(size));
+    }
+    if size > DRAWN_MAX {
+        return Err(CommandError::ValueOutOfRange);
+    }
+    Ok(Draw::Repeated(size))
+}
+
+/// The cursor of HSCAN and its kin.
+pub(super) fn cursor(args: &Args<'_>) -> Result<u64, CommandError> {
+    cursor::parse(args.get(2)).ok_or(CommandError::InvalidCursor)
+}
+
+/// What a scan within a key is told.
+pub(super) struct ScanOptions<'a> {
+    pattern: Option<&'a [u8]>,
+    /// About how many elements to visit.
+    pub(super) count: usize,
+}
+
+impl<'a> ScanOptions<'a> {
+    fn parse(args: &Args<'a>) -> Result<Self, CommandError> {
+        let mut options = Self {
+            pattern: None,
+            count: 10,
+        };
+        let mut at = 3;
+        while at < args.len() {
+            if at + 1 == args.len() {
+                return Err(CommandError::Syntax);
+            }
+            if args.is(at, "count") {
+                options.count = usize::try_from(args.int(at + 1)?).unwrap_or(0);
+                if options.count == 0 {
+                    return Err(CommandError::Syntax);
+                }
+            } else if args.is(at, "match") {
+                // A lone star fits the empty string too, which as a pattern it would not.
+                options.pattern = Some(args.get(at + 1)).filter(|pattern| *pattern != b"*");
+            } else {
+                return Err(CommandError::Syntax);
+            }
+            at += 2;
+        }
+        Ok(options)
+    }
+
+    /// Whether an element is wanted.
+    pub(super) fn fits(&self, item: Item<'_>) -> bool {
+        self.pattern
+            .is_none_or(|pattern| glob::matches(pattern, item.text(&mut Digits::default())))
+    }
+}
+
+/// Answers HSCAN or its kin: `step` scans the collection, if there is one, and gives the cursor to
+/// go on with. The options matter only if there is one, as in Redis.
+pub(super) fn scan<'c, C>(
+    reply: &mut ReplyWriter<'_>,
+    args: &Args<'_>,
+    collection: Option<&'c C>,
+    step: impl FnOnce(&'c C, &ScanOptions<'_>, &mut Vec<Item<'c>>) -> u64,
+) -> Result<(), CommandError> {
+    let mut found = Vec::new();
+    let mut next = 0;
+    if let Some(collection) = collection {
+        next = step(collection, &ScanOptions::parse(args)?, &mut found);
+    }
+    reply.array(2);
+    reply.bulk(next.to_string().as_bytes());
+    reply.array(found.len());
+    for item in found {
+        reply_item(reply, item);
+    }
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! A collection in one word: an address, and above it what is there.
+//!
+//! ```text
+//! bit  63        56 55          48 47                        0
+//!      kind         layout         where the block or the table is
+//! ```
+//!
+//! A small collection is the commonest kind of value after strings, so between its key and its
+//! packed bytes there is nothing else.
+//!
+//! All `unsafe` here rests on one invariant: the layout says what is at the address.
+
+use std::mem::ManuallyDrop;
+use std::ptr::NonNull;
+
+use super::super::memory::{ADDRESS, size_class};
+use super::{Fields, Intset, Kind, Listpack};
+
+const LAYOUT_AT: u32 = 48;
+const KIND_AT: u32 = 56;
+
+/// See the module's page.
+#[repr(transparent)]
+pub(super) struct Word(NonNull<u8>);
+
+// SAFETY: a word owns what it refers to, none of which is tied to a thread.
+unsafe impl Send for Word {}
+// SAFETY: through a shared word everything can only be read.
+unsafe impl Sync for Word {}
+
+/// What is at the address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    Pack = 1,
+    Ints = 2,
+    Fields = 3,
+}
+
+/// What a word refers to.
+pub(super) enum Form<'a> {
+    /// Elements in a listpack.
+    Pack(&'a Listpack),
+    /// Integers in order.
+    Ints(&'a Intset),
+    /// A table.
+    Fields(&'a Fields),
+}
+
+/// What a word refers to, to be changed.
+pub(super) enum FormMut<'a> {
+    /// See [`Form::Pack`].
+    Pack(&'a mut Listpack),
+    /// See [`Form::Ints`].
+    Ints(&'a mut Intset),
+    /// See [`Form::Fields`].
+    Fields(&'a mut Fields),
+}
+
+impl Word {
+    fn new(kind: Kind, layout: Layout, at: NonNull<u8>) -> Self {
+        let tag = (kind as usize) << KIND_AT | (layout as usize) << LAYOUT_AT;
+        Self(at.map_addr(|address| address | tag))
+    }
+
+    pub(super) fn of_pack(kind: Kind, pack: Listpack) -> Self {
+        let pack = ManuallyDrop::new(pack);
+        // SAFETY: a listpack is, transparently, the address of a block; the word owns it now.
+        let at = unsafe { std::ptr::from_ref(&pack).cast::<NonNull<u8>>().read() };
+        Self::new(kind, Layout::Pack, at)
+    }
+
+    pub(super) fn of_ints(kind: Kind, ints: Intset) -> Self {
+        let ints = ManuallyDrop::new(ints);
+        // SAFETY: an intset is, transparently, the address of a block; the word owns it now.
+        let at = unsafe { std::ptr::from_ref(&ints).cast::<NonNull<u8>>().read() };
+        Self::new(kind, Layout::Ints, at)
+    }
+
+    pub(super) fn of_fields(kind: Kind, fields: Fields) -> Self {
+        let at = NonNull::from(Box::leak(Box::new(fields)));
+        // No allocation lies beyond 48 bits: the tables' entries would refuse it, too.
+        assert!(at.addr().get() & !ADDRESS == 0, "an address has 48 bits");
+        Self::new(kind, Layout::Fields, at.cast())
+    }
+
+    #[inline]
+    pub(super) fn kind(&self) -> Kind {
+        match self.0.addr().get() >> KIND_AT {
+            1 => Kind::Set,
+            _ => Kind::Hash,
+        }
+    }
+
+    #[inline]
+    fn layout(&self) -> Layout {
+        match (self.0.addr().get() >> LAYOUT_AT) & 0xff {
+            1 => Layout::Pack,
+            2 => Layout::Ints,
+            _ => Layout::Fields,
+        }
+    }
+
+    #[inline]
+    fn fields_at(&self) -> NonNull<Fields> {
+        self.0
+            .map_addr(|address| std::num::NonZero::new(address.get() & ADDRESS).unwrap_or(address))
+            .cast()
+    }
+
+    #[inline]
+    pub(super) fn form(&self) -> Form<'_> {
+        let this = std::ptr::from_ref(self);
+        match self.layout() {
+            // SAFETY: the word is the address of a listpack's block, as a listpack itself is; a
+            // block passes the bits above by.
+            Layout::Pack => Form::Pack(unsafe { &*this.cast::<Listpack>() }),
+            // SAFETY: as for a listpack.
+            Layout::Ints => Form::Ints(unsafe { &*this.cast::<Intset>() }),
+            // SAFETY: a table is there, which this word owns.
+            Layout::Fields => Form::Fields(unsafe { self.fields_at().as_ref() }),
+        }
+    }
+
+    #[inline]
+    pub(super) fn form_mut(&mut self) -> FormMut<'_> {
+        let this = std::ptr::from_mut(self);
+        match self.layout() {
+            // SAFETY: as in `form`; a block that moves keeps the bits above. What the caller may
+            // put in the listpack's place would lose them, so callers do not: only this module's
+            // neighbours can, and they exchange words.
+            Layout::Pack => FormMut::Pack(unsafe { &mut *this.cast::<Listpack>() }),
+            // SAFETY: as for a listpack.
+            Layout::Ints => FormMut::Ints(unsafe { &mut *this.cast::<Intset>() }),
+            // SAFETY: a table is there, which this word owns and which is borrowed with it.
+            Layout::Fields => FormMut::Fields(unsafe { self.fields_at().as_mut() }),
+        }
+    }
+
+    /// Bytes held, by size class. Takes the same time for every size.
+    pub(super) fn memory(&self) -> usize {
+        match self.form() {
+            Form::Pack(pack) => pack.memory(),
+            Form::Ints(ints) => ints.memory(),
+            Form::Fields(fields) => size_class(size_of::<Fields>()) + fields.memory(),
+        }
+    }
+
+    /// A copy of everything.
+    pub(super) fn duplicate(&self) -> Self {
+        let kind = self.kind();
+        match self.form() {
+            Form::Pack(pack) => Self::of_pack(kind, pack.clone()),
+            Form::Ints(ints) => Self::of_ints(kind, ints.clone()),
+            Form::Fields(fields) => Self::of_fields(kind, fields.duplicate()),
+        }
+    }
+}
+
+impl Drop for Word {
+    fn drop(&mut self) {
+        let this = std::ptr::from_mut(self);
+        match self.layout() {
+            // SAFETY: as in `form`; the word is gone behind this.
+            Layout::Pack => drop(unsafe { this.cast::<Listpack>().read() }),
+            // SAFETY: as in `form`; the word is gone behind this.
+            Layout::Ints => drop(unsafe { this.cast::<Intset>().read() }),
+            // SAFETY: the table came out of a box, and this is its owner.
+            Layout::Fields => drop(unsafe { Box::from_raw(self.fields_at().as_ptr()) }),
+        }
+    }
+}
