@@ -1,7 +1,7 @@
 //! What the commands on collections share: drawing by lot, and scanning within a key.
 
-use slotilla_common::{cursor, glob};
 use slotilla_common::resp::{ReplyWriter, parse_i64};
+use slotilla_common::{cursor, glob};
 
 use super::{Args, CommandError};
 use crate::store::{Digits, Draw, Item};

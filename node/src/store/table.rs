@@ -48,22 +48,41 @@ pub(crate) struct Place {
     index: Index,
 }
 
-/// See the module's page.
-#[derive(Default)]
-pub(crate) struct Table(Form);
-
-enum Form {
-    One(Segment),
-    Many(Box<Directory>),
+/// What a table has: something with a key, in one word.
+pub(crate) trait Keyed {
+    /// The key.
+    fn key(&self) -> &[u8];
+    /// Starts fetching its memory.
+    fn prefetch(&self);
 }
 
-impl Default for Form {
-    fn default() -> Self {
-        Self::One(Segment::default())
+impl Keyed for Entry {
+    #[inline]
+    fn key(&self) -> &[u8] {
+        Self::key(self)
+    }
+
+    #[inline]
+    fn prefetch(&self) {
+        Self::prefetch(self);
     }
 }
 
-impl Table {
+/// See the module's page.
+pub(crate) struct Table<E = Entry>(Form<E>);
+
+enum Form<E> {
+    One(Segment<E>),
+    Many(Box<Directory<E>>),
+}
+
+impl<E> Default for Table<E> {
+    fn default() -> Self {
+        Self(Form::One(Segment::default()))
+    }
+}
+
+impl<E: Keyed> Table<E> {
     /// How many entries.
     #[inline]
     pub(crate) fn len(&self) -> usize {
@@ -94,7 +113,7 @@ impl Table {
 
     /// Finds the first entry of this hash that is `wanted`.
     #[inline]
-    pub(crate) fn find_by(&self, hash: u64, wanted: impl Fn(&Entry) -> bool) -> Option<Place> {
+    pub(crate) fn find_by(&self, hash: u64, wanted: impl Fn(&E) -> bool) -> Option<Place> {
         let (segment, table) = match &self.0 {
             Form::One(table) => (0, table),
             Form::Many(directory) => directory.of_hash(hash),
@@ -115,7 +134,7 @@ impl Table {
 
     /// The buckets, if the table has but one segment; else none.
     #[inline]
-    pub(crate) fn buckets(&self) -> &[Bucket] {
+    pub(crate) fn buckets(&self) -> &[Bucket<E>] {
         match &self.0 {
             Form::One(segment) => segment.buckets(),
             Form::Many(_) => &[],
@@ -124,19 +143,19 @@ impl Table {
 
     /// The entry at a place that was found since the table last changed.
     #[inline]
-    pub(crate) fn at(&self, place: Place) -> Option<&Entry> {
+    pub(crate) fn at(&self, place: Place) -> Option<&E> {
         self.segment(place.segment)?.at(place.index)
     }
 
     /// As [`at`](Self::at), to be changed; its key stays what it is.
     #[inline]
-    pub(crate) fn at_mut(&mut self, place: Place) -> Option<&mut Entry> {
+    pub(crate) fn at_mut(&mut self, place: Place) -> Option<&mut E> {
         self.segment_mut(place.segment)?.at_mut(place.index)
     }
 
     /// Adds an entry whose key is not in the table.
     #[inline]
-    pub(crate) fn insert(&mut self, hash: u64, entry: Entry, hasher: KeyHasher) {
+    pub(crate) fn insert(&mut self, hash: u64, entry: E, hasher: KeyHasher) {
         if let Form::One(segment) = &mut self.0 {
             if make_room(segment, hasher) {
                 segment.insert(hash, entry, hasher);
@@ -151,7 +170,7 @@ impl Table {
     }
 
     /// Takes an entry out.
-    pub(crate) fn remove(&mut self, place: Place, hasher: KeyHasher) -> Option<Entry> {
+    pub(crate) fn remove(&mut self, place: Place, hasher: KeyHasher) -> Option<E> {
         let segment = self.segment_mut(place.segment)?;
         let entry = segment.remove(place.index, hasher)?;
         self.shrink(place.segment, 1, hasher);
@@ -164,8 +183,8 @@ impl Table {
         &mut self,
         from: u32,
         hasher: KeyHasher,
-        unwanted: impl FnMut(&Entry) -> bool,
-        removed: impl FnMut(Entry),
+        unwanted: impl FnMut(&E) -> bool,
+        removed: impl FnMut(E),
     ) -> Option<u32> {
         let (number, end) = self.segment_at(from);
         let segment = self.segment_mut(number)?;
@@ -188,12 +207,12 @@ impl Table {
         mut from: u32,
         count: usize,
         hasher: KeyHasher,
-        mut visit: impl FnMut(&'t Entry),
+        mut visit: impl FnMut(&'t E),
     ) -> Option<u32> {
         let mut left = count.max(1);
         loop {
             let (number, end) = self.segment_at(from);
-            let mut found: Vec<(u32, &Entry)> = self
+            let mut found: Vec<(u32, &E)> = self
                 .segment(number)?
                 .iter()
                 .map(|entry| (position(hasher.hash(entry.key())), entry))
@@ -225,7 +244,7 @@ impl Table {
     pub(crate) fn sample<'t>(
         &'t self,
         random: &mut fastrand::Rng,
-        mut visit: impl FnMut(&'t Entry) -> bool,
+        mut visit: impl FnMut(&'t E) -> bool,
     ) {
         let (number, _) = self.segment_at(random.u32(0..POSITIONS));
         let Some(segment) = self.segment(number) else {
@@ -246,7 +265,7 @@ impl Table {
     }
 
     /// An entry, each with the same chance; `None` if the table is empty.
-    pub(crate) fn random(&self, random: &mut fastrand::Rng) -> Option<&Entry> {
+    pub(crate) fn random(&self, random: &mut fastrand::Rng) -> Option<&E> {
         // A place that is free, or that a smaller segment does not have, must not make another's
         // entry likelier: draw again. Segments are neither few nor much emptier than others, so
         // this nearly always ends here.
@@ -269,7 +288,7 @@ impl Table {
     }
 
     /// All entries, in no order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &E> {
         let (one, many) = match &self.0 {
             Form::One(segment) => (Some(segment), None),
             Form::Many(directory) => (None, Some(directory.segments())),
@@ -288,7 +307,7 @@ impl Table {
     }
 
     #[inline]
-    fn segment(&self, number: usize) -> Option<&Segment> {
+    fn segment(&self, number: usize) -> Option<&Segment<E>> {
         match &self.0 {
             Form::One(segment) => Some(segment),
             Form::Many(directory) => directory.segment(number),
@@ -296,7 +315,7 @@ impl Table {
     }
 
     #[inline]
-    fn segment_mut(&mut self, number: usize) -> Option<&mut Segment> {
+    fn segment_mut(&mut self, number: usize) -> Option<&mut Segment<E>> {
         match &mut self.0 {
             Form::One(segment) => Some(segment),
             Form::Many(directory) => directory.segment_mut(number),
@@ -318,7 +337,7 @@ impl Table {
 }
 
 /// Makes sure that one more entry fits; false if the segment should split instead.
-fn make_room(segment: &mut Segment, hasher: KeyHasher) -> bool {
+fn make_room<E: Keyed>(segment: &mut Segment<E>, hasher: KeyHasher) -> bool {
     if segment.len() < segment.capacity() {
         return true;
     }

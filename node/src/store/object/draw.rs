@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::Fields;
-use crate::store::entry::Entry;
+use super::field::Field;
 
 /// How many elements to pick, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub(super) fn from_fields<'f>(
     fields: &'f Fields,
     draw: Draw,
     random: &mut fastrand::Rng,
-    mut visit: impl FnMut(&'f Entry),
+    mut visit: impl FnMut(&'f Field),
 ) {
     match draw {
         Draw::Distinct(count) if count >= fields.len() => fields.iter().for_each(visit),

@@ -1,14 +1,14 @@
-//! A table of a collection's own: fields or members, each an entry.
+//! A table of a collection's own: fields with their values, or members.
 //!
 //! It is the table that slots have ([`Table`]), so it grows, shrinks and is scanned by the same
 //! rules: no stall is longer than the rehash of one segment, and a scan meets everything that is
-//! there throughout.
+//! there throughout. What is in it is smaller than a slot's entries: see [`Field`].
 
 use std::sync::LazyLock;
 
-use super::super::entry::{Entry, NewValue, ValueRef};
 use super::super::hash::KeyHasher;
 use super::super::table::Table;
+use super::field::Field;
 
 /// The same for all collections of this process: clients choose fields as freely as keys.
 static HASHER: LazyLock<KeyHasher> = LazyLock::new(KeyHasher::random);
@@ -16,8 +16,8 @@ static HASHER: LazyLock<KeyHasher> = LazyLock::new(KeyHasher::random);
 /// See the module's page.
 #[derive(Default)]
 pub(crate) struct Fields {
-    table: Table,
-    /// Of the entries, by size class.
+    table: Table<Field>,
+    /// Of the fields, by size class.
     bytes: usize,
 }
 
@@ -40,9 +40,9 @@ impl Fields {
 
     /// A field's value.
     #[inline]
-    pub(crate) fn get(&self, name: &[u8]) -> Option<ValueRef<'_>> {
+    pub(crate) fn get(&self, name: &[u8]) -> Option<&[u8]> {
         let place = self.table.find(HASHER.hash(name), name)?;
-        self.table.at(place).map(Entry::value)
+        self.table.at(place).map(Field::value)
     }
 
     /// Whether a field is there.
@@ -52,37 +52,51 @@ impl Fields {
     }
 
     /// Sets a field; whether it is new.
-    pub(crate) fn set(&mut self, name: &[u8], value: NewValue<'_>) -> bool {
+    pub(crate) fn set(&mut self, name: &[u8], value: &[u8]) -> bool {
         let hash = HASHER.hash(name);
         let place = self.table.find(hash, name);
-        let Some(entry) = place.and_then(|place| self.table.at_mut(place)) else {
-            let entry = Entry::new(name, value, None, 0);
-            self.bytes += entry.memory();
-            self.table.insert(hash, entry, *HASHER);
+        let Some(field) = place.and_then(|place| self.table.at_mut(place)) else {
+            self.insert(hash, Field::new(name, value));
             return true;
         };
-        self.bytes -= entry.memory();
-        // A value that is replaced is freed here: no field's is so large as to need the thread.
-        drop(entry.replace(value, None));
-        self.bytes += entry.memory();
+        self.bytes -= field.memory();
+        field.set_value(value);
+        self.bytes += field.memory();
         false
     }
 
-    /// Takes a field out.
-    pub(crate) fn remove(&mut self, name: &[u8]) -> Option<Entry> {
-        let place = self.table.find(HASHER.hash(name), name)?;
-        let entry = self.table.remove(place, *HASHER)?;
-        self.bytes -= entry.memory();
-        Some(entry)
+    /// Adds a member; whether it is new.
+    pub(crate) fn add(&mut self, name: &[u8]) -> bool {
+        let hash = HASHER.hash(name);
+        let is_new = self.table.find(hash, name).is_none();
+        if is_new {
+            self.insert(hash, Field::new(name, b""));
+        }
+        is_new
+    }
+
+    fn insert(&mut self, hash: u64, field: Field) {
+        self.bytes += field.memory();
+        self.table.insert(hash, field, *HASHER);
+    }
+
+    /// Takes a field out; whether it was there.
+    pub(crate) fn remove(&mut self, name: &[u8]) -> bool {
+        let place = self.table.find(HASHER.hash(name), name);
+        let Some(field) = place.and_then(|place| self.table.remove(place, *HASHER)) else {
+            return false;
+        };
+        self.bytes -= field.memory();
+        true
     }
 
     /// All, in no order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Field> {
         self.table.iter()
     }
 
     /// Any one, each with the same chance.
-    pub(crate) fn random(&self, random: &mut fastrand::Rng) -> Option<&Entry> {
+    pub(crate) fn random(&self, random: &mut fastrand::Rng) -> Option<&Field> {
         self.table.random(random)
     }
 
@@ -91,7 +105,7 @@ impl Fields {
         &'f self,
         cursor: u64,
         count: usize,
-        visit: impl FnMut(&'f Entry),
+        visit: impl FnMut(&'f Field),
     ) -> u64 {
         // A cursor that no scan gave is past the end.
         let Ok(from) = u32::try_from(cursor) else {
@@ -105,11 +119,8 @@ impl Fields {
     /// A copy.
     pub(crate) fn duplicate(&self) -> Self {
         let mut copy = Self::default();
-        for entry in self.iter() {
-            let entry = entry.duplicate(entry.key());
-            let hash = HASHER.hash(entry.key());
-            copy.bytes += entry.memory();
-            copy.table.insert(hash, entry, *HASHER);
+        for field in self.iter() {
+            copy.insert(HASHER.hash(field.key()), field.clone());
         }
         copy
     }

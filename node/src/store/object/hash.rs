@@ -1,10 +1,11 @@
 //! Hashes.
 
 use super::draw::{self, Draw};
+use super::field::Field;
 use super::listpack::{At, BYTES_MAX, Item, Listpack};
 use super::word::{Form, FormMut, Word};
 use super::{Collection, Fields, Kind, PackedLimits};
-use crate::store::entry::{Digits, Entry, NewValue};
+use crate::store::entry::Digits;
 
 /// Fields, each with a value.
 ///
@@ -12,9 +13,6 @@ use crate::store::entry::{Digits, Entry, NewValue};
 /// table.
 #[repr(transparent)]
 pub struct Hash(Word);
-
-/// A shorter value is smaller as text than as an integer.
-const TEXT_MAX: usize = 8;
 
 // SAFETY: it is a word, and nothing here makes one of another kind.
 unsafe impl Collection for Hash {
@@ -55,7 +53,7 @@ impl Hash {
                 let value = pack.next(find(pack, field)?)?;
                 Some(pack.item(value))
             }
-            Form::Fields(fields) => fields.get(field).map(Item::from),
+            Form::Fields(fields) => fields.get(field).map(Item::Bytes),
             Form::Ints(_) => None,
         }
     }
@@ -85,7 +83,7 @@ impl Hash {
             self.unpack();
         }
         match self.0.form_mut() {
-            FormMut::Fields(fields) => fields.set(field, new_value(value)),
+            FormMut::Fields(fields) => fields.set(field, value),
             FormMut::Pack(_) | FormMut::Ints(_) => false,
         }
     }
@@ -94,7 +92,7 @@ impl Hash {
     pub fn remove(&mut self, field: &[u8]) -> bool {
         match self.0.form_mut() {
             FormMut::Pack(pack) => find(pack, field).map(|at| pack.remove(at, 2)).is_some(),
-            FormMut::Fields(fields) => fields.remove(field).is_some(),
+            FormMut::Fields(fields) => fields.remove(field),
             FormMut::Ints(_) => false,
         }
     }
@@ -160,17 +158,9 @@ impl Hash {
         let mut digits = (Digits::default(), Digits::default());
         for (field, value) in pairs(pack) {
             let value = value.text(&mut digits.1);
-            fields.set(field.text(&mut digits.0), new_value(value));
+            fields.set(field.text(&mut digits.0), value);
         }
         self.0 = Word::of_fields(Kind::Hash, fields);
-    }
-}
-
-fn new_value(value: &[u8]) -> NewValue<'_> {
-    if value.len() <= TEXT_MAX {
-        NewValue::Bytes(value)
-    } else {
-        NewValue::encoded(value)
     }
 }
 
@@ -193,8 +183,8 @@ fn pairs(pack: &Listpack) -> impl Iterator<Item = (Item<'_>, Item<'_>)> {
     std::iter::from_fn(move || Some((items.next()?, items.next()?)))
 }
 
-fn pair(entry: &Entry) -> (Item<'_>, Item<'_>) {
-    (Item::Bytes(entry.key()), entry.value().into())
+fn pair(field: &Field) -> (Item<'_>, Item<'_>) {
+    (Item::Bytes(field.key()), Item::Bytes(field.value()))
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@
 //! A string that is an integer in its only spelling is kept as one. The format is that of
 //! snapshots and DUMP, so nothing is converted there; small collections are kept in it.
 
-use super::super::entry::{Digits, ValueRef, strict_integer};
+use super::super::entry::{Digits, strict_integer};
 use super::block::{Block, Format};
 
 const HEADER: usize = 6;
@@ -125,18 +125,6 @@ impl std::fmt::Debug for Item<'_> {
         match self {
             Self::Int(number) => write!(f, "{number}"),
             Self::Bytes(bytes) => write!(f, "\"{}\"", bytes.escape_ascii()),
-        }
-    }
-}
-
-impl<'a> From<ValueRef<'a>> for Item<'a> {
-    #[inline]
-    fn from(value: ValueRef<'a>) -> Self {
-        match value {
-            ValueRef::Int(number) => Self::Int(number),
-            ValueRef::Bytes(bytes) => Self::Bytes(bytes),
-            // Collections have no elements that are collections.
-            ValueRef::Object(_) => Self::Bytes(&[]),
         }
     }
 }

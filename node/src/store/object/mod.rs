@@ -7,8 +7,8 @@
 //!
 //! While it is small, a collection is packed: one run of bytes, searched from its start, in the
 //! formats that Redis has for them (listpack.rs, intset.rs), with Redis's limits and names. A big
-//! one has a table of its own ([`Fields`], fields.rs), which grows and shrinks one segment at a
-//! time.
+//! one has a table of its own ([`Fields`], fields.rs; what is in it, field.rs), which grows and
+//! shrinks one segment at a time.
 //!
 //! An object is one word ([`Word`], word.rs), which says what there is and where, and so are the
 //! collections: an [`Object`] is seen as a [`Hash`] if that is what it is.
@@ -17,6 +17,7 @@
 
 mod block;
 mod draw;
+mod field;
 mod fields;
 mod hash;
 mod intset;

@@ -5,7 +5,7 @@ use super::intset::COUNT_MAX;
 use super::listpack::Item;
 use super::word::{Form, FormMut, Word};
 use super::{Collection, Fields, Intset, Kind};
-use crate::store::entry::{Digits, NewValue, strict_integer};
+use crate::store::entry::{Digits, strict_integer};
 
 /// Members, each once.
 ///
@@ -78,7 +78,7 @@ impl Set {
             self.unpack();
         }
         match self.0.form_mut() {
-            FormMut::Fields(fields) => fields.set(member, NewValue::Bytes(b"")),
+            FormMut::Fields(fields) => fields.add(member),
             FormMut::Ints(_) | FormMut::Pack(_) => false,
         }
     }
@@ -87,7 +87,7 @@ impl Set {
     pub fn remove(&mut self, member: &[u8]) -> bool {
         match self.0.form_mut() {
             FormMut::Ints(ints) => strict_integer(member).is_some_and(|number| ints.remove(number)),
-            FormMut::Fields(fields) => fields.remove(member).is_some(),
+            FormMut::Fields(fields) => fields.remove(member),
             FormMut::Pack(_) => false,
         }
     }
@@ -151,7 +151,7 @@ impl Set {
         let mut fields = Fields::default();
         let mut digits = Digits::default();
         for number in ints.iter() {
-            fields.set(digits.of(number), NewValue::Bytes(b""));
+            fields.add(digits.of(number));
         }
         self.0 = Word::of_fields(Kind::Set, fields);
     }

@@ -6,27 +6,27 @@
 //!
 //! Invariant: every row is a segment's number, and a segment's rows are those of its prefix.
 
-use super::{Entry, KeyHasher, POSITION_BITS, POSITIONS, SEGMENT_BUCKETS, Segment};
+use super::{KeyHasher, Keyed, POSITION_BITS, POSITIONS, SEGMENT_BUCKETS, Segment};
 use super::{make_room, position};
 
-pub(super) struct Directory {
+pub(super) struct Directory<E> {
     pub(super) len: usize,
     depth: u32,
     /// How many segments have the directory's depth: with none it can be halved.
     deepest: usize,
     rows: Vec<u32>,
-    nodes: Vec<Node>,
+    nodes: Vec<Node<E>>,
     /// Bytes of all segments.
     bytes: usize,
 }
 
-struct Node {
+struct Node<E> {
     depth: u32,
     prefix: u32,
-    segment: Segment,
+    segment: Segment<E>,
 }
 
-impl Node {
+impl<E> Node<E> {
     fn first_position(&self) -> u32 {
         self.prefix << (POSITION_BITS - self.depth)
     }
@@ -43,9 +43,9 @@ impl Node {
     reason = "positions lead to rows and rows to nodes, by the module's invariant; a miss would \
               mean lost keys, which must not be papered over"
 )]
-impl Directory {
+impl<E: Keyed> Directory<E> {
     /// Of one segment.
-    pub(super) fn new(segment: Segment) -> Self {
+    pub(super) fn new(segment: Segment<E>) -> Self {
         Self {
             len: segment.len(),
             bytes: segment.memory(),
@@ -67,7 +67,7 @@ impl Directory {
 
     /// The segment of a hash, and its number.
     #[inline]
-    pub(super) fn of_hash(&self, hash: u64) -> (usize, &Segment) {
+    pub(super) fn of_hash(&self, hash: u64) -> (usize, &Segment<E>) {
         let number = self.number(position(hash));
         (number, &self.nodes[number].segment)
     }
@@ -79,21 +79,21 @@ impl Directory {
     }
 
     #[inline]
-    pub(super) fn segment(&self, number: usize) -> Option<&Segment> {
+    pub(super) fn segment(&self, number: usize) -> Option<&Segment<E>> {
         self.nodes.get(number).map(|node| &node.segment)
     }
 
     #[inline]
-    pub(super) fn segment_mut(&mut self, number: usize) -> Option<&mut Segment> {
+    pub(super) fn segment_mut(&mut self, number: usize) -> Option<&mut Segment<E>> {
         self.nodes.get_mut(number).map(|node| &mut node.segment)
     }
 
     /// Any segment, each with the same chance.
-    pub(super) fn random(&self, random: &mut fastrand::Rng) -> Option<&Segment> {
+    pub(super) fn random(&self, random: &mut fastrand::Rng) -> Option<&Segment<E>> {
         self.segment(random.usize(0..self.nodes.len()))
     }
 
-    pub(super) fn segments(&self) -> impl Iterator<Item = &Segment> {
+    pub(super) fn segments(&self) -> impl Iterator<Item = &Segment<E>> {
         self.nodes.iter().map(|node| &node.segment)
     }
 
@@ -101,11 +101,11 @@ impl Directory {
     pub(super) fn memory(&self) -> usize {
         self.bytes
             + self.rows.capacity() * size_of::<u32>()
-            + self.nodes.capacity() * size_of::<Node>()
+            + self.nodes.capacity() * size_of::<Node<E>>()
             + size_of::<Self>()
     }
 
-    pub(super) fn insert(&mut self, hash: u64, entry: Entry, hasher: KeyHasher) {
+    pub(super) fn insert(&mut self, hash: u64, entry: E, hasher: KeyHasher) {
         loop {
             let number = self.number(position(hash));
             let node = &mut self.nodes[number];
@@ -161,7 +161,7 @@ impl Directory {
 
     /// After entries left the segment: shrinks it, or merges it with the segment that it was once
     /// split from. The last segment if only one is left: the directory is no longer needed.
-    pub(super) fn shrink(&mut self, number: usize, hasher: KeyHasher) -> Option<Segment> {
+    pub(super) fn shrink(&mut self, number: usize, hasher: KeyHasher) -> Option<Segment<E>> {
         let mut number = number;
         while self.nodes[number].segment.len() < SEGMENT_BUCKETS {
             match self.merge(number, hasher) {

@@ -16,6 +16,7 @@
 use super::super::entry::Entry;
 use super::super::hash::KeyHasher;
 use super::super::prefetch::prefetch;
+use super::Keyed;
 
 /// Entries of a bucket.
 pub(super) const PLACES: usize = 7;
@@ -30,16 +31,27 @@ const PASSED_AT: u32 = 56;
 const PASSED_MANY: u64 = 0xff;
 
 /// One cache line of a segment.
-#[derive(Default)]
 #[repr(C, align(64))]
-pub(crate) struct Bucket {
+pub(crate) struct Bucket<E = Entry> {
     /// A byte per place: 0 if it is free, else 0x80 and seven bits of the entry's hash. In the
     /// last byte, how many entries passed by.
     head: u64,
-    entries: [Option<Entry>; PLACES],
+    entries: [Option<E>; PLACES],
 }
 
-const _: () = assert!(size_of::<Bucket>() == 64, "a bucket is one cache line");
+impl<E> Default for Bucket<E> {
+    fn default() -> Self {
+        Self {
+            head: 0,
+            entries: [const { None }; PLACES],
+        }
+    }
+}
+
+const _: () = assert!(
+    size_of::<Bucket<Entry>>() == 64,
+    "a bucket is one cache line"
+);
 
 /// What a place says of its entry: never 0.
 #[inline]
@@ -55,7 +67,7 @@ pub(crate) const fn home(hash: u64, buckets: usize) -> usize {
     ((fraction * buckets as u64) >> HOME_BITS) as usize
 }
 
-impl Bucket {
+impl<E> Bucket<E> {
     /// A bit for each place that has this tag: the high one of its byte.
     #[inline]
     const fn matches(&self, tag: u64) -> Places {
@@ -88,21 +100,21 @@ impl Bucket {
         }
     }
 
-    fn put(&mut self, place: usize, tag: u64, entry: Entry) {
+    fn put(&mut self, place: usize, tag: u64, entry: E) {
         if let Some(free) = self.entries.get_mut(place) {
             *free = Some(entry);
             self.head |= tag << (8 * place);
         }
     }
 
-    fn take(&mut self, place: usize) -> Option<Entry> {
+    fn take(&mut self, place: usize) -> Option<E> {
         let entry = self.entries.get_mut(place)?.take()?;
         self.head &= !(0xff << (8 * place));
         Some(entry)
     }
 
     #[inline]
-    fn entry(&self, place: usize) -> Option<&Entry> {
+    fn entry(&self, place: usize) -> Option<&E> {
         self.entries.get(place)?.as_ref()
     }
 }
@@ -140,13 +152,21 @@ fn parts(index: Index) -> (usize, usize) {
 }
 
 /// See the module's page.
-#[derive(Default)]
-pub(crate) struct Segment {
-    buckets: Box<[Bucket]>,
+pub(crate) struct Segment<E = Entry> {
+    buckets: Box<[Bucket<E>]>,
     len: u32,
 }
 
-impl Segment {
+impl<E> Default for Segment<E> {
+    fn default() -> Self {
+        Self {
+            buckets: Box::default(),
+            len: 0,
+        }
+    }
+}
+
+impl<E: Keyed> Segment<E> {
     /// With room for `len` entries.
     pub(super) fn with_room(len: usize) -> Self {
         Self {
@@ -179,18 +199,18 @@ impl Segment {
 
     /// Where the buckets are and how many: what a search needs to know to fetch the right one.
     #[inline]
-    pub(super) fn buckets(&self) -> &[Bucket] {
+    pub(super) fn buckets(&self) -> &[Bucket<E>] {
         &self.buckets
     }
 
     /// Bytes of the buckets.
     pub(super) fn memory(&self) -> usize {
-        size_of_val::<[Bucket]>(&self.buckets)
+        size_of_val::<[Bucket<E>]>(&self.buckets)
     }
 
     /// The first entry of this hash that is `wanted`.
     #[inline]
-    pub(super) fn find(&self, hash: u64, wanted: impl Fn(&Entry) -> bool) -> Option<Index> {
+    pub(super) fn find(&self, hash: u64, wanted: impl Fn(&E) -> bool) -> Option<Index> {
         let size = self.size();
         let mut at = home(hash, size);
         for _ in 0..size {
@@ -222,13 +242,13 @@ impl Segment {
     }
 
     #[inline]
-    pub(super) fn at(&self, index: Index) -> Option<&Entry> {
+    pub(super) fn at(&self, index: Index) -> Option<&E> {
         let (bucket, place) = parts(index);
         self.buckets.get(bucket)?.entry(place)
     }
 
     #[inline]
-    pub(super) fn at_mut(&mut self, index: Index) -> Option<&mut Entry> {
+    pub(super) fn at_mut(&mut self, index: Index) -> Option<&mut E> {
         let (bucket, place) = parts(index);
         self.buckets
             .get_mut(bucket)?
@@ -238,7 +258,7 @@ impl Segment {
     }
 
     /// Adds an entry whose key is not there, growing if it must.
-    pub(super) fn insert(&mut self, hash: u64, entry: Entry, hasher: KeyHasher) {
+    pub(super) fn insert(&mut self, hash: u64, entry: E, hasher: KeyHasher) {
         if self.len() >= self.capacity() {
             self.grow(hasher);
         }
@@ -246,7 +266,7 @@ impl Segment {
     }
 
     /// Puts an entry into the first bucket from its home on that has a free place.
-    fn place(&mut self, hash: u64, entry: Entry) {
+    fn place(&mut self, hash: u64, entry: E) {
         let mut at = home(hash, self.size());
         while let Some(bucket) = self.buckets.get_mut(at) {
             if let Some(place) = bucket.free().next() {
@@ -260,7 +280,7 @@ impl Segment {
     }
 
     /// Takes an entry out.
-    pub(super) fn remove(&mut self, index: Index, hasher: KeyHasher) -> Option<Entry> {
+    pub(super) fn remove(&mut self, index: Index, hasher: KeyHasher) -> Option<E> {
         let (bucket, place) = parts(index);
         let entry = self.buckets.get_mut(bucket)?.take(place)?;
         self.len -= 1;
@@ -281,8 +301,8 @@ impl Segment {
     pub(super) fn extract(
         &mut self,
         hasher: KeyHasher,
-        mut unwanted: impl FnMut(&Entry) -> bool,
-        mut removed: impl FnMut(Entry),
+        mut unwanted: impl FnMut(&E) -> bool,
+        mut removed: impl FnMut(E),
     ) {
         for bucket in 0..self.size() {
             let full = self.buckets.get(bucket).map_or(Places(0), Bucket::full);
@@ -316,7 +336,7 @@ impl Segment {
         while let Some(bucket) = buckets.next() {
             // A hash is made of the key, so every entry is read: the next ones meanwhile arrive.
             if let Some(next) = buckets.peek() {
-                next.entries.iter().flatten().for_each(Entry::prefetch);
+                next.entries.iter().flatten().for_each(Keyed::prefetch);
             }
             for entry in bucket.entries.into_iter().flatten() {
                 self.place(hasher.hash(entry.key()), entry);
@@ -324,7 +344,7 @@ impl Segment {
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &E> {
         self.buckets
             .iter()
             .flat_map(|bucket| bucket.entries.iter().flatten())
@@ -336,28 +356,28 @@ impl Segment {
     }
 
     /// The entry at one of [`places`](Self::places), if there is one.
-    pub(super) fn nth(&self, place: usize) -> Option<&Entry> {
+    pub(super) fn nth(&self, place: usize) -> Option<&E> {
         self.buckets.get(place / PLACES)?.entry(place % PLACES)
     }
 }
 
-impl IntoIterator for Segment {
-    type Item = Entry;
+impl<E> IntoIterator for Segment<E> {
+    type Item = E;
     type IntoIter = std::iter::Flatten<
         std::iter::FlatMap<
-            std::vec::IntoIter<Bucket>,
-            [Option<Entry>; PLACES],
-            fn(Bucket) -> [Option<Entry>; PLACES],
+            std::vec::IntoIter<Bucket<E>>,
+            [Option<E>; PLACES],
+            fn(Bucket<E>) -> [Option<E>; PLACES],
         >,
     >;
 
     fn into_iter(self) -> Self::IntoIter {
-        let entries: fn(Bucket) -> [Option<Entry>; PLACES] = |bucket| bucket.entries;
+        let entries: fn(Bucket<E>) -> [Option<E>; PLACES] = |bucket| bucket.entries;
         self.buckets.into_iter().flat_map(entries).flatten()
     }
 }
 
-fn new_buckets(size: usize) -> Box<[Bucket]> {
+fn new_buckets<E>(size: usize) -> Box<[Bucket<E>]> {
     std::iter::repeat_with(Bucket::default).take(size).collect()
 }
 
@@ -453,7 +473,7 @@ mod tests {
 
     #[test]
     fn a_bucket_that_many_passed_never_forgets() {
-        let mut bucket = Bucket::default();
+        let mut bucket: Bucket = Bucket::default();
         for _ in 0..300 {
             bucket.note_passed(1);
         }

@@ -48,7 +48,7 @@ fn full_scan(table: &Table, count: usize) -> Vec<Vec<u8>> {
 #[test]
 fn an_empty_table_has_no_memory_of_its_own() {
     assert_eq!(size_of::<Table>(), size_of::<Segment>());
-    assert_eq!(Table::default().memory(), 0);
+    assert_eq!(<Table>::default().memory(), 0);
 }
 
 #[test]

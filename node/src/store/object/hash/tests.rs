@@ -31,7 +31,7 @@ fn counted(hash: &Hash) -> usize {
         Form::Fields(fields) => {
             size_of::<Fields>()
                 + fields.table_memory()
-                + fields.iter().map(Entry::memory).sum::<usize>()
+                + fields.iter().map(Field::memory).sum::<usize>()
         }
         Form::Ints(_) => 0,
     }
