@@ -23,6 +23,7 @@ mod hash;
 mod intset;
 mod listpack;
 mod set;
+mod sorted_set;
 mod word;
 
 use std::mem::ManuallyDrop;
