@@ -75,6 +75,16 @@ pub fn format_double(out: &mut Vec<u8>, number: f64) {
         out.extend_from_slice(b"nan");
         return;
     }
+    /// Below this all integers are doubles, and are printed with all their digits.
+    const INTEGER_MAX: f64 = 1e15;
+    if number.trunc() == number && number.abs() < INTEGER_MAX && number.to_bits() != 1 << 63 {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the bound says that it fits"
+        )]
+        append_i64(out, number as i64);
+        return;
+    }
     let scientific = format!("{number:.16e}");
     let Some((mantissa, exponent)) = scientific.split_once('e') else {
         return;

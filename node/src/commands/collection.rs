@@ -59,7 +59,7 @@ pub(super) struct ScanOptions<'a> {
 }
 
 impl<'a> ScanOptions<'a> {
-    fn parse(args: &Args<'a>) -> Result<Self, CommandError> {
+    pub(super) fn parse(args: &Args<'a>) -> Result<Self, CommandError> {
         let mut options = Self {
             pattern: None,
             count: 10,

@@ -14,10 +14,12 @@ mod config;
 pub(crate) mod connection;
 mod ctx;
 mod debug;
+mod double;
 mod error;
 mod expire;
 mod flush;
 mod function;
+mod geo;
 mod hash;
 mod hyperloglog;
 mod incr;
@@ -34,6 +36,7 @@ mod server;
 mod set;
 mod set_algebra;
 mod slowlog;
+mod sorted_set;
 mod string;
 mod string_range;
 mod transaction;
@@ -58,6 +61,8 @@ const GROUPS: &[&[(&str, Handler)]] = &[
     expire::HANDLERS,
     flush::HANDLERS,
     function::HANDLERS,
+    geo::HANDLERS,
+    geo::search::HANDLERS,
     hash::HANDLERS,
     hyperloglog::HANDLERS,
     incr::HANDLERS,
@@ -72,6 +77,14 @@ const GROUPS: &[&[(&str, Handler)]] = &[
     set::HANDLERS,
     set_algebra::HANDLERS,
     slowlog::HANDLERS,
+    sorted_set::add::HANDLERS,
+    sorted_set::combine::HANDLERS,
+    sorted_set::member::HANDLERS,
+    sorted_set::pop::HANDLERS,
+    sorted_set::random::HANDLERS,
+    sorted_set::range::HANDLERS,
+    sorted_set::remove::HANDLERS,
+    sorted_set::scan::HANDLERS,
     string::HANDLERS,
     string_range::HANDLERS,
     transaction::HANDLERS,

@@ -87,6 +87,10 @@ numbers! {
     lfu_decay_minutes: LfuDecayTime as u32;
     /// `active-expire-effort`, 1 to 10.
     active_expire_effort: ActiveExpireEffort as u32;
+    /// `zset-max-listpack-entries`.
+    zset_max_listpack_entries: ZsetMaxListpackEntries as usize;
+    /// `zset-max-listpack-value`, in bytes.
+    zset_max_listpack_value: ZsetMaxListpackValue as usize;
     /// `slowlog-max-len`.
     slowlog_max_len: SlowlogMaxLen as usize;
     /// `latency-monitor-threshold`, in milliseconds; 0 is off.

@@ -261,9 +261,9 @@ directives! {
         "The most elements of a hash in its compact form.";
     HashMaxListpackValue, "hash-max-listpack-value", Some("hash-max-ziplist-value"), size(0, I64_MAX), "64", MUTABLE, Now,
         "The longest element of a hash in its compact form.";
-    ZsetMaxListpackEntries, "zset-max-listpack-entries", Some("zset-max-ziplist-entries"), int(0, i64::MAX, Unit::Count), "128", MUTABLE, Later,
+    ZsetMaxListpackEntries, "zset-max-listpack-entries", Some("zset-max-ziplist-entries"), int(0, i64::MAX, Unit::Count), "128", MUTABLE, Now,
         "The most elements of a sorted set in its compact form.";
-    ZsetMaxListpackValue, "zset-max-listpack-value", Some("zset-max-ziplist-value"), size(0, I64_MAX), "64", MUTABLE, Later,
+    ZsetMaxListpackValue, "zset-max-listpack-value", Some("zset-max-ziplist-value"), size(0, I64_MAX), "64", MUTABLE, Now,
         "The longest element of a sorted set in its compact form.";
     ListMaxListpackSize, "list-max-listpack-size", Some("list-max-ziplist-size"), int(-2_147_483_648, 2_147_483_647, Unit::Count), "-2", MUTABLE, Later,
         "The size of a list's compact pieces: elements, or -1 to -5 for 4 to 64 KiB.";

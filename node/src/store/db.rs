@@ -16,6 +16,7 @@ use super::{Scope, Store};
 use crate::cluster::routing::Serving;
 
 mod collection;
+mod several;
 pub use collection::WrongType;
 
 /// What a write does to the key's expiry.

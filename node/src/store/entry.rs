@@ -25,10 +25,12 @@ use super::memory::{ADDRESS, ADDRESS_BITS, allocate, layout, size_class};
 use super::object::Object;
 
 mod header;
+mod reference;
 mod value;
 
 pub(crate) use header::ExpiryTag;
 use header::{Header, Storage};
+pub(crate) use reference::EntryRef;
 pub(crate) use value::strict_integer;
 pub use value::{Digits, Encoding, Garbage, NewValue, ValueRef};
 

@@ -48,7 +48,10 @@ pub use db::{Db, SetExpiry, WrongType};
 pub use entry::{Digits, Encoding, Entry, Garbage, NewValue, ValueRef};
 pub use evict::Room;
 pub use expire::{Expirer, STEP_MS, Step};
-pub use object::{Collection, Draw, Hash, Item, Kind, Object, PackedLimits, Set};
+pub use object::{
+    Bounds, Collection, Draw, Hash, Item, Kind, LexEnd, Member, Object, PackedLimits, Set,
+    SortedSet, Walk,
+};
 pub use observe::{Change, Observer};
 pub use settings::{Expired, Policy, Settings, Totals};
 pub use slot::SlotGuard;

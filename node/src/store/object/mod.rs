@@ -1,8 +1,9 @@
 //! Values other than strings: collections.
 //!
 //! ```text
-//! Object ─┬─ Hash (hash.rs)    small: a listpack            big: Fields
-//!         └─ Set  (set.rs)     small and numbers: an intset  else: Fields
+//! Object ─┬─ Hash      (hash.rs)      small: a listpack             big: Fields
+//!         ├─ Set       (set.rs)       small and numbers: an intset  else: Fields
+//!         └─ SortedSet (sorted_set/)  small: a listpack             big: a table and a tree
 //! ```
 //!
 //! While it is small, a collection is packed: one run of bytes, searched from its start, in the
@@ -35,6 +36,8 @@ use intset::Intset;
 pub use listpack::Item;
 use listpack::Listpack;
 pub use set::Set;
+pub(crate) use sorted_set::Scored;
+pub use sorted_set::{Bounds, LexEnd, Member, SortedSet, Walk};
 use word::{Form, Word};
 
 /// What type a collection is of.
@@ -45,6 +48,8 @@ pub enum Kind {
     Hash = 0,
     /// Members, each once.
     Set = 1,
+    /// Members in the order of their scores.
+    SortedSet = 2,
 }
 
 /// A collection of any type.
@@ -110,6 +115,7 @@ impl Object {
         match self.kind() {
             Kind::Hash => "hash",
             Kind::Set => "set",
+            Kind::SortedSet => "zset",
         }
     }
 
@@ -120,6 +126,7 @@ impl Object {
             Form::Pack(_) => "listpack",
             Form::Ints(_) => "intset",
             Form::Fields(_) => "hashtable",
+            Form::Scored(_) => "skiplist",
         }
     }
 
@@ -135,6 +142,7 @@ impl Object {
         match self.0.form() {
             Form::Pack(_) | Form::Ints(_) => 1,
             Form::Fields(fields) => fields.len(),
+            Form::Scored(scored) => scored.len(),
         }
     }
 
@@ -143,7 +151,7 @@ impl Object {
     pub fn packed(&self) -> Option<String> {
         match self.0.form() {
             Form::Pack(pack) => Some(format!("{pack:?}")),
-            Form::Ints(_) | Form::Fields(_) => None,
+            Form::Ints(_) | Form::Fields(_) | Form::Scored(_) => None,
         }
     }
 
@@ -152,6 +160,7 @@ impl Object {
     pub fn table(&self) -> Option<(usize, usize)> {
         match self.0.form() {
             Form::Fields(fields) => Some((fields.len(), fields.table_memory())),
+            Form::Scored(scored) => Some((scored.len(), scored.table_memory())),
             Form::Pack(_) | Form::Ints(_) => None,
         }
     }

@@ -20,7 +20,7 @@ unsafe impl Collection for Set {
     fn is_empty(&self) -> bool {
         match self.0.form() {
             Form::Ints(ints) => ints.is_empty(),
-            Form::Pack(_) | Form::Fields(_) => self.len() == 0,
+            Form::Pack(_) | Form::Fields(_) | Form::Scored(_) => self.len() == 0,
         }
     }
 }
@@ -39,7 +39,7 @@ impl Set {
         match self.0.form() {
             Form::Ints(ints) => ints.len(),
             Form::Fields(fields) => fields.len(),
-            Form::Pack(_) => 0,
+            Form::Pack(_) | Form::Scored(_) => 0,
         }
     }
 
@@ -50,7 +50,7 @@ impl Set {
         match self.0.form() {
             Form::Ints(ints) => strict_integer(member).is_some_and(|number| ints.contains(number)),
             Form::Fields(fields) => fields.contains(member),
-            Form::Pack(_) => false,
+            Form::Pack(_) | Form::Scored(_) => false,
         }
     }
 
@@ -79,7 +79,7 @@ impl Set {
         }
         match self.0.form_mut() {
             FormMut::Fields(fields) => fields.add(member),
-            FormMut::Ints(_) | FormMut::Pack(_) => false,
+            FormMut::Ints(_) | FormMut::Pack(_) | FormMut::Scored(_) => false,
         }
     }
 
@@ -88,7 +88,7 @@ impl Set {
         match self.0.form_mut() {
             FormMut::Ints(ints) => strict_integer(member).is_some_and(|number| ints.remove(number)),
             FormMut::Fields(fields) => fields.remove(member),
-            FormMut::Pack(_) => false,
+            FormMut::Pack(_) | FormMut::Scored(_) => false,
         }
     }
 
@@ -100,7 +100,7 @@ impl Set {
                 let members = fields.iter().map(|entry| Item::Bytes(entry.key()));
                 (None, Some(members))
             }
-            Form::Pack(_) => (None, None),
+            Form::Pack(_) | Form::Scored(_) => (None, None),
         };
         ints.into_iter()
             .flatten()
@@ -130,7 +130,7 @@ impl Set {
             Form::Fields(fields) => draw::from_fields(fields, draw, random, |entry| {
                 visit(Item::Bytes(entry.key()));
             }),
-            Form::Pack(_) => {}
+            Form::Pack(_) | Form::Scored(_) => {}
         }
     }
 

@@ -14,7 +14,7 @@ use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
 use super::super::memory::{ADDRESS, size_class};
-use super::{Fields, Intset, Kind, Listpack};
+use super::{Fields, Intset, Kind, Listpack, Scored};
 
 const LAYOUT_AT: u32 = 48;
 const KIND_AT: u32 = 56;
@@ -34,6 +34,7 @@ enum Layout {
     Pack = 1,
     Ints = 2,
     Fields = 3,
+    Scored = 4,
 }
 
 /// What a word refers to.
@@ -44,6 +45,8 @@ pub(super) enum Form<'a> {
     Ints(&'a Intset),
     /// A table.
     Fields(&'a Fields),
+    /// A table and a tree.
+    Scored(&'a Scored),
 }
 
 /// What a word refers to, to be changed.
@@ -54,6 +57,8 @@ pub(super) enum FormMut<'a> {
     Ints(&'a mut Intset),
     /// See [`Form::Fields`].
     Fields(&'a mut Fields),
+    /// See [`Form::Scored`].
+    Scored(&'a mut Scored),
 }
 
 impl Word {
@@ -83,10 +88,17 @@ impl Word {
         Self::new(kind, Layout::Fields, at.cast())
     }
 
+    pub(super) fn of_scored(kind: Kind, scored: Scored) -> Self {
+        let at = NonNull::from(Box::leak(Box::new(scored)));
+        assert!(at.addr().get() & !ADDRESS == 0, "an address has 48 bits");
+        Self::new(kind, Layout::Scored, at.cast())
+    }
+
     #[inline]
     pub(super) fn kind(&self) -> Kind {
         match self.0.addr().get() >> KIND_AT {
             1 => Kind::Set,
+            2 => Kind::SortedSet,
             _ => Kind::Hash,
         }
     }
@@ -96,15 +108,25 @@ impl Word {
         match (self.0.addr().get() >> LAYOUT_AT) & 0xff {
             1 => Layout::Pack,
             2 => Layout::Ints,
+            4 => Layout::Scored,
             _ => Layout::Fields,
         }
     }
 
     #[inline]
-    fn fields_at(&self) -> NonNull<Fields> {
+    fn base(&self) -> NonNull<u8> {
         self.0
             .map_addr(|address| std::num::NonZero::new(address.get() & ADDRESS).unwrap_or(address))
-            .cast()
+    }
+
+    #[inline]
+    fn fields_at(&self) -> NonNull<Fields> {
+        self.base().cast()
+    }
+
+    #[inline]
+    fn scored_at(&self) -> NonNull<Scored> {
+        self.base().cast()
     }
 
     #[inline]
@@ -118,6 +140,8 @@ impl Word {
             Layout::Ints => Form::Ints(unsafe { &*this.cast::<Intset>() }),
             // SAFETY: a table is there, which this word owns.
             Layout::Fields => Form::Fields(unsafe { self.fields_at().as_ref() }),
+            // SAFETY: as for a table.
+            Layout::Scored => Form::Scored(unsafe { self.scored_at().as_ref() }),
         }
     }
 
@@ -133,6 +157,8 @@ impl Word {
             Layout::Ints => FormMut::Ints(unsafe { &mut *this.cast::<Intset>() }),
             // SAFETY: a table is there, which this word owns and which is borrowed with it.
             Layout::Fields => FormMut::Fields(unsafe { self.fields_at().as_mut() }),
+            // SAFETY: as for a table.
+            Layout::Scored => FormMut::Scored(unsafe { self.scored_at().as_mut() }),
         }
     }
 
@@ -142,6 +168,7 @@ impl Word {
             Form::Pack(pack) => pack.memory(),
             Form::Ints(ints) => ints.memory(),
             Form::Fields(fields) => size_class(size_of::<Fields>()) + fields.memory(),
+            Form::Scored(scored) => size_class(size_of::<Scored>()) + scored.memory(),
         }
     }
 
@@ -152,6 +179,7 @@ impl Word {
             Form::Pack(pack) => Self::of_pack(kind, pack.clone()),
             Form::Ints(ints) => Self::of_ints(kind, ints.clone()),
             Form::Fields(fields) => Self::of_fields(kind, fields.duplicate()),
+            Form::Scored(scored) => Self::of_scored(kind, scored.duplicate()),
         }
     }
 }
@@ -166,6 +194,8 @@ impl Drop for Word {
             Layout::Ints => drop(unsafe { this.cast::<Intset>().read() }),
             // SAFETY: the table came out of a box, and this is its owner.
             Layout::Fields => drop(unsafe { Box::from_raw(self.fields_at().as_ptr()) }),
+            // SAFETY: as for a table.
+            Layout::Scored => drop(unsafe { Box::from_raw(self.scored_at().as_ptr()) }),
         }
     }
 }

@@ -1,0 +1,242 @@
+//! Places as numbers: the globe halved again and again, a bit for each half.
+//!
+//! The bits of latitude and longitude alternate, longitude's first, so that numbers near each
+//! other are places near each other, and a cell is a range of numbers. Members of a sorted set
+//! have 52 bits, which a double holds.
+
+use std::ops::Range;
+
+/// How often a place is halved in each direction.
+pub(super) const STEPS_MAX: u32 = 26;
+/// The poles are left out, as on a web map.
+pub(super) const LATITUDE_MAX: f64 = 85.051_128_78;
+pub(super) const LONGITUDE_MAX: f64 = 180.0;
+const EARTH_RADIUS: f64 = 6_372_797.560_856;
+const EAST_BITS: u64 = 0xaaaa_aaaa_aaaa_aaaa;
+const NORTH_BITS: u64 = 0x5555_5555_5555_5555;
+
+/// A place, in degrees.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Point {
+    pub(super) longitude: f64,
+    pub(super) latitude: f64,
+}
+
+/// A rectangle of the globe, halved `steps` times in each direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cell {
+    bits: u64,
+    steps: u32,
+}
+
+/// Where a cell lies.
+#[derive(Clone, Debug)]
+pub(super) struct Area {
+    pub(super) longitude: Range<f64>,
+    pub(super) latitude: Range<f64>,
+}
+
+impl Point {
+    /// Whether a sorted set can hold it.
+    pub(super) fn is_on_map(self) -> bool {
+        self.longitude.abs() <= LONGITUDE_MAX && self.latitude.abs() <= LATITUDE_MAX
+    }
+
+    /// The score of a place.
+    pub(super) fn score(self) -> f64 {
+        // 52 bits fit.
+        Cell::of(self, STEPS_MAX).bits as f64
+    }
+
+    /// The middle of the cell that a score names.
+    #[expect(clippy::cast_sign_loss, reason = "what is no place is some place")]
+    pub(super) fn of_score(score: f64) -> Self {
+        let area = Cell {
+            bits: score as u64,
+            steps: STEPS_MAX,
+        }
+        .area();
+        let middle = |range: Range<f64>| (range.start + range.end) / 2.0;
+        Self {
+            longitude: middle(area.longitude).clamp(-LONGITUDE_MAX, LONGITUDE_MAX),
+            latitude: middle(area.latitude).clamp(-LATITUDE_MAX, LATITUDE_MAX),
+        }
+    }
+
+    /// The 11 characters of the geohash of other programs, whose map reaches to the poles. The
+    /// last has no bits left to tell.
+    pub(super) fn geohash(self) -> [u8; 11] {
+        const ALPHABET: &[u8; 32] = b"0123456789bcdefghjkmnpqrstuvwxyz";
+        let bits = interleaved(self, 90.0, STEPS_MAX);
+        let mut text = [b'0'; 11];
+        for (at, place) in text.iter_mut().take(10).enumerate() {
+            let digit = (bits >> (47 - at * 5)) & 0x1f;
+            *place = ALPHABET.get(digit as usize).copied().unwrap_or(b'0');
+        }
+        text
+    }
+
+    /// Metres between two places, on a sphere.
+    pub(super) fn distance(self, other: Self) -> f64 {
+        let across =
+            ((other.longitude.to_radians_as_c() - self.longitude.to_radians_as_c()) / 2.0).sin();
+        // A case of its own in Redis, which rounds differently.
+        if across == 0.0 {
+            return latitude_distance(self.latitude, other.latitude);
+        }
+        let (here, there) = (
+            self.latitude.to_radians_as_c(),
+            other.latitude.to_radians_as_c(),
+        );
+        let along = ((there - here) / 2.0).sin();
+        let half = along * along + here.cos() * there.cos() * across * across;
+        2.0 * EARTH_RADIUS * half.sqrt().asin()
+    }
+}
+
+/// Metres between two latitudes.
+pub(super) fn latitude_distance(a: f64, b: f64) -> f64 {
+    EARTH_RADIUS * (b.to_radians_as_c() - a.to_radians_as_c()).abs()
+}
+
+/// Degrees that so many metres are, along a meridian.
+pub(super) fn degrees(metres: f64) -> f64 {
+    metres / EARTH_RADIUS / RADIANS
+}
+
+const RADIANS: f64 = std::f64::consts::PI / 180.0;
+
+/// Degrees to radians with the rounding that Redis's results have.
+pub(super) trait ToRadians {
+    fn to_radians_as_c(self) -> f64;
+}
+
+impl ToRadians for f64 {
+    #[inline]
+    fn to_radians_as_c(self) -> f64 {
+        self * RADIANS
+    }
+}
+
+/// The bits of a place; the lowest belong to the latitude.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "both offsets are at least 0 and below 2^26, or on the map's edge"
+)]
+fn interleaved(point: Point, latitude_max: f64, steps: u32) -> u64 {
+    let scale = f64::from(1u32 << steps);
+    let offset = |degrees: f64, max: f64| ((degrees + max) / (max * 2.0) * scale) as u32;
+    spread(offset(point.latitude, latitude_max))
+        | spread(offset(point.longitude, LONGITUDE_MAX)) << 1
+}
+
+/// Puts a zero before each bit.
+fn spread(bits: u32) -> u64 {
+    (0..32).fold(0, |sum, at| sum | u64::from(bits >> at & 1) << (2 * at))
+}
+
+/// Takes every other bit.
+fn gather(bits: u64) -> u32 {
+    (0..32).fold(0, |sum, at| sum | ((bits >> (2 * at) & 1) as u32) << at)
+}
+
+impl Cell {
+    /// The cell that a place is in.
+    pub(super) fn of(point: Point, steps: u32) -> Self {
+        Self {
+            bits: interleaved(point, LATITUDE_MAX, steps),
+            steps,
+        }
+    }
+
+    pub(super) fn area(self) -> Area {
+        let scale = f64::from(1u32 << self.steps);
+        let range = |offset: u32, max: f64| {
+            let at = |offset: f64| -max + offset / scale * (max * 2.0);
+            at(f64::from(offset))..at(f64::from(offset) + 1.0)
+        };
+        Area {
+            longitude: range(gather(self.bits >> 1), LONGITUDE_MAX),
+            latitude: range(gather(self.bits), LATITUDE_MAX),
+        }
+    }
+
+    /// The scores of the places in the cell.
+    pub(super) fn scores(self) -> Range<f64> {
+        let shift = 2 * (STEPS_MAX - self.steps);
+        ((self.bits << shift) as f64)..((self.bits.wrapping_add(1) << shift) as f64)
+    }
+
+    /// The cell so many to the east and to the north, around the globe.
+    pub(super) fn neighbour(self, east: i32, north: i32) -> Self {
+        let mask = u64::MAX >> (64 - 2 * self.steps);
+        // One to the east: ones in the gaps carry from bit to bit. Back: zeros there borrow. At
+        // the map's edge a place has a bit too many, which stays unless the cell moves.
+        let moved = |own: u64, one: u64, by: i32| match by {
+            0 => self.bits & own,
+            1.. => (self.bits | !own).wrapping_add(one) & own & mask,
+            _ => (self.bits & own).wrapping_sub(one) & own & mask,
+        };
+        let (eastern, northern) = (moved(EAST_BITS, 2, east), moved(NORTH_BITS, 1, north));
+        Self {
+            bits: eastern | northern,
+            steps: self.steps,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const PALERMO: Point = Point {
+        longitude: 13.361_389,
+        latitude: 38.115_556,
+    };
+    const CATANIA: Point = Point {
+        longitude: 15.087_269,
+        latitude: 37.502_669,
+    };
+
+    #[test]
+    fn places_have_the_scores_and_texts_of_redis() {
+        // From a redis-server 7.0.15.
+        assert_eq!(PALERMO.score(), 3_479_099_956_230_698.0);
+        assert_eq!(CATANIA.score(), 3_479_447_370_796_909.0);
+        let palermo = Point::of_score(PALERMO.score());
+        let catania = Point::of_score(CATANIA.score());
+        assert_eq!(&palermo.geohash(), b"sqc8b49rny0");
+        assert_eq!(&catania.geohash(), b"sqdtr74hyu0");
+        assert_eq!(format!("{:.4}", palermo.distance(catania)), "166274.1516");
+    }
+
+    proptest! {
+        #[test]
+        fn a_neighbour_is_next_to_its_cell(
+            longitude in -170.0..170.0f64, latitude in -80.0..80.0f64, steps in 6u32..26,
+        ) {
+            let cell = Cell::of(Point { longitude, latitude }, steps);
+            let here = cell.area();
+            let near = |a: f64, b: f64| (a - b).abs() < 1e-9;
+            let east = cell.neighbour(1, 0).area();
+            prop_assert!(near(east.longitude.start, here.longitude.end));
+            prop_assert!(near(east.latitude.start, here.latitude.start));
+            let north_west = cell.neighbour(-1, 1).area();
+            prop_assert!(near(north_west.longitude.end, here.longitude.start));
+            prop_assert!(near(north_west.latitude.start, here.latitude.end));
+            let south = cell.neighbour(0, -1).area();
+            prop_assert!(near(south.latitude.end, here.latitude.start));
+            prop_assert_eq!(cell.neighbour(1, 1).neighbour(-1, -1), cell);
+        }
+
+        #[test]
+        fn a_place_is_found_again(longitude in -180.0..180.0f64, latitude in -85.0..85.0f64) {
+            let place = Point { longitude, latitude };
+            let found = Point::of_score(place.score());
+            prop_assert!(place.distance(found) < 1.0);
+            prop_assert!(Cell::of(place, 10).scores().contains(&place.score()));
+        }
+    }
+}

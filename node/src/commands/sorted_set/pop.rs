@@ -1,0 +1,163 @@
+//! ZPOPMIN, ZPOPMAX, ZMPOP.
+
+use slotilla_common::resp::{Protocol, ReplyWriter, parse_i64};
+
+use super::{Args, CommandError, Ctx, Handler};
+use crate::store::{Db, SortedSet};
+
+/// The commands of this file.
+pub(in super::super) const HANDLERS: &[(&str, Handler)] =
+    &[("zmpop", zmpop), ("zpopmax", zpopmax), ("zpopmin", zpopmin)];
+
+/// Which end of a sorted set is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum End {
+    /// The lowest scores.
+    Min,
+    /// The highest scores.
+    Max,
+}
+
+/// Members taken off an end, in that order.
+pub(in super::super) type Popped = Vec<(Vec<u8>, f64)>;
+
+/// Takes up to `count` members off an end; `None` if there is no such key.
+///
+/// # Errors
+/// The key has a value of another type.
+pub(in super::super) fn pop(
+    db: &mut Db<'_>,
+    key: &[u8],
+    end: End,
+    count: usize,
+) -> Result<Option<Popped>, CommandError> {
+    let popped = db.update(key, |set: &mut SortedSet| {
+        let len = set.len();
+        let count = count.min(len);
+        let ranks = match end {
+            End::Min => 0..count,
+            End::Max => len - count..len,
+        };
+        let walk = set.range(ranks.clone(), end == End::Max);
+        let popped: Popped = walk
+            .map(|(member, score)| (member.to_vec(), score))
+            .collect();
+        set.remove_ranks(ranks);
+        Some(popped)
+    })?;
+    Ok(popped)
+}
+
+/// Writes members as ZMPOP does: in pairs, whatever the protocol.
+pub(in super::super) fn write_pairs(reply: &mut ReplyWriter<'_>, key: &[u8], popped: &Popped) {
+    reply.array(2);
+    reply.bulk(key);
+    reply.array(popped.len());
+    for (member, score) in popped {
+        reply.array(2);
+        reply.bulk(member);
+        reply.double(*score);
+    }
+}
+
+fn zpopmin(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    pop_one_key(ctx, args, End::Min)
+}
+
+fn zpopmax(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    pop_one_key(ctx, args, End::Max)
+}
+
+fn pop_one_key(ctx: &mut Ctx<'_>, args: &Args<'_>, end: End) -> Result<(), CommandError> {
+    if args.len() > 3 {
+        return Err(CommandError::Syntax);
+    }
+    let count = if args.len() == 3 {
+        let count = parse_i64(args.get(2)).and_then(|count| usize::try_from(count).ok());
+        Some(count.ok_or(CommandError::NotPositive)?)
+    } else {
+        None
+    };
+    if count == Some(0) {
+        // Nothing to take; but the type counts.
+        ctx.db.update(args.get(1), |_: &mut SortedSet| None::<()>)?;
+        ctx.reply.array(0);
+        return Ok(());
+    }
+    let popped = pop(&mut ctx.db, args.get(1), end, count.unwrap_or(1))?.unwrap_or_default();
+    let is_nested = count.is_some() && ctx.reply.protocol == Protocol::Resp3;
+    ctx.reply.array(if is_nested {
+        popped.len()
+    } else {
+        popped.len() * 2
+    });
+    for (member, score) in &popped {
+        if is_nested {
+            ctx.reply.array(2);
+        }
+        ctx.reply.bulk(member);
+        ctx.reply.double(*score);
+    }
+    Ok(())
+}
+
+/// What ZMPOP and BZMPOP are told, from their `numkeys` on.
+#[derive(Debug)]
+pub(in super::super) struct MultiPop {
+    /// Where the keys are.
+    pub(in super::super) keys: std::ops::Range<usize>,
+    pub(in super::super) end: End,
+    pub(in super::super) count: usize,
+}
+
+impl MultiPop {
+    /// Reads it; `numkeys` is at `at`.
+    ///
+    /// # Errors
+    /// Whatever is wrong.
+    pub(in super::super) fn parse(args: &Args<'_>, at: usize) -> Result<Self, CommandError> {
+        let positive = |at: usize, error: &'static str| {
+            parse_i64(args.get(at))
+                .and_then(|number| usize::try_from(number).ok())
+                .filter(|number| *number > 0)
+                .ok_or(CommandError::fixed(error))
+        };
+        let keys = positive(at, "ERR numkeys should be greater than 0")?;
+        let where_at = keys.saturating_add(at + 1);
+        if where_at >= args.len() {
+            return Err(CommandError::Syntax);
+        }
+        let end = match () {
+            () if args.is(where_at, "min") => End::Min,
+            () if args.is(where_at, "max") => End::Max,
+            () => return Err(CommandError::Syntax),
+        };
+        let mut count = None;
+        let mut option = where_at + 1;
+        while option < args.len() {
+            if count.is_some() || !args.is(option, "count") || option + 1 == args.len() {
+                return Err(CommandError::Syntax);
+            }
+            count = Some(positive(option + 1, "ERR count should be greater than 0")?);
+            option += 2;
+        }
+        Ok(Self {
+            keys: at + 1..where_at,
+            end,
+            count: count.unwrap_or(1),
+        })
+    }
+}
+
+fn zmpop(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    let wanted = MultiPop::parse(args, 1)?;
+    for at in wanted.keys {
+        let key = args.get(at);
+        if let Some(popped) = pop(&mut ctx.db, key, wanted.end, wanted.count)? {
+            write_pairs(&mut ctx.reply, key, &popped);
+            return Ok(());
+        }
+    }
+    ctx.reply.null_array();
+    Ok(())
+}

@@ -1,0 +1,37 @@
+//! Several values at once, for commands that combine them.
+
+use slotilla_common::slot::Slot;
+
+use super::super::entry::{Entry, ValueRef};
+use super::Db;
+
+impl Db<'_> {
+    /// Whether the slot of a key is locked, so that the key may be used.
+    #[must_use]
+    pub fn covers(&self, key: &[u8]) -> bool {
+        let slot = Slot::of_key(key);
+        self.guards().any(|guard| guard.slot() == slot)
+    }
+
+    /// The values at several keys, for a command that reads: counts hits and misses and the use.
+    pub fn read_several(&mut self, keys: &[&[u8]]) -> Vec<Option<ValueRef<'_>>> {
+        for key in keys {
+            self.read_entry(key);
+        }
+        self.all_of(keys)
+    }
+
+    /// As [`read_several`](Self::read_several), for a command that writes its outcome elsewhere:
+    /// counts the use alone.
+    pub fn find_several(&mut self, keys: &[&[u8]]) -> Vec<Option<ValueRef<'_>>> {
+        for key in keys {
+            self.find(key);
+        }
+        self.all_of(keys)
+    }
+
+    fn all_of(&self, keys: &[&[u8]]) -> Vec<Option<ValueRef<'_>>> {
+        let value = |key: &&[u8]| self.here(key).map(Entry::value);
+        keys.iter().map(value).collect()
+    }
+}

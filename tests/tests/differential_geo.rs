@@ -1,0 +1,211 @@
+//! Random places and searches, sent to our node and to a real redis-server 7.0.15: scores, texts,
+//! distances and the order of what is found must be the same to the last digit.
+//!
+//! A run is given by its seed, which a failure prints: `SLOTILLA_SEED=… cargo test` repeats it.
+#![cfg(test)]
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use slotilla_tests::{Client, Deadline, Kind, Server};
+
+const TIME: Duration = Duration::from_secs(4);
+const PER_BATCH: usize = 50;
+
+/// Commands, each argument a kind: `k` a key, `m` a member, `p` a longitude and a latitude, `P`
+/// some places with their members, `d` a distance, `u` a unit, `n` a count, `O` up to four options,
+/// `F` what is searched around, `B` how far.
+const SHAPES: &[&str] = &[
+    "geoadd k P",
+    "geoadd k P",
+    "geoadd k P",
+    "geoadd k nx P",
+    "geoadd k xx ch P",
+    "geoadd k ch P",
+    "geoadd k nx xx p m",
+    "geoadd k p",
+    "geoadd k p m p",
+    "geodist k m m",
+    "geodist k m m u",
+    "geodist k m m u u",
+    "geohash k m m m",
+    "geohash k",
+    "geopos k m m",
+    "geosearch k F B",
+    "geosearch k F B asc",
+    "geosearch k F B desc withdist",
+    "geosearch k F B asc withdist withhash withcoord",
+    "geosearch k F B count n",
+    "geosearch k F B count n any",
+    "geosearch k F B O",
+    "geosearch k F B O",
+    "geosearch k B F O",
+    "geosearch k F O",
+    "geosearch k B O",
+    "geosearchstore k k F B",
+    "geosearchstore k k F B storedist",
+    "geosearchstore k k F B count n asc",
+    "geosearchstore k k F B O",
+    "georadius k p d u",
+    "georadius k p d u O",
+    "georadius k p d u withcoord withdist count n",
+    "georadius k p d u store k",
+    "georadius k p d u storedist k",
+    "georadius k p d u store k O",
+    "georadius_ro k p d u O",
+    "georadius_ro k p d u store k",
+    "georadiusbymember k m d u O",
+    "georadiusbymember k m d u withdist",
+    "georadiusbymember k m d u storedist k desc",
+    "georadiusbymember_ro k m d u O",
+    "zrange k 0 -1 withscores",
+    "zscore k m",
+    "zrem k m",
+    "del k",
+    "set k m",
+    "object encoding k",
+];
+
+const OPTIONS: &[&str] = &[
+    "asc",
+    "DESC",
+    "withdist",
+    "WITHHASH",
+    "withcoord",
+    "any",
+    "count",
+    "3",
+    "0",
+    "-1",
+    "store",
+    "storedist",
+    "bogus",
+    "frommember",
+    "bybox",
+    "byradius",
+    "fromlonlat",
+];
+
+struct Generator(Rng);
+
+impl Generator {
+    fn one_of(&mut self, from: &[&str]) -> String {
+        from[self.0.usize(..from.len())].to_owned()
+    }
+
+    fn degrees(&mut self, max: f64) -> String {
+        match self.0.u8(0..40) {
+            // Not the very edge: the scores of Redis have a bit too many there.
+            0 => self.one_of(&["0", "-0", "179.9", "-179.9", "85", "-85"]),
+            1 => self.one_of(&["200", "-90", "abc", "", "nan", "1e2", "inf", "86"]),
+            2 => (self.0.f64() * 2.0 * max - max).to_string(),
+            // Near each other.
+            _ => (self.0.f64() * 4.0 + 10.0).to_string(),
+        }
+    }
+
+    fn distance(&mut self) -> String {
+        match self.0.u8(0..20) {
+            0 => self.one_of(&["0", "-1", "abc", "", "1e400", "inf"]),
+            1 => (self.0.f64() * 3e7).to_string(),
+            2 => (self.0.f64() * 10.0).to_string(),
+            _ => (self.0.f64() * 400.0).to_string(),
+        }
+    }
+
+    fn argument(&mut self, kind: &str, out: &mut Vec<String>) {
+        let words = match kind {
+            "k" => vec![format!("k{}", self.0.u8(0..3))],
+            "m" => vec![format!("m{}", self.0.u8(0..60))],
+            "p" => vec![self.degrees(180.0), self.degrees(85.0)],
+            "P" => {
+                for _ in 0..self.0.u8(1..8) {
+                    self.argument("p", out);
+                    self.argument("m", out);
+                }
+                return;
+            }
+            "d" => vec![self.distance()],
+            "u" => vec![match self.0.u8(0..15) {
+                0 => self.one_of(&["yd", "", "mm"]),
+                1 => self.one_of(&["M", "ft", "MI"]),
+                _ => "km".to_owned(),
+            }],
+            "n" => vec![self.0.u8(0..6).to_string()],
+            "O" => (0..self.0.u8(0..5)).map(|_| self.one_of(OPTIONS)).collect(),
+            "F" if self.0.bool() => {
+                out.push("frommember".to_owned());
+                return self.argument("m", out);
+            }
+            "F" => {
+                out.push("fromlonlat".to_owned());
+                return self.argument("p", out);
+            }
+            "B" if self.0.bool() => {
+                out.push("byradius".to_owned());
+                self.argument("d", out);
+                return self.argument("u", out);
+            }
+            "B" => {
+                out.push("bybox".to_owned());
+                self.argument("d", out);
+                self.argument("d", out);
+                return self.argument("u", out);
+            }
+            word => vec![word.to_owned()],
+        };
+        out.extend(words);
+    }
+
+    fn command(&mut self) -> Vec<String> {
+        let mut command = Vec::new();
+        for kind in self.one_of(SHAPES).split(' ') {
+            self.argument(kind, &mut command);
+        }
+        // Redis takes the last of several STOREs; we refuse them if their slots differ.
+        let stores = command.iter().filter(|word| word.starts_with("store"));
+        if command[0].starts_with("georadius") && stores.count() > 1 {
+            return self.command();
+        }
+        command
+    }
+}
+
+fn compare(protocol: &str, settings: &[(&str, &str)]) {
+    let seed = std::env::var("SLOTILLA_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_else(|| fastrand::u64(..));
+    eprintln!("seed {seed}");
+    let redis = Server::start(Kind::Redis, settings);
+    let node = Server::start(Kind::Node, settings);
+    let (mut theirs, mut ours): (Client, Client) = (redis.client(), node.client());
+    for client in [&mut theirs, &mut ours] {
+        assert!(client.call(&["hello", protocol]).error().is_none());
+    }
+    let mut generator = Generator(Rng::with_seed(seed));
+    let deadline = Deadline::after(TIME);
+    let mut batches = 0;
+    while !deadline.is_over() {
+        let commands: Vec<Vec<String>> = (0..PER_BATCH).map(|_| generator.command()).collect();
+        let (a, b) = (theirs.pipeline(&commands), ours.pipeline(&commands));
+        for (command, (a, b)) in commands.iter().zip(a.iter().zip(&b)) {
+            assert_eq!(
+                a, b,
+                "seed {seed}: {command:?} of redis-server and our node"
+            );
+        }
+        batches += 1;
+    }
+    assert!(batches > 5, "only {batches} batches in the time");
+}
+
+#[test]
+fn random_searches_find_the_same_in_resp2() {
+    compare("2", &[]);
+}
+
+#[test]
+fn random_searches_find_the_same_in_resp3() {
+    compare("3", &[("zset-max-listpack-entries", "10")]);
+}
