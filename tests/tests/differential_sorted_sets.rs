@@ -528,6 +528,80 @@ fn sets_that_become_big_get_the_same_replies_in_resp3() {
     compare("3", SMALL, 300);
 }
 
+/// A listpack keeps no sign of a zero, a tree does; what has been in a listpack has lost it.
+const ZEROS: &[&str] = &[
+    "zadd a -0 m 0 n",
+    "zadd a 0 m -0 n",
+    "zincrby a -0 m",
+    "zincrby new -0 m",
+    "zadd new incr -0 n",
+    "zunion 1 a weights -1 withscores",
+    "zunion 2 a new weights -1 1 aggregate min withscores",
+    "zunion 2 a new weights 1 -1 aggregate min withscores",
+    "zunion 2 new a weights -1 1 aggregate max withscores",
+    "zunion 2 new a weights 1 -1 aggregate max withscores",
+    "zunion 2 new a weights -1 -1 withscores",
+    "zinter 2 new a weights -1 1 aggregate min withscores",
+    "zinter 2 a new weights -1 1 aggregate max withscores",
+    "sadd plain m n",
+    "sadd numbers 1 2",
+    "zunion 2 plain a weights -0 1 withscores",
+    "zunion 2 plain a weights -0 1 aggregate min withscores",
+    "zinter 2 a plain weights 1 -0 aggregate min withscores",
+    "zunion 1 numbers weights -0 withscores",
+    "zunionstore stored 2 plain numbers weights -0 -0",
+    "zadd l1 -0 {long}1 -0 m -0 n 0 o",
+    "zadd l2 -0 m -0 {long}2 -0 n",
+    "zrange l1 0 -1 withscores",
+    "zrange l2 0 -1 withscores",
+    "zadd l1 0 m",
+    "zincrby l1 0 n",
+    "zincrby l1 -0 o",
+    "zadd l1 xx gt ch 0 m -0 o",
+    "zincrby l1 1 m",
+    "zincrby l1 -1 m",
+    "zincrby l2 -0 n",
+    "zunion 2 l1 l2 withscores",
+    "zunion 2 l1 l2 aggregate min withscores",
+    "zunion 2 l2 l1 aggregate max withscores",
+    "zunion 2 l1 a aggregate min withscores",
+    "zinter 2 l1 a aggregate max withscores",
+    "zdiff 2 l1 a withscores",
+    "zdiffstore d 2 l1 l2",
+    "zunionstore u 2 l1 l2 weights -1 1 aggregate min",
+    "zinterstore i 2 l1 l2 weights -1 -1",
+    "copy l1 copied",
+    "zrangestore r1 l1 0 -1",
+    "zrangestore r2 l1 0 -1 rev",
+    "zrangestore r3 l1 -1 1 byscore",
+    "zrangestore r4 l1 1 -1 byscore rev",
+    "zrangestore r5 l1 1 2",
+    "zadd l3 -0 {long}3 -0 a -0 b -0 c -0 d -0 e -0 f -0 g -0 h -0 i",
+    "zrangestore r6 l3 1 -1",
+    "zrangestore r7 l3 0 0 byscore",
+    "zrangestore r8 l3 0 0 byscore limit 1 9",
+    "zrangestore r9 l3 - + bylex",
+    "zrangestore r10 l3 + (a bylex rev",
+    "zpopmax l1 2",
+];
+
+#[test]
+fn zeros_have_the_sign_that_they_have_in_redis() {
+    let redis = Server::start(Kind::Redis, SMALL);
+    let node = Server::start(Kind::Node, SMALL);
+    let mut pair = Pair {
+        theirs: redis.client(),
+        ours: node.client(),
+        seed: 0,
+    };
+    for line in ZEROS {
+        let line = line.replace("{long}", &"x".repeat(30));
+        let command = line.split(' ').map(|word| word.as_bytes().to_vec());
+        pair.run(&[command.collect()]);
+        pair.compare_state();
+    }
+}
+
 /// Thousands of members, so that tree and table have several levels and segments.
 #[test]
 fn a_large_set_is_the_same_throughout() {

@@ -188,7 +188,13 @@ fn zrangestore(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     let limits = limits(ctx.server);
     let mut chosen = SortedSet::default();
     if let Some(set) = ctx.db.read_as::<SortedSet>(args.get(2))? {
-        for (member, score) in set.range(request.ranks(set), false) {
+        let walk = set.range(request.ranks(set), request.reverse);
+        // What has been in a listpack has lost the sign of a zero, so it matters what Redis makes
+        // big from the start: it counts ranks beforehand, and nothing else.
+        if matches!(request.wanted, Wanted::Ranks(..)) && walk.len() > limits.entries {
+            chosen = SortedSet::new_big();
+        }
+        for (member, score) in walk {
             member.with_text(|member| chosen.set(member, score, limits));
         }
     }

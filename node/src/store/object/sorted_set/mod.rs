@@ -129,6 +129,12 @@ impl SortedSet {
         Self(Word::of_scored(Kind::SortedSet, scored))
     }
 
+    /// An empty set that is not packed.
+    #[must_use]
+    pub fn new_big() -> Self {
+        Self(Word::of_scored(Kind::SortedSet, Scored::default()))
+    }
+
     /// How many members.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "`Collection` has it")]
