@@ -81,11 +81,13 @@ pub enum KeyError {
     Invalid,
 }
 
-/// Whether shard channels count as keys.
+/// What keys are looked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Channels {
-    Count,
-    Skip,
+enum Purpose {
+    /// Shard channels count as well, and so does all that the request may touch.
+    Routing,
+    /// What Redis tells.
+    Report,
 }
 
 /// The index of the argument that a request is routed by: its first key, or shard channel.
@@ -122,7 +124,7 @@ pub fn keys<A: Args + ?Sized>(
     args: &A,
     out: &mut KeyPositions,
 ) -> Result<(), KeyError> {
-    let found = find(spec, args, Channels::Count, out);
+    let found = find(spec, args, Purpose::Routing, out);
     // PFMERGE needs no source, but what Redis calls its keys does: only the destination is left.
     let is_range = |keys: &KeySpec| matches!(keys.find, FindKeys::Range { .. });
     if found == Err(KeyError::Invalid)
@@ -150,7 +152,7 @@ pub fn reported_keys<A: Args + ?Sized>(
         return Err(KeyError::NoKeys);
     }
     let before = out.len();
-    match find(spec, args, Channels::Skip, out) {
+    match find(spec, args, Purpose::Report, out) {
         Err(KeyError::Arity) => Err(KeyError::Arity),
         Ok(()) if out.len() > before => Ok(()),
         _ if spec.flags.contains(Flags::NO_MANDATORY_KEYS) => {
@@ -168,7 +170,7 @@ fn is_key(spec: &KeySpec) -> bool {
 fn find<A: Args + ?Sized>(
     spec: &Spec,
     args: &A,
-    channels: Channels,
+    purpose: Purpose,
     out: &mut KeyPositions,
 ) -> Result<(), KeyError> {
     if !spec.arity_allows(args.len()) {
@@ -178,7 +180,7 @@ fn find<A: Args + ?Sized>(
         Finder::Specs => {
             let before = out.len();
             let mut specs = spec.keys.iter();
-            let wanted = |keys: &&KeySpec| channels == Channels::Count || is_key(keys);
+            let wanted = |keys: &&KeySpec| purpose == Purpose::Routing || is_key(keys);
             let found = specs
                 .clone()
                 .filter(wanted)
@@ -193,6 +195,7 @@ fn find<A: Args + ?Sized>(
         Finder::Migrate => return migrate(args, out),
         Finder::Set => push(out, 1, set_flags(args)),
         Finder::Sort => sort(spec, args, out),
+        Finder::GeoRadius => geo_radius(spec, args, purpose, out)?,
     }
     Ok(())
 }
@@ -426,6 +429,41 @@ fn sort<A: Args + ?Sized>(spec: &Spec, args: &A, out: &mut KeyPositions) {
     }
 }
 
+/// GEORADIUS and GEORADIUSBYMEMBER read their first key, and write the key after the last STORE or
+/// STOREDIST. Redis tells the first of each; all are looked for here, so that none lies elsewhere.
+fn geo_radius<A: Args + ?Sized>(
+    spec: &Spec,
+    args: &A,
+    purpose: Purpose,
+    out: &mut KeyPositions,
+) -> Result<(), KeyError> {
+    if purpose == Purpose::Report {
+        return spec
+            .keys
+            .iter()
+            .try_for_each(|keys| by_spec(keys, args, out));
+    }
+    for keys in spec.keys {
+        if let BeginSearch::Index(_) = keys.begin {
+            by_spec(keys, args, out)?;
+        }
+    }
+    let first_option = spec.keys.iter().find_map(|keys| match keys.begin {
+        BeginSearch::Keyword { start_from, .. } => usize::try_from(start_from).ok(),
+        _ => None,
+    });
+    let mut index = first_option.unwrap_or(args.len());
+    while index + 1 < args.len() {
+        let word = args.arg(index);
+        index += 1;
+        if word.eq_ignore_ascii_case(b"store") || word.eq_ignore_ascii_case(b"storedist") {
+            push(out, index, KeyFlags::OW.union(KeyFlags::UPDATE));
+            index += 1;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -466,6 +504,34 @@ mod tests {
             let routed = first_key(spec, &args[..]).map(|key| args[key]);
             let channel = request.starts_with("SPUBLISH").then_some("c");
             assert_eq!(routed, keys.first().copied().or(channel), "{request}");
+        }
+    }
+
+    #[test]
+    fn every_place_that_a_search_may_store_at_is_looked_for() {
+        for (request, told, routed) in [
+            ("GEORADIUS a 1 2 3 m STORE b storedist c", "a b c", "a b c"),
+            ("GEORADIUS a 1 2 3 m STORE b store c", "a b", "a b c"),
+            (
+                "GEORADIUS a 1 2 3 m STOREDIST store STORE c",
+                "a STORE store",
+                "a store c",
+            ),
+            ("GEORADIUSBYMEMBER a m 3 m STOREDIST b store", "a b", "a b"),
+            ("GEORADIUSBYMEMBER_RO a m 3 m STORE b", "a", "a"),
+        ] {
+            let args: Vec<&str> = request.split(' ').collect();
+            let spec = resolve(&args[..]).unwrap();
+            let words = |found: &KeyPositions| {
+                let words: Vec<_> = found.iter().map(|key| args[key.index]).collect();
+                words.join(" ")
+            };
+            let mut found = KeyPositions::new();
+            reported_keys(spec, &args[..], &mut found).unwrap();
+            assert_eq!(words(&found), told, "{request}");
+            found.clear();
+            keys(spec, &args[..], &mut found).unwrap();
+            assert_eq!(words(&found), routed, "{request}");
         }
     }
 

@@ -201,6 +201,8 @@ pub enum FindKeys {
 pub(super) enum Finder {
     /// The key specs do.
     Specs,
+    /// GEORADIUS and GEORADIUSBYMEMBER: the last of several STOREs counts.
+    GeoRadius,
     /// BITFIELD: whether it writes depends on its subcommands.
     Bitfield,
     /// MIGRATE: one key at its fixed place, or several after KEYS.

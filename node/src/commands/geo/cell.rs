@@ -99,9 +99,9 @@ pub(super) fn latitude_distance(a: f64, b: f64) -> f64 {
     EARTH_RADIUS * (b.to_radians_as_c() - a.to_radians_as_c()).abs()
 }
 
-/// Degrees that so many metres are, along a meridian.
-pub(super) fn degrees(metres: f64) -> f64 {
-    metres / EARTH_RADIUS / RADIANS
+/// Degrees that so many metres are, along a circle that is `shrunk` times as long as a meridian.
+pub(super) fn degrees(metres: f64, shrunk: f64) -> f64 {
+    metres / EARTH_RADIUS / shrunk / RADIANS
 }
 
 const RADIANS: f64 = std::f64::consts::PI / 180.0;

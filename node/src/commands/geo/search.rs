@@ -99,9 +99,11 @@ fn rectangle(args: &Args<'_>, at: usize) -> Result<(Extent, f64), CommandError> 
         return Err("ERR height or width cannot be negative".into());
     }
     let metres = unit(args.get(at + 2))?;
+    let (across, along) = (width / 2.0, height / 2.0);
     let extent = Extent::Box {
         width: width * metres,
         height: height * metres,
+        reach: (across * across + along * along).sqrt() * metres,
     };
     Ok((extent, metres))
 }
@@ -363,10 +365,6 @@ fn search(ctx: &mut Ctx<'_>, args: &Args<'_>, form: Form) -> Result<(), CommandE
         request.reply(&mut ctx.reply, &found);
         return Ok(());
     };
-    // Of several STOREs only the first is known to those who lock the keys.
-    if !ctx.db.covers(target) {
-        return Err(CommandError::Syntax);
-    }
     let members: Vec<(Vec<u8>, f64)> = found
         .into_iter()
         .map(|item| {

@@ -11,8 +11,15 @@ pub(super) struct Shape {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Extent {
-    Circle { radius: f64 },
-    Box { width: f64, height: f64 },
+    Circle {
+        radius: f64,
+    },
+    /// `reach`: from the middle to a corner.
+    Box {
+        width: f64,
+        height: f64,
+        reach: f64,
+    },
 }
 
 impl Shape {
@@ -22,9 +29,13 @@ impl Shape {
         match self.extent {
             Extent::Circle { radius } => {
                 let distance = center.distance(place);
-                (distance <= radius).then_some(distance)
+                // What is no number is inside.
+                if distance > radius {
+                    return None;
+                }
+                Some(distance)
             }
-            Extent::Box { width, height } => {
+            Extent::Box { width, height, .. } => {
                 if latitude_distance(place.latitude, center.latitude) > height / 2.0 {
                     return None;
                 }
@@ -32,8 +43,10 @@ impl Shape {
                     longitude: center.longitude,
                     latitude: place.latitude,
                 };
-                let is_inside = place.distance(beside) <= width / 2.0;
-                is_inside.then(|| center.distance(place))
+                if place.distance(beside) > width / 2.0 {
+                    return None;
+                }
+                Some(center.distance(place))
             }
         }
     }
@@ -42,17 +55,18 @@ impl Shape {
     pub(super) fn cells(&self) -> Vec<Cell> {
         let (half_width, half_height, radius) = match self.extent {
             Extent::Circle { radius } => (radius, radius, radius),
-            Extent::Box { width, height } => {
-                let (across, along) = (width / 2.0, height / 2.0);
-                (across, along, (across * across + along * along).sqrt())
-            }
+            Extent::Box {
+                width,
+                height,
+                reach,
+            } => (width / 2.0, height / 2.0, reach),
         };
         let center = self.center;
-        let north = degrees(half_height);
+        let north = degrees(half_height, 1.0);
         // Where the shape is widest in degrees: at its end towards the pole.
         let towards_pole = if center.latitude < 0.0 { -north } else { north };
         let shrunk = (center.latitude + towards_pole).to_radians_as_c().cos();
-        let east = degrees(half_width) / shrunk;
+        let east = degrees(half_width, shrunk);
         let longitude = center.longitude - east..center.longitude + east;
         let latitude = center.latitude - north..center.latitude + north;
 

@@ -1,18 +1,9 @@
 //! Several values at once, for commands that combine them.
 
-use slotilla_common::slot::Slot;
-
 use super::super::entry::{Entry, ValueRef};
 use super::Db;
 
 impl Db<'_> {
-    /// Whether the slot of a key is locked, so that the key may be used.
-    #[must_use]
-    pub fn covers(&self, key: &[u8]) -> bool {
-        let slot = Slot::of_key(key);
-        self.guards().any(|guard| guard.slot() == slot)
-    }
-
     /// The values at several keys, for a command that reads: counts hits and misses and the use.
     pub fn read_several(&mut self, keys: &[&[u8]]) -> Vec<Option<ValueRef<'_>>> {
         for key in keys {
