@@ -145,6 +145,42 @@ fn links_in_documents_lead_to_files() {
 }
 
 /// Two commands set everything up; a third would be one that people forget.
+/// `ARCHITECTURE.md` names all files with unsafe code, and no others.
+#[test]
+fn unsafe_code_stands_where_the_architecture_says() {
+    let text = fs::read_to_string(binaries::root().join("ARCHITECTURE.md")).unwrap();
+    let from = text.find("- `unsafe` stands only").expect("a paragraph");
+    let paragraph = text[from..].split("\n- ").next().unwrap_or_default();
+    let mut named: Vec<&str> = paragraph.split('`').skip(1).step_by(2).collect();
+    named.retain(|name| Path::new(name).extension().is_some());
+    let has_unsafe = |(path, source): &(PathBuf, String)| {
+        let code = source
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"));
+        let words = ["unsafe {", "unsafe impl", "unsafe fn", "unsafe trait"];
+        let mut found = code.filter(|line| words.iter().any(|word| line.contains(word)));
+        !path.starts_with("tests") && found.next().is_some()
+    };
+    let sources = with_ending("rs");
+    let with_unsafe: Vec<PathBuf> = sources
+        .into_iter()
+        .filter(has_unsafe)
+        .map(|(path, _)| path)
+        .collect();
+    let mut faults: Vec<String> = with_unsafe
+        .iter()
+        .filter(|path| !named.iter().any(|name| path.ends_with(name)))
+        .map(|path| format!("{} has unsafe code and is not named", path.display()))
+        .collect();
+    named.retain(|name| !with_unsafe.iter().any(|path| path.ends_with(name)));
+    faults.extend(
+        named
+            .iter()
+            .map(|name| format!("{name} is named and has none")),
+    );
+    refuse(&faults);
+}
+
 #[test]
 fn the_readme_has_two_set_up_commands() {
     let path = binaries::root().join("README.md");

@@ -3,7 +3,7 @@
 use super::draw::{self, Draw};
 use super::field::Field;
 use super::listpack::{At, BYTES_MAX, Item, Listpack};
-use super::word::{Form, FormMut, Word};
+use super::word::{Form, FormMut, PackMut, Word};
 use super::{Collection, Fields, Kind, PackedLimits};
 use crate::store::entry::Digits;
 
@@ -70,10 +70,10 @@ impl Hash {
 
     /// Sets a field; whether it is new. Beyond `limits` the hash gets a table.
     pub fn set(&mut self, field: &[u8], value: &[u8], limits: PackedLimits) -> bool {
-        if let FormMut::Pack(pack) = self.0.form_mut() {
+        if let FormMut::Pack(mut pack) = self.0.form_mut() {
             let fits = field.len().max(value.len()) <= limits.bytes;
             if fits && pack.byte_len() + field.len() + value.len() < BYTES_MAX {
-                let is_new = set_packed(pack, field, value);
+                let is_new = set_packed(&mut pack, field, value);
                 // Also of one that was there: the limit may be lower than it was.
                 if pack.len() / 2 > limits.entries {
                     self.unpack();
@@ -91,7 +91,7 @@ impl Hash {
     /// Takes a field out; whether it was there.
     pub fn remove(&mut self, field: &[u8]) -> bool {
         match self.0.form_mut() {
-            FormMut::Pack(pack) => find(pack, field).map(|at| pack.remove(at, 2)).is_some(),
+            FormMut::Pack(mut pack) => find(&pack, field).map(|at| pack.remove(at, 2)).is_some(),
             FormMut::Fields(fields) => fields.remove(field),
             FormMut::Ints(_) | FormMut::Scored(_) => false,
         }
@@ -168,7 +168,7 @@ fn find(pack: &Listpack, field: &[u8]) -> Option<At> {
     pack.find(pack.first(), field, 2)
 }
 
-fn set_packed(pack: &mut Listpack, field: &[u8], value: &[u8]) -> bool {
+fn set_packed(pack: &mut PackMut<'_>, field: &[u8], value: &[u8]) -> bool {
     if let Some(at) = find(pack, field).and_then(|at| pack.next(at)) {
         pack.replace(at, value);
         return false;

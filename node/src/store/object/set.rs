@@ -67,7 +67,7 @@ impl Set {
     /// Adds a member; whether it is new. With more than `ints_max` integers, or anything else, the
     /// set gets a table.
     pub fn add(&mut self, member: &[u8], ints_max: usize) -> bool {
-        if let FormMut::Ints(ints) = self.0.form_mut() {
+        if let FormMut::Ints(mut ints) = self.0.form_mut() {
             if let Some(number) = strict_integer(member) {
                 let is_new = ints.add(number);
                 if is_new && ints.len() > ints_max.min(COUNT_MAX) {
@@ -86,7 +86,9 @@ impl Set {
     /// Takes a member out; whether it was there.
     pub fn remove(&mut self, member: &[u8]) -> bool {
         match self.0.form_mut() {
-            FormMut::Ints(ints) => strict_integer(member).is_some_and(|number| ints.remove(number)),
+            FormMut::Ints(mut ints) => {
+                strict_integer(member).is_some_and(|number| ints.remove(number))
+            }
             FormMut::Fields(fields) => fields.remove(member),
             FormMut::Pack(_) | FormMut::Scored(_) => false,
         }

@@ -11,9 +11,11 @@
 //! All `unsafe` here rests on one invariant: the layout says what is at the address.
 
 use std::mem::ManuallyDrop;
+use std::ops::Deref;
 use std::ptr::NonNull;
 
 use super::super::memory::{ADDRESS, size_class};
+use super::listpack::At;
 use super::{Fields, Intset, Kind, Listpack, Scored};
 
 const LAYOUT_AT: u32 = 48;
@@ -49,16 +51,84 @@ pub(super) enum Form<'a> {
     Scored(&'a Scored),
 }
 
-/// What a word refers to, to be changed.
+/// What a word refers to, to be changed. A listpack and an intset are, as they lie there, the word
+/// itself: they can be changed, but nothing can be put in their place, which would be no word.
 pub(super) enum FormMut<'a> {
     /// See [`Form::Pack`].
-    Pack(&'a mut Listpack),
+    Pack(PackMut<'a>),
     /// See [`Form::Ints`].
-    Ints(&'a mut Intset),
+    Ints(IntsMut<'a>),
     /// See [`Form::Fields`].
     Fields(&'a mut Fields),
     /// See [`Form::Scored`].
     Scored(&'a mut Scored),
+}
+
+/// A listpack to be changed, but not to be exchanged.
+pub(super) struct PackMut<'a>(&'a mut Listpack);
+
+impl<'a> PackMut<'a> {
+    pub(super) fn of(pack: &'a mut Listpack) -> Self {
+        Self(pack)
+    }
+
+    #[inline]
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.0.push(bytes);
+    }
+
+    #[inline]
+    pub(super) fn insert_before(&mut self, at: At, bytes: &[u8]) -> At {
+        self.0.insert_before(at, bytes)
+    }
+
+    #[inline]
+    pub(super) fn insert_after(&mut self, at: At, bytes: &[u8]) -> At {
+        self.0.insert_after(at, bytes)
+    }
+
+    #[inline]
+    pub(super) fn replace(&mut self, at: At, bytes: &[u8]) {
+        self.0.replace(at, bytes);
+    }
+
+    #[inline]
+    pub(super) fn remove(&mut self, at: At, count: usize) -> Option<At> {
+        self.0.remove(at, count)
+    }
+}
+
+impl Deref for PackMut<'_> {
+    type Target = Listpack;
+
+    #[inline]
+    fn deref(&self) -> &Listpack {
+        self.0
+    }
+}
+
+/// An intset to be changed, but not to be exchanged.
+pub(super) struct IntsMut<'a>(&'a mut Intset);
+
+impl IntsMut<'_> {
+    #[inline]
+    pub(super) fn add(&mut self, number: i64) -> bool {
+        self.0.add(number)
+    }
+
+    #[inline]
+    pub(super) fn remove(&mut self, number: i64) -> bool {
+        self.0.remove(number)
+    }
+}
+
+impl Deref for IntsMut<'_> {
+    type Target = Intset;
+
+    #[inline]
+    fn deref(&self) -> &Intset {
+        self.0
+    }
 }
 
 impl Word {
@@ -149,12 +219,11 @@ impl Word {
     pub(super) fn form_mut(&mut self) -> FormMut<'_> {
         let this = std::ptr::from_mut(self);
         match self.layout() {
-            // SAFETY: as in `form`; a block that moves keeps the bits above. What the caller may
-            // put in the listpack's place would lose them, so callers do not: only this module's
-            // neighbours can, and they exchange words.
-            Layout::Pack => FormMut::Pack(unsafe { &mut *this.cast::<Listpack>() }),
+            // SAFETY: as in `form`; a block that moves keeps the bits above, and `PackMut` lets
+            // nobody put another one in its place.
+            Layout::Pack => FormMut::Pack(PackMut(unsafe { &mut *this.cast::<Listpack>() })),
             // SAFETY: as for a listpack.
-            Layout::Ints => FormMut::Ints(unsafe { &mut *this.cast::<Intset>() }),
+            Layout::Ints => FormMut::Ints(IntsMut(unsafe { &mut *this.cast::<Intset>() })),
             // SAFETY: a table is there, which this word owns and which is borrowed with it.
             Layout::Fields => FormMut::Fields(unsafe { self.fields_at().as_mut() }),
             // SAFETY: as for a table.

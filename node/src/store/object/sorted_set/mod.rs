@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::listpack::{At, BYTES_MAX, Item, Listpack};
-use super::word::{Form, FormMut, Word};
+use super::word::{Form, FormMut, PackMut, Word};
 use super::{Collection, Kind, PackedLimits};
 use crate::store::entry::{Digits, EntryRef};
 
@@ -39,7 +39,7 @@ enum View<'a> {
 
 /// The same, to be changed.
 enum ViewMut<'a> {
-    Small(&'a mut Listpack),
+    Small(PackMut<'a>),
     Big(&'a mut Scored),
 }
 
@@ -118,7 +118,7 @@ impl SortedSet {
         if fits {
             let mut pack = Listpack::default();
             for (member, score) in members {
-                packed::add(&mut pack, member.as_ref(), *score);
+                packed::add(&mut PackMut::of(&mut pack), member.as_ref(), *score);
             }
             return Self(Word::of_pack(Kind::SortedSet, pack));
         }
@@ -174,21 +174,21 @@ impl SortedSet {
 
     /// Sets a member's score; the score it had. A new member beyond `limits` makes the set big.
     pub fn set(&mut self, member: &[u8], score: f64, limits: PackedLimits) -> Option<f64> {
-        let pack = match self.form_mut() {
+        let mut pack = match self.form_mut() {
             ViewMut::Big(scored) => return scored.set(member, score),
             ViewMut::Small(pack) => pack,
         };
-        if let Some(at) = packed::find(pack, member) {
-            let old = packed::score_of(pack, at);
+        if let Some(at) = packed::find(&pack, member) {
+            let old = packed::score_of(&pack, at);
             pack.remove(at, 2);
-            packed::add(pack, member, score);
+            packed::add(&mut pack, member, score);
             return Some(old);
         }
         let is_too_big = pack.len() / 2 >= limits.entries
             || member.len() > limits.bytes
             || pack.byte_len().saturating_add(member.len()) > BYTES_MAX;
         if !is_too_big {
-            packed::add(pack, member, score);
+            packed::add(&mut pack, member, score);
             return None;
         }
         self.unpack();
@@ -198,9 +198,9 @@ impl SortedSet {
     /// Takes a member out; the score it had.
     pub fn remove(&mut self, member: &[u8]) -> Option<f64> {
         match self.form_mut() {
-            ViewMut::Small(pack) => {
-                let at = packed::find(pack, member)?;
-                let score = packed::score_of(pack, at);
+            ViewMut::Small(mut pack) => {
+                let at = packed::find(&pack, member)?;
+                let score = packed::score_of(&pack, at);
                 pack.remove(at, 2);
                 Some(score)
             }
@@ -211,8 +211,8 @@ impl SortedSet {
     /// Takes the members of some ranks out.
     pub fn remove_ranks(&mut self, ranks: Range<usize>) {
         match self.form_mut() {
-            ViewMut::Small(pack) => {
-                if let Some(at) = packed::of_rank(pack, ranks.start) {
+            ViewMut::Small(mut pack) => {
+                if let Some(at) = packed::of_rank(&pack, ranks.start) {
                     pack.remove(at, ranks.len().saturating_mul(2));
                 }
             }

@@ -1,6 +1,7 @@
 //! A small sorted set: member, score, member, score in a listpack, in order.
 
 use super::super::listpack::{At, Item, Listpack};
+use super::super::word::PackMut;
 use super::Member;
 use slotilla_common::resp::{append_i64, format_double};
 
@@ -62,7 +63,7 @@ pub(super) fn partition(pack: &Listpack, before: impl Fn(f64, Member<'_>) -> boo
 }
 
 /// Adds a member that is not there, in its place.
-pub(super) fn add(pack: &mut Listpack, member: &[u8], score: f64) {
+pub(super) fn add(pack: &mut PackMut<'_>, member: &[u8], score: f64) {
     let behind = places(pack).find(|at| {
         let other = score_of(pack, *at);
         other > score
