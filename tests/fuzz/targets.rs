@@ -12,19 +12,22 @@ use slotilla_common::resp::{
 };
 use slotilla_node::cluster::nodes_conf::{NodesConf, fuzz_nodes_conf};
 use slotilla_node::config::Config;
+use slotilla_node::store::fuzz::{fuzz_intset, fuzz_listpack};
 use slotilla_node::store::hyperloglog::{self as hll, Form, Registers};
 
 /// A parser under test, named as its folder in `corpus/`.
 pub(crate) type Target = (&'static str, fn(&[u8]) -> u64);
 
 /// All of them.
-pub(crate) const TARGETS: [Target; 6] = [
+pub(crate) const TARGETS: [Target; 8] = [
     ("request", request),
     ("reply", reply),
     ("bus", bus),
     ("redis_conf", redis_conf),
     ("nodes_conf", nodes_conf),
     ("hyperloglog", hyperloglog),
+    ("listpack", listpack),
+    ("intset", intset),
 ];
 
 /// Requests are the same however their bytes are cut up. The first byte chooses the cuts.
@@ -204,6 +207,26 @@ pub(crate) fn hyperloglog(data: &[u8]) -> u64 {
         added,
         hll::describe(&changed).map_or(0, |text| text.len() / 8),
     ])
+}
+
+/// Small collections as snapshots have them; once more with the length that they should say, or
+/// hardly any would be looked at.
+pub(crate) fn listpack(data: &[u8]) -> u64 {
+    let mut whole = data.to_vec();
+    if let Some(said) = whole.first_chunk_mut() {
+        *said = (data.len() as u32).to_le_bytes();
+    }
+    fingerprint([fuzz_listpack(data), fuzz_listpack(&whole)])
+}
+
+/// Small sets of integers as snapshots have them; once more with the count that they should say.
+pub(crate) fn intset(data: &[u8]) -> u64 {
+    let mut whole = data.to_vec();
+    if let Some([2 | 4 | 8, _, _, _, said @ ..]) = whole.first_chunk_mut::<8>() {
+        let numbers = (data.len() - 8) / usize::from(data[0]);
+        *said = (numbers as u32).to_le_bytes();
+    }
+    fingerprint([fuzz_intset(data), fuzz_intset(&whole)])
 }
 
 fn fingerprint<T: Hash>(parts: impl IntoIterator<Item = T>) -> u64 {

@@ -168,3 +168,13 @@ fn nodes_conf() {
 fn hyperloglogs() {
     run("hyperloglog");
 }
+
+#[test]
+fn listpacks() {
+    run("listpack");
+}
+
+#[test]
+fn intsets() {
+    run("intset");
+}

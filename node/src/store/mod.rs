@@ -48,6 +48,7 @@ pub use db::{Db, SetExpiry, WrongType};
 pub use entry::{Digits, Encoding, Entry, Garbage, NewValue, ValueRef};
 pub use evict::Room;
 pub use expire::{Expirer, STEP_MS, Step};
+pub use object::fuzz;
 pub use object::{
     Bounds, Collection, Draw, Hash, Item, Kind, LexEnd, Member, Object, PackedLimits, Set,
     SortedSet, Walk,

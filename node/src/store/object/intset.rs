@@ -64,7 +64,6 @@ const fn width_for(number: i64) -> usize {
     }
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the rest is for RESTORE"))]
 impl Intset {
     /// How many numbers.
     #[inline]

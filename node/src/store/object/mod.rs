@@ -20,6 +20,7 @@ mod block;
 mod draw;
 mod field;
 mod fields;
+pub mod fuzz;
 mod hash;
 mod intset;
 mod listpack;
