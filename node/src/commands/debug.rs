@@ -1,5 +1,7 @@
 //! DEBUG: what tests and the curious need. Off unless `enable-debug-command` allows it.
 
+mod collections;
+
 use slotilla_common::clock;
 use slotilla_common::resp::{Protocol, ReplyWriter};
 use slotilla_common::slot::Slot;
@@ -7,7 +9,7 @@ use std::time::Duration;
 
 use super::{Args, CommandError, Ctx, Handler};
 use crate::server::Server;
-use crate::store::{Db, Entry, NewValue, Object, Scope, SetExpiry, ValueRef};
+use crate::store::{Db, NewValue, Scope, SetExpiry, ValueRef};
 
 /// The commands of this file.
 pub(super) const HANDLERS: &[(&str, Handler)] = &[("debug", debug)];
@@ -19,12 +21,17 @@ const SUBCOMMANDS: &[Subcommand] = &[
     ("change-repl-id", change_repl_id),
     ("config-rewrite-force-all", config_rewrite_force_all),
     ("help", help),
-    ("htstats-key", htstats_key),
-    ("listpack", listpack),
+    ("htstats-key", collections::htstats_key),
+    ("listpack", collections::listpack),
     ("log", log),
     ("object", object),
     ("populate", populate),
     ("protocol", protocol),
+    ("quicklist", collections::quicklist),
+    (
+        "quicklist-packed-threshold",
+        collections::quicklist_packed_threshold,
+    ),
     ("set-active-expire", set_active_expire),
     ("sleep", sleep),
 ];
@@ -237,56 +244,12 @@ fn object(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     let (encoding, access) = (entry.encoding().name(), entry.access());
     let address = std::ptr::from_ref(entry).addr();
     let serialized = serialized_len(&entry.value());
+    let more = collections::of_list(ctx.server, &entry.value());
     let idle_s = db.idle_ms(access) / 1000;
     ctx.reply.simple(&format!(
         "Value at:{address:#x} refcount:1 encoding:{encoding} serializedlength:{serialized} \
-         lru:{access} lru_seconds_idle:{idle_s}",
+         lru:{access} lru_seconds_idle:{idle_s}{more}",
     ));
-    Ok(())
-}
-
-/// The collection at argument 2, for a look at how it is kept; `None` if it is a string.
-fn with_object<R>(
-    ctx: &Ctx<'_>,
-    args: &Args<'_>,
-    look: impl FnOnce(Option<&Object>) -> R,
-) -> Result<R, CommandError> {
-    if args.len() != 3 {
-        return Err(wrong_use(args));
-    }
-    let key = args.get(2);
-    let mut db = Db::one(ctx.server.store.lock(Slot::of_key(key)), ctx.scope);
-    match db.peek(key).map(Entry::value) {
-        None => Err(CommandError::NoSuchKey),
-        Some(ValueRef::Object(object)) => Ok(look(Some(object))),
-        Some(ValueRef::Int(_) | ValueRef::Bytes(_)) => Ok(look(None)),
-    }
-}
-
-/// DEBUG LISTPACK: what is in a listpack goes to the log, where Redis prints it.
-fn listpack(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    let shown = with_object(ctx, args, |object| {
-        let elements = object.and_then(Object::packed)?;
-        tracing::warn!("DEBUG LISTPACK: {elements}");
-        Some(())
-    })?;
-    shown.ok_or("ERR Not a listpack encoded object.")?;
-    ctx.reply.simple("Listpack structure printed on stdout");
-    Ok(())
-}
-
-/// DEBUG HTSTATS-KEY: the table of a big collection. It has no chains; what there is is told.
-fn htstats_key(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    let text = with_object(ctx, args, |object| {
-        let (len, bytes) = object.and_then(Object::table)?;
-        Some(format!(
-            "Hash table 0 stats (main hash table):\n number of elements: {len}\n bytes: {bytes}\n"
-        ))
-    })?;
-    let text = text.ok_or(
-        "ERR The value stored at the specified key is not represented using an hash table",
-    )?;
-    ctx.reply.verbatim(b"txt", text.as_bytes());
     Ok(())
 }
 
@@ -332,6 +295,10 @@ fn help(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
             "    Write the elements of a small collection to the log.",
             "PROTOCOL <type>",
             "    Answer with a value of this type of the protocol.",
+            "QUICKLIST <key> [(0|1)]",
+            "    Write the listpacks of a list to the log; with 1 also their elements.",
+            "QUICKLIST-PACKED-THRESHOLD <size>",
+            "    How long an element of a list is that has a listpack of its own; 0 is 1gb.",
             "SET-ACTIVE-EXPIRE (0|1)",
             "    Whether expired keys are removed before somebody asks for them.",
             "SLEEP <seconds>",

@@ -27,6 +27,7 @@ pub(crate) mod info;
 mod key;
 mod latency;
 mod lcs;
+mod list;
 mod long_double;
 mod memory;
 mod object;
@@ -70,6 +71,9 @@ const GROUPS: &[&[(&str, Handler)]] = &[
     key::HANDLERS,
     latency::HANDLERS,
     lcs::HANDLERS,
+    list::elements::HANDLERS,
+    list::ends::HANDLERS,
+    list::position::HANDLERS,
     memory::HANDLERS,
     object::HANDLERS,
     scan::HANDLERS,

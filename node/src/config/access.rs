@@ -91,6 +91,8 @@ numbers! {
     zset_max_listpack_entries: ZsetMaxListpackEntries as usize;
     /// `zset-max-listpack-value`, in bytes.
     zset_max_listpack_value: ZsetMaxListpackValue as usize;
+    /// `list-max-listpack-size`: elements, or -1 to -5 for 4 to 64 KiB.
+    list_max_listpack_size: ListMaxListpackSize as i64;
     /// `slowlog-max-len`.
     slowlog_max_len: SlowlogMaxLen as usize;
     /// `latency-monitor-threshold`, in milliseconds; 0 is off.

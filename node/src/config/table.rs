@@ -265,10 +265,10 @@ directives! {
         "The most elements of a sorted set in its compact form.";
     ZsetMaxListpackValue, "zset-max-listpack-value", Some("zset-max-ziplist-value"), size(0, I64_MAX), "64", MUTABLE, Now,
         "The longest element of a sorted set in its compact form.";
-    ListMaxListpackSize, "list-max-listpack-size", Some("list-max-ziplist-size"), int(-2_147_483_648, 2_147_483_647, Unit::Count), "-2", MUTABLE, Later,
+    ListMaxListpackSize, "list-max-listpack-size", Some("list-max-ziplist-size"), int(-2_147_483_648, 2_147_483_647, Unit::Count), "-2", MUTABLE, Now,
         "The size of a list's compact pieces: elements, or -1 to -5 for 4 to 64 KiB.";
-    ListCompressDepth, "list-compress-depth", None, int(0, 2_147_483_647, Unit::Count), "0", MUTABLE, Later,
-        "Pieces at each end of a list that stay uncompressed; 0 compresses none.";
+    ListCompressDepth, "list-compress-depth", None, int(0, 2_147_483_647, Unit::Count), "0", MUTABLE, Never,
+        "Pieces at each end of a list that stay uncompressed in Redis; here all do.";
     SetMaxIntsetEntries, "set-max-intset-entries", None, int(0, i64::MAX, Unit::Count), "512", MUTABLE, Now,
         "The most elements of a set of integers in its compact form.";
     HllSparseMaxBytes, "hll-sparse-max-bytes", None, size(0, I64_MAX), "3000", MUTABLE, Now,

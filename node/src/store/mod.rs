@@ -48,10 +48,11 @@ pub use db::{Db, SetExpiry, WrongType};
 pub use entry::{Digits, Encoding, Entry, Garbage, NewValue, ValueRef};
 pub use evict::Room;
 pub use expire::{Expirer, STEP_MS, Step};
+pub(crate) use object::Wanted;
 pub use object::fuzz;
 pub use object::{
-    Bounds, Collection, Draw, Hash, Item, Kind, LexEnd, Member, Object, PackedLimits, Set,
-    SortedSet, Walk,
+    Bounds, Collection, Draw, End, Hash, Item, Kind, LexEnd, List, Member, NodeLimit, Object,
+    PackedLimits, Set, Side, SortedSet, Walk,
 };
 pub use observe::{Change, Observer};
 pub use settings::{Expired, Policy, Settings, Totals};

@@ -1,6 +1,6 @@
 //! What the configuration tells the store, and what the store counts.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// `maxmemory-policy`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -121,6 +121,7 @@ pub struct Settings {
     active_expire: AtomicBool,
     active_expire_effort: AtomicU32,
     hide_expired: AtomicBool,
+    list_alone_bytes: AtomicUsize,
 }
 
 impl Default for Settings {
@@ -134,6 +135,7 @@ impl Default for Settings {
             active_expire: AtomicBool::new(true),
             active_expire_effort: AtomicU32::new(1),
             hide_expired: AtomicBool::new(false),
+            list_alone_bytes: AtomicUsize::new(Self::LIST_ALONE_BYTES),
         }
     }
 }
@@ -154,6 +156,9 @@ macro_rules! setting {
 }
 
 impl Settings {
+    /// `list_alone_bytes`, unless it is set.
+    pub const LIST_ALONE_BYTES: usize = 1 << 30;
+
     /// `maxmemory-policy`.
     #[inline]
     pub fn policy(&self) -> Policy {
@@ -193,6 +198,11 @@ impl Settings {
         /// Keys whose time has come are hidden rather than deleted: on a replica, and while
         /// clients are paused.
         hide_expired, set_hide_expired: bool
+    );
+    setting!(
+        /// DEBUG QUICKLIST-PACKED-THRESHOLD: an element of a list that is at least as long has a
+        /// listpack of its own.
+        list_alone_bytes, set_list_alone_bytes: usize
     );
 }
 

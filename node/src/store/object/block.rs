@@ -128,13 +128,14 @@ impl<F: Format> Block<F> {
         }
     }
 
-    /// Takes another block's bytes for its own; the bits above the address stay.
-    pub(crate) fn become_like(&mut self, mut other: Self) {
+    /// Takes another block's bytes for its own, and gives those that it had; the bits above the
+    /// address stay.
+    pub(crate) fn exchange(&mut self, mut other: Self) -> Self {
         let (mine, theirs) = (self.base(), other.base());
         let tag = self.0.addr().get() & !ADDRESS;
         self.0 = theirs.map_addr(|address| address | tag);
-        // Which frees what was here.
         other.0 = mine;
+        other
     }
 
     /// Moves the bytes to an allocation of another class, which has room for them.

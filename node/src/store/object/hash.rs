@@ -21,7 +21,7 @@ unsafe impl Collection for Hash {
     fn is_empty(&self) -> bool {
         match self.0.form() {
             Form::Pack(pack) => pack.is_empty(),
-            Form::Ints(_) | Form::Fields(_) | Form::Scored(_) => self.len() == 0,
+            Form::Ints(_) | Form::Fields(_) | Form::Scored(_) | Form::Row(_) => self.len() == 0,
         }
     }
 }
@@ -40,7 +40,7 @@ impl Hash {
         match self.0.form() {
             Form::Pack(pack) => pack.len() / 2,
             Form::Fields(fields) => fields.len(),
-            Form::Ints(_) | Form::Scored(_) => 0,
+            Form::Ints(_) | Form::Scored(_) | Form::Row(_) => 0,
         }
     }
 
@@ -54,7 +54,7 @@ impl Hash {
                 Some(pack.item(value))
             }
             Form::Fields(fields) => fields.get(field).map(Item::Bytes),
-            Form::Ints(_) | Form::Scored(_) => None,
+            Form::Ints(_) | Form::Scored(_) | Form::Row(_) => None,
         }
     }
 
@@ -64,7 +64,7 @@ impl Hash {
         match self.0.form() {
             Form::Pack(pack) => find(pack, field).is_some(),
             Form::Fields(fields) => fields.contains(field),
-            Form::Ints(_) | Form::Scored(_) => false,
+            Form::Ints(_) | Form::Scored(_) | Form::Row(_) => false,
         }
     }
 
@@ -84,7 +84,7 @@ impl Hash {
         }
         match self.0.form_mut() {
             FormMut::Fields(fields) => fields.set(field, value),
-            FormMut::Pack(_) | FormMut::Ints(_) | FormMut::Scored(_) => false,
+            FormMut::Pack(_) | FormMut::Ints(_) | FormMut::Scored(_) | FormMut::Row(_) => false,
         }
     }
 
@@ -93,7 +93,7 @@ impl Hash {
         match self.0.form_mut() {
             FormMut::Pack(mut pack) => find(&pack, field).map(|at| pack.remove(at, 2)).is_some(),
             FormMut::Fields(fields) => fields.remove(field),
-            FormMut::Ints(_) | FormMut::Scored(_) => false,
+            FormMut::Ints(_) | FormMut::Scored(_) | FormMut::Row(_) => false,
         }
     }
 
@@ -102,7 +102,7 @@ impl Hash {
         let (packed, table) = match self.0.form() {
             Form::Pack(pack) => (Some(pairs(pack)), None),
             Form::Fields(fields) => (None, Some(fields.iter().map(pair))),
-            Form::Ints(_) | Form::Scored(_) => (None, None),
+            Form::Ints(_) | Form::Scored(_) | Form::Row(_) => (None, None),
         };
         packed
             .into_iter()
@@ -126,7 +126,7 @@ impl Hash {
                 let (field, value) = pair(entry);
                 visit(field, value);
             }),
-            Form::Ints(_) | Form::Scored(_) => {}
+            Form::Ints(_) | Form::Scored(_) | Form::Row(_) => {}
         }
     }
 

@@ -202,7 +202,7 @@ impl Intset {
             push(number);
         }
         if let Some(block) = Block::copy_of(&bytes) {
-            self.0.become_like(block);
+            drop(self.0.exchange(block));
         }
     }
 }

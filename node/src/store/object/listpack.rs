@@ -412,6 +412,15 @@ impl Listpack {
         }
     }
 
+    /// The elements from a place on.
+    pub(crate) fn iter_from(&self, at: At) -> Iter<'_> {
+        Iter {
+            pack: self,
+            front: self.real(at),
+            back: self.last(),
+        }
+    }
+
     /// The first element from `from` on that is this string, looking at every `step`th.
     #[inline]
     pub(crate) fn find(&self, from: Option<At>, bytes: &[u8], step: usize) -> Option<At> {
@@ -480,6 +489,11 @@ impl Listpack {
         other.insert_raw(HEADER, bytes, count as i64);
         self.splice(moved.start, moved.len(), None, -(count as i64));
         other
+    }
+
+    /// All elements, as a listpack of their own; none stays.
+    pub(crate) fn take(&mut self) -> Self {
+        Self(self.0.exchange(Block::default()))
     }
 
     /// Adds all elements of another at the end.

@@ -3,7 +3,8 @@
 //! ```text
 //! Object ─┬─ Hash      (hash.rs)      small: a listpack             big: Fields
 //!         ├─ Set       (set.rs)       small and numbers: an intset  else: Fields
-//!         └─ SortedSet (sorted_set/)  small: a listpack             big: a table and a tree
+//!         ├─ SortedSet (sorted_set/)  small: a listpack             big: a table and a tree
+//!         └─ List      (list/)        small: a listpack             big: a row of listpacks
 //! ```
 //!
 //! While it is small, a collection is packed: one run of bytes, searched from its start, in the
@@ -23,6 +24,7 @@ mod fields;
 pub mod fuzz;
 mod hash;
 mod intset;
+mod list;
 mod listpack;
 mod set;
 mod sorted_set;
@@ -34,8 +36,11 @@ pub use draw::Draw;
 use fields::Fields;
 pub use hash::Hash;
 use intset::Intset;
+use list::Row;
+pub use list::{End, List, NodeLimit, Side};
 pub use listpack::Item;
 use listpack::Listpack;
+pub(crate) use listpack::Wanted;
 pub use set::Set;
 pub(crate) use sorted_set::Scored;
 pub use sorted_set::{Bounds, LexEnd, Member, SortedSet, Walk};
@@ -51,6 +56,8 @@ pub enum Kind {
     Set = 1,
     /// Members in the order of their scores.
     SortedSet = 2,
+    /// Elements in an order.
+    List = 3,
 }
 
 /// A collection of any type.
@@ -117,6 +124,7 @@ impl Object {
             Kind::Hash => "hash",
             Kind::Set => "set",
             Kind::SortedSet => "zset",
+            Kind::List => "list",
         }
     }
 
@@ -124,7 +132,9 @@ impl Object {
     #[must_use]
     pub fn encoding(&self) -> &'static str {
         match self.0.form() {
-            Form::Pack(_) => "listpack",
+            // The name that clients know for every list.
+            Form::Pack(_) | Form::Row(_) if self.kind() == Kind::List => "quicklist",
+            Form::Pack(_) | Form::Row(_) => "listpack",
             Form::Ints(_) => "intset",
             Form::Fields(_) => "hashtable",
             Form::Scored(_) => "skiplist",
@@ -144,6 +154,7 @@ impl Object {
             Form::Pack(_) | Form::Ints(_) => 1,
             Form::Fields(fields) => fields.len(),
             Form::Scored(scored) => scored.len(),
+            Form::Row(row) => row.nodes(),
         }
     }
 
@@ -151,8 +162,8 @@ impl Object {
     #[must_use]
     pub fn packed(&self) -> Option<String> {
         match self.0.form() {
-            Form::Pack(pack) => Some(format!("{pack:?}")),
-            Form::Ints(_) | Form::Fields(_) | Form::Scored(_) => None,
+            Form::Pack(pack) if self.kind() != Kind::List => Some(format!("{pack:?}")),
+            _ => None,
         }
     }
 
@@ -162,7 +173,7 @@ impl Object {
         match self.0.form() {
             Form::Fields(fields) => Some((fields.len(), fields.table_memory())),
             Form::Scored(scored) => Some((scored.len(), scored.table_memory())),
-            Form::Pack(_) | Form::Ints(_) => None,
+            Form::Pack(_) | Form::Ints(_) | Form::Row(_) => None,
         }
     }
 

@@ -20,7 +20,7 @@ unsafe impl Collection for Set {
     fn is_empty(&self) -> bool {
         match self.0.form() {
             Form::Ints(ints) => ints.is_empty(),
-            Form::Pack(_) | Form::Fields(_) | Form::Scored(_) => self.len() == 0,
+            Form::Pack(_) | Form::Fields(_) | Form::Scored(_) | Form::Row(_) => self.len() == 0,
         }
     }
 }
@@ -39,7 +39,7 @@ impl Set {
         match self.0.form() {
             Form::Ints(ints) => ints.len(),
             Form::Fields(fields) => fields.len(),
-            Form::Pack(_) | Form::Scored(_) => 0,
+            Form::Pack(_) | Form::Scored(_) | Form::Row(_) => 0,
         }
     }
 
@@ -50,7 +50,7 @@ impl Set {
         match self.0.form() {
             Form::Ints(ints) => strict_integer(member).is_some_and(|number| ints.contains(number)),
             Form::Fields(fields) => fields.contains(member),
-            Form::Pack(_) | Form::Scored(_) => false,
+            Form::Pack(_) | Form::Scored(_) | Form::Row(_) => false,
         }
     }
 
@@ -79,7 +79,7 @@ impl Set {
         }
         match self.0.form_mut() {
             FormMut::Fields(fields) => fields.add(member),
-            FormMut::Ints(_) | FormMut::Pack(_) | FormMut::Scored(_) => false,
+            FormMut::Ints(_) | FormMut::Pack(_) | FormMut::Scored(_) | FormMut::Row(_) => false,
         }
     }
 
@@ -90,7 +90,7 @@ impl Set {
                 strict_integer(member).is_some_and(|number| ints.remove(number))
             }
             FormMut::Fields(fields) => fields.remove(member),
-            FormMut::Pack(_) | FormMut::Scored(_) => false,
+            FormMut::Pack(_) | FormMut::Scored(_) | FormMut::Row(_) => false,
         }
     }
 
@@ -102,7 +102,7 @@ impl Set {
                 let members = fields.iter().map(|entry| Item::Bytes(entry.key()));
                 (None, Some(members))
             }
-            Form::Pack(_) | Form::Scored(_) => (None, None),
+            Form::Pack(_) | Form::Scored(_) | Form::Row(_) => (None, None),
         };
         ints.into_iter()
             .flatten()
@@ -132,7 +132,7 @@ impl Set {
             Form::Fields(fields) => draw::from_fields(fields, draw, random, |entry| {
                 visit(Item::Bytes(entry.key()));
             }),
-            Form::Pack(_) | Form::Scored(_) => {}
+            Form::Pack(_) | Form::Scored(_) | Form::Row(_) => {}
         }
     }
 

@@ -16,7 +16,7 @@ use std::ptr::NonNull;
 
 use super::super::memory::{ADDRESS, size_class};
 use super::listpack::At;
-use super::{Fields, Intset, Kind, Listpack, Scored};
+use super::{Fields, Intset, Kind, Listpack, Row, Scored};
 
 const LAYOUT_AT: u32 = 48;
 const KIND_AT: u32 = 56;
@@ -37,6 +37,7 @@ enum Layout {
     Ints = 2,
     Fields = 3,
     Scored = 4,
+    Row = 5,
 }
 
 /// What a word refers to.
@@ -49,6 +50,8 @@ pub(super) enum Form<'a> {
     Fields(&'a Fields),
     /// A table and a tree.
     Scored(&'a Scored),
+    /// Listpacks.
+    Row(&'a Row),
 }
 
 /// What a word refers to, to be changed. A listpack and an intset are, as they lie there, the word
@@ -62,6 +65,8 @@ pub(super) enum FormMut<'a> {
     Fields(&'a mut Fields),
     /// See [`Form::Scored`].
     Scored(&'a mut Scored),
+    /// See [`Form::Row`].
+    Row(&'a mut Row),
 }
 
 /// A listpack to be changed, but not to be exchanged.
@@ -75,6 +80,11 @@ impl<'a> PackMut<'a> {
     #[inline]
     pub(super) fn push(&mut self, bytes: &[u8]) {
         self.0.push(bytes);
+    }
+
+    #[inline]
+    pub(super) fn push_front(&mut self, bytes: &[u8]) {
+        self.0.push_front(bytes);
     }
 
     #[inline]
@@ -95,6 +105,11 @@ impl<'a> PackMut<'a> {
     #[inline]
     pub(super) fn remove(&mut self, at: At, count: usize) -> Option<At> {
         self.0.remove(at, count)
+    }
+
+    /// All elements, as a listpack that is no word; none stays.
+    pub(super) fn take(&mut self) -> Listpack {
+        self.0.take()
     }
 }
 
@@ -158,6 +173,12 @@ impl Word {
         Self::new(kind, Layout::Fields, at.cast())
     }
 
+    pub(super) fn of_row(kind: Kind, row: Row) -> Self {
+        let at = NonNull::from(Box::leak(Box::new(row)));
+        assert!(at.addr().get() & !ADDRESS == 0, "an address has 48 bits");
+        Self::new(kind, Layout::Row, at.cast())
+    }
+
     pub(super) fn of_scored(kind: Kind, scored: Scored) -> Self {
         let at = NonNull::from(Box::leak(Box::new(scored)));
         assert!(at.addr().get() & !ADDRESS == 0, "an address has 48 bits");
@@ -169,6 +190,7 @@ impl Word {
         match self.0.addr().get() >> KIND_AT {
             1 => Kind::Set,
             2 => Kind::SortedSet,
+            3 => Kind::List,
             _ => Kind::Hash,
         }
     }
@@ -179,6 +201,7 @@ impl Word {
             1 => Layout::Pack,
             2 => Layout::Ints,
             4 => Layout::Scored,
+            5 => Layout::Row,
             _ => Layout::Fields,
         }
     }
@@ -200,6 +223,11 @@ impl Word {
     }
 
     #[inline]
+    fn row_at(&self) -> NonNull<Row> {
+        self.base().cast()
+    }
+
+    #[inline]
     pub(super) fn form(&self) -> Form<'_> {
         let this = std::ptr::from_ref(self);
         match self.layout() {
@@ -212,6 +240,8 @@ impl Word {
             Layout::Fields => Form::Fields(unsafe { self.fields_at().as_ref() }),
             // SAFETY: as for a table.
             Layout::Scored => Form::Scored(unsafe { self.scored_at().as_ref() }),
+            // SAFETY: as for a table.
+            Layout::Row => Form::Row(unsafe { self.row_at().as_ref() }),
         }
     }
 
@@ -228,6 +258,8 @@ impl Word {
             Layout::Fields => FormMut::Fields(unsafe { self.fields_at().as_mut() }),
             // SAFETY: as for a table.
             Layout::Scored => FormMut::Scored(unsafe { self.scored_at().as_mut() }),
+            // SAFETY: as for a table.
+            Layout::Row => FormMut::Row(unsafe { self.row_at().as_mut() }),
         }
     }
 
@@ -238,6 +270,7 @@ impl Word {
             Form::Ints(ints) => ints.memory(),
             Form::Fields(fields) => size_class(size_of::<Fields>()) + fields.memory(),
             Form::Scored(scored) => size_class(size_of::<Scored>()) + scored.memory(),
+            Form::Row(row) => size_class(size_of::<Row>()) + row.memory(),
         }
     }
 
@@ -249,6 +282,7 @@ impl Word {
             Form::Ints(ints) => Self::of_ints(kind, ints.clone()),
             Form::Fields(fields) => Self::of_fields(kind, fields.duplicate()),
             Form::Scored(scored) => Self::of_scored(kind, scored.duplicate()),
+            Form::Row(row) => Self::of_row(kind, row.clone()),
         }
     }
 }
@@ -265,6 +299,8 @@ impl Drop for Word {
             Layout::Fields => drop(unsafe { Box::from_raw(self.fields_at().as_ptr()) }),
             // SAFETY: as for a table.
             Layout::Scored => drop(unsafe { Box::from_raw(self.scored_at().as_ptr()) }),
+            // SAFETY: as for a table.
+            Layout::Row => drop(unsafe { Box::from_raw(self.row_at().as_ptr()) }),
         }
     }
 }

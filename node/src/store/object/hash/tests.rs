@@ -33,7 +33,7 @@ fn counted(hash: &Hash) -> usize {
                 + fields.table_memory()
                 + fields.iter().map(Field::memory).sum::<usize>()
         }
-        Form::Ints(_) | Form::Scored(_) => 0,
+        Form::Ints(_) | Form::Scored(_) | Form::Row(_) => 0,
     }
 }
 

@@ -89,7 +89,9 @@ impl SortedSet {
         match self.0.form() {
             Form::Pack(pack) => View::Small(pack),
             Form::Scored(scored) => View::Big(scored),
-            Form::Ints(_) | Form::Fields(_) => unreachable!("a sorted set is never kept so"),
+            Form::Ints(_) | Form::Fields(_) | Form::Row(_) => {
+                unreachable!("a sorted set is never kept so")
+            }
         }
     }
 
@@ -102,7 +104,7 @@ impl SortedSet {
         match self.0.form_mut() {
             FormMut::Pack(pack) => ViewMut::Small(pack),
             FormMut::Scored(scored) => ViewMut::Big(scored),
-            FormMut::Ints(_) | FormMut::Fields(_) => {
+            FormMut::Ints(_) | FormMut::Fields(_) | FormMut::Row(_) => {
                 unreachable!("a sorted set is never kept so")
             }
         }

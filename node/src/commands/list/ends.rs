@@ -1,0 +1,236 @@
+//! What goes to a list's ends and comes from them: LPUSH, RPUSH, LPUSHX, RPUSHX, LPOP, RPOP,
+//! LMPOP, LMOVE, RPOPLPUSH.
+
+use slotilla_common::resp::{ReplyWriter, parse_i64};
+
+use super::super::collection::reply_item;
+use super::{Args, CommandError, Ctx, Handler, end, limit};
+use crate::store::{Db, Digits, End, List, NodeLimit};
+
+/// The commands of this file.
+pub(in super::super) const HANDLERS: &[(&str, Handler)] = &[
+    ("lmove", lmove),
+    ("lmpop", lmpop),
+    ("lpop", lpop),
+    ("lpush", lpush),
+    ("lpushx", lpushx),
+    ("rpop", rpop),
+    ("rpoplpush", rpoplpush),
+    ("rpush", rpush),
+    ("rpushx", rpushx),
+];
+
+// === Pushing ===
+
+fn lpush(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    push(ctx, args, End::Head)
+}
+
+fn rpush(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    push(ctx, args, End::Tail)
+}
+
+fn push(ctx: &mut Ctx<'_>, args: &Args<'_>, end: End) -> Result<(), CommandError> {
+    let limit = limit(ctx.server);
+    let push = |list: &mut List| Some(push_all(list, args, end, limit));
+    let len = ctx.db.upsert(args.get(1), push)?;
+    ctx.reply.integer(len.unwrap_or(0));
+    Ok(())
+}
+
+fn lpushx(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    push_if_there(ctx, args, End::Head)
+}
+
+fn rpushx(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    push_if_there(ctx, args, End::Tail)
+}
+
+fn push_if_there(ctx: &mut Ctx<'_>, args: &Args<'_>, end: End) -> Result<(), CommandError> {
+    let limit = limit(ctx.server);
+    let push = |list: &mut List| Some(push_all(list, args, end, limit));
+    let len = ctx.db.update(args.get(1), push)?;
+    ctx.reply.integer(len.unwrap_or(0));
+    Ok(())
+}
+
+fn push_all(list: &mut List, args: &Args<'_>, end: End, limit: NodeLimit) -> i64 {
+    for element in args.iter_from(2) {
+        list.push(end, element, limit);
+    }
+    list.len() as i64
+}
+
+// === Popping ===
+
+fn lpop(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    pop(ctx, args, End::Head)
+}
+
+fn rpop(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    pop(ctx, args, End::Tail)
+}
+
+fn pop(ctx: &mut Ctx<'_>, args: &Args<'_>, end: End) -> Result<(), CommandError> {
+    match args.len() {
+        2 => pop_one(ctx, args.get(1), end),
+        3 => {
+            let count = parse_i64(args.get(2)).and_then(|count| usize::try_from(count).ok());
+            let count = count.ok_or(CommandError::NotPositive)?;
+            let key = args.get(1);
+            if !pop_many(&mut ctx.db, &mut ctx.reply, key, end, count, |_| {})? {
+                ctx.reply.null_array();
+            }
+            Ok(())
+        }
+        _ => Err(CommandError::WrongArity(ctx.spec.name)),
+    }
+}
+
+fn pop_one(ctx: &mut Ctx<'_>, key: &[u8], end: End) -> Result<(), CommandError> {
+    let reply = &mut ctx.reply;
+    let popped = ctx.db.update(key, |list: &mut List| {
+        list.pop(end, 1, |element| reply_item(reply, element));
+        Some(())
+    })?;
+    if popped.is_none() {
+        ctx.reply.null();
+    }
+    Ok(())
+}
+
+/// Answers with up to `count` elements off an end, behind what `begin` writes, and takes them out;
+/// whether there is such a list.
+fn pop_many(
+    db: &mut Db<'_>,
+    reply: &mut ReplyWriter<'_>,
+    key: &[u8],
+    end: End,
+    count: usize,
+    begin: impl FnOnce(&mut ReplyWriter<'_>),
+) -> Result<bool, CommandError> {
+    let mut is_there = false;
+    db.update(key, |list: &mut List| {
+        is_there = true;
+        let count = count.min(list.len());
+        begin(reply);
+        reply.array(count);
+        list.pop(end, count, |element| reply_item(reply, element));
+        (count > 0).then_some(())
+    })?;
+    Ok(is_there)
+}
+
+/// What LMPOP and BLMPOP are told, from their `numkeys` on.
+#[derive(Debug)]
+pub(in super::super) struct MultiPop {
+    /// Where the keys are.
+    pub(in super::super) keys: std::ops::Range<usize>,
+    pub(in super::super) end: End,
+    pub(in super::super) count: usize,
+}
+
+impl MultiPop {
+    /// Reads it; `numkeys` is at `at`.
+    ///
+    /// # Errors
+    /// Whatever is wrong.
+    pub(in super::super) fn parse(args: &Args<'_>, at: usize) -> Result<Self, CommandError> {
+        let positive = |at: usize, error: &'static str| {
+            parse_i64(args.get(at))
+                .and_then(|number| usize::try_from(number).ok())
+                .filter(|number| *number > 0)
+                .ok_or(CommandError::fixed(error))
+        };
+        let keys = positive(at, "ERR numkeys should be greater than 0")?;
+        let where_at = keys.saturating_add(at + 1);
+        if where_at >= args.len() {
+            return Err(CommandError::Syntax);
+        }
+        let end = end(args, where_at)?;
+        let option = where_at + 1;
+        let count = match args.len() - option {
+            0 => 1,
+            // A second COUNT is one too many; but the first is read before.
+            2.. if args.is(option, "count") => {
+                positive(option + 1, "ERR count should be greater than 0")?
+            }
+            _ => return Err(CommandError::Syntax),
+        };
+        if args.len() > option + 2 {
+            return Err(CommandError::Syntax);
+        }
+        Ok(Self {
+            keys: at + 1..where_at,
+            end,
+            count,
+        })
+    }
+}
+
+fn lmpop(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    let MultiPop { keys, end, count } = MultiPop::parse(args, 1)?;
+    for at in keys {
+        let key = args.get(at);
+        let begin = |reply: &mut ReplyWriter<'_>| {
+            reply.array(2);
+            reply.bulk(key);
+        };
+        if pop_many(&mut ctx.db, &mut ctx.reply, key, end, count, begin)? {
+            return Ok(());
+        }
+    }
+    ctx.reply.null_array();
+    Ok(())
+}
+
+// === Moving ===
+
+fn rpoplpush(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    move_element(ctx, args, End::Tail, End::Head)
+}
+
+fn lmove(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    let (from, to) = (end(args, 3)?, end(args, 4)?);
+    move_element(ctx, args, from, to)
+}
+
+fn move_element(
+    ctx: &mut Ctx<'_>,
+    args: &Args<'_>,
+    from: End,
+    to: End,
+) -> Result<(), CommandError> {
+    let (source, target) = (args.get(1), args.get(2));
+    if ctx.db.find_as::<List>(source)?.is_none() {
+        ctx.reply.null();
+        return Ok(());
+    }
+    ctx.db.find_as::<List>(target)?;
+    let limit = limit(ctx.server);
+    let moved = if source == target {
+        // The key must not go in between, or its expiry would.
+        ctx.db.update(source, |list: &mut List| {
+            let moved = take_one(list, from);
+            list.push(to, &moved, limit);
+            Some(moved)
+        })?
+    } else {
+        let take = |list: &mut List| Some(take_one(list, from));
+        let moved = ctx.db.update(source, take)?.unwrap_or_default();
+        ctx.db.upsert(target, |list: &mut List| {
+            list.push(to, &moved, limit);
+            Some(moved)
+        })?
+    };
+    ctx.reply.bulk(&moved.unwrap_or_default());
+    Ok(())
+}
+
+fn take_one(list: &mut List, from: End) -> Vec<u8> {
+    let mut moved = Vec::new();
+    list.pop(from, 1, |element| {
+        moved.extend_from_slice(element.text(&mut Digits::default()));
+    });
+    moved
+}
