@@ -403,7 +403,8 @@ fn migrate<A: Args + ?Sized>(args: &A, out: &mut KeyPositions) -> Result<(), Key
     Ok(())
 }
 
-/// SORT reads its first key, and writes the key after the last STORE.
+/// SORT reads its first key, and writes the key after the last STORE. Redis takes that key for an
+/// option, too, and so misses what is written if it is called `store` or `limit`.
 fn sort<A: Args + ?Sized>(spec: &Spec, args: &A, out: &mut KeyPositions) {
     push(out, 1, KeyFlags::RO.union(KeyFlags::ACCESS));
     if !spec.flags.contains(Flags::WRITE) {
@@ -419,7 +420,7 @@ fn sort<A: Args + ?Sized>(spec: &Spec, args: &A, out: &mut KeyPositions) {
             2
         } else if word.eq_ignore_ascii_case(b"store") && index + 1 < args.len() {
             store = Some(index + 1);
-            1
+            2
         } else {
             1
         };
@@ -483,6 +484,8 @@ mod tests {
         ("XREAD COUNT 2 STREAMS a b 0 0", "a b"),
         ("XREADGROUP GROUP g STREAMS STREAMS a >", "a"),
         ("SORT a BY p GET STORE STORE b store c", "a c"),
+        ("SORT a STORE store DESC", "a store"),
+        ("SORT a STORE limit STORE c", "a c"),
         ("SORT_RO a GET x", "a"),
         ("GEORADIUS a 1 2 3 m STORE b", "a b"),
         ("MIGRATE h 1 a 0 9", "a"),

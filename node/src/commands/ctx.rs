@@ -47,7 +47,9 @@ pub enum After {
     /// The reply comes from a background thread.
     Background(Background),
     /// The reply comes from work that needs the node to itself.
-    Exclusive(Exclusive),
+    Exclusive(Deferred),
+    /// The reply comes from work that locks slots of its own.
+    Unlocked(Deferred),
 }
 
 type Work = dyn FnOnce(&Arc<Server>, &mut ReplyWriter<'_>) -> Result<(), CommandError> + Send;
@@ -55,8 +57,8 @@ type Work = dyn FnOnce(&Arc<Server>, &mut ReplyWriter<'_>) -> Result<(), Command
 /// Work for a background thread, whose reply the client waits for while its thread serves others.
 pub struct Background(Box<Work>);
 
-/// Work that runs while no other thread is inside a command.
-pub struct Exclusive(Box<Work>);
+/// Work for the client's own thread, once the command's locks are released.
+pub struct Deferred(Box<Work>);
 
 impl Ctx<'_> {
     /// Leaves the command to a background thread: for what may take longer than a millisecond.
@@ -79,7 +81,18 @@ impl Ctx<'_> {
         + Send
         + 'static,
     ) {
-        self.after = After::Exclusive(Exclusive(Box::new(work)));
+        self.after = After::Exclusive(Deferred(Box::new(work)));
+    }
+
+    /// Leaves the command to `work`, which locks what it needs: for keys that only a look at others
+    /// tells. In a transaction such a command must be one that runs at the gate.
+    pub fn unlocked(
+        &mut self,
+        work: impl FnOnce(&Arc<Server>, &mut ReplyWriter<'_>) -> Result<(), CommandError>
+        + Send
+        + 'static,
+    ) {
+        self.after = After::Unlocked(Deferred(Box::new(work)));
     }
 
     /// Answers a container's HELP: what each subcommand is for, and HELP itself.
@@ -116,8 +129,8 @@ impl Background {
     }
 }
 
-impl Exclusive {
-    /// Does the work. To be called at the gate.
+impl Deferred {
+    /// Does the work, with no slot locked; what is exclusive, at the gate.
     ///
     /// # Errors
     /// What the client is told instead of a reply.
@@ -136,8 +149,8 @@ impl fmt::Debug for Background {
     }
 }
 
-impl fmt::Debug for Exclusive {
+impl fmt::Debug for Deferred {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Exclusive")
+        f.write_str("Deferred")
     }
 }

@@ -23,6 +23,20 @@ pub(super) fn parse_range_end(text: &[u8]) -> Option<f64> {
     strtod(text.get(start..)?).filter(|number| !number.is_nan())
 }
 
+/// What SORT sorts by: as an end of a range is read, but in the range of a double, too.
+pub(super) fn parse_weight(text: &[u8]) -> Option<f64> {
+    let number = parse_range_end(text)?;
+    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
+    let digits = text.trim_ascii_start();
+    let is_out_of_range = match number {
+        _ if number.is_infinite() => digits.iter().any(u8::is_ascii_digit),
+        _ if number == 0.0 => !is_zero(digits),
+        // Below what has all its bits, few numbers are what was written.
+        _ => number.is_subnormal() && hex_digits(digits).is_none(),
+    };
+    (!is_out_of_range).then_some(number)
+}
+
 /// Whether a text that is a number has no digit but zeros before its exponent.
 fn is_zero(text: &[u8]) -> bool {
     let is_hex = hex_digits(text).is_some();

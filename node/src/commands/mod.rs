@@ -37,6 +37,7 @@ mod server;
 mod set;
 mod set_algebra;
 mod slowlog;
+mod sort;
 mod sorted_set;
 mod string;
 mod string_range;
@@ -46,7 +47,7 @@ use slotilla_common::command::{COMMANDS, CommandId, Spec};
 use std::collections::HashMap;
 
 pub use args::Args;
-pub use ctx::{After, Background, Ctx, Exclusive, Handler};
+pub use ctx::{After, Background, Ctx, Deferred, Handler};
 pub use error::CommandError;
 
 /// The groups of commands that this node implements.
@@ -81,6 +82,7 @@ const GROUPS: &[&[(&str, Handler)]] = &[
     set::HANDLERS,
     set_algebra::HANDLERS,
     slowlog::HANDLERS,
+    sort::HANDLERS,
     sorted_set::add::HANDLERS,
     sorted_set::combine::HANDLERS,
     sorted_set::member::HANDLERS,

@@ -268,6 +268,13 @@ fn conclude(
         Outcome::Done | Outcome::Then(After::Nothing) => Flow::Next,
         Outcome::Then(After::Close) => Flow::Close,
         Outcome::Then(After::Background(work)) => Flow::Background(work),
+        Outcome::Then(After::Unlocked(work)) => {
+            let mut reply = ReplyWriter::new(out, session.protocol);
+            if let Err(error) = work.run(server, &mut reply) {
+                answer_error(session, worker, &error, out);
+            }
+            Flow::Next
+        }
         Outcome::Then(After::Exclusive(work)) => {
             let mut reply = ReplyWriter::new(out, session.protocol);
             let seat = Some(worker.seat);

@@ -354,15 +354,14 @@ impl<'a> Run<'a> {
                 let reply = work.run(server, self.ctx.session.protocol);
                 self.ctx.reply.raw(&reply);
             }
-            After::Exclusive(work) if self.at_gate => {
+            After::Exclusive(work) | After::Unlocked(work) if self.at_gate => {
                 if let Err(error) = work.run(server, &mut self.ctx.reply) {
                     self.answer_error(&error);
                 }
             }
-            After::Exclusive(_) => self.answer_error(&CommandError::err(format_args!(
-                "{} is not possible inside a transaction",
-                spec.name
-            ))),
+            After::Exclusive(_) | After::Unlocked(_) => self.answer_error(&CommandError::err(
+                format_args!("{} is not possible inside a transaction", spec.name),
+            )),
         }
         None
     }
