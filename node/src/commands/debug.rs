@@ -1,6 +1,7 @@
 //! DEBUG: what tests and the curious need. Off unless `enable-debug-command` allows it.
 
 mod collections;
+mod digest;
 
 use slotilla_common::clock;
 use slotilla_common::resp::{Protocol, ReplyWriter};
@@ -20,6 +21,9 @@ type Subcommand = (&'static str, Handler);
 const SUBCOMMANDS: &[Subcommand] = &[
     ("change-repl-id", change_repl_id),
     ("config-rewrite-force-all", config_rewrite_force_all),
+    ("digest", digest::digest),
+    ("digest-value", digest::digest_value),
+    ("error", error),
     ("help", help),
     ("htstats-key", collections::htstats_key),
     ("listpack", collections::listpack),
@@ -34,6 +38,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
     ),
     ("set-active-expire", set_active_expire),
     ("sleep", sleep),
+    ("stringmatch-len", stringmatch_len),
 ];
 
 fn debug(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
@@ -94,6 +99,34 @@ fn set_active_expire(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandEr
 fn config_rewrite_force_all(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
     ctx.server.config.rewrite_all().map_err(CommandError::err)?;
     ctx.reply.ok();
+    Ok(())
+}
+
+/// DEBUG ERROR message: a client's view of an error.
+fn error(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    if args.len() != 3 {
+        return Err(wrong_use(args));
+    }
+    // No line of its own may begin within the error.
+    let message = args.get(2).iter();
+    let line = message.map(|byte| if b"\r\n".contains(byte) { b' ' } else { *byte });
+    let line: Vec<u8> = line.collect();
+    ctx.reply.error_bytes(&line);
+    Ok(())
+}
+
+/// Longest text that DEBUG STRINGMATCH-LEN matches: time grows with it.
+const MATCHED_MAX: i64 = 1 << 24;
+
+/// DEBUG STRINGMATCH-LEN length pattern: how long a hostile pattern takes.
+fn stringmatch_len(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    if args.len() != 4 {
+        return Err(wrong_use(args));
+    }
+    let len = args.int(2)?;
+    let text = vec![b'A'; usize::try_from(len.clamp(0, MATCHED_MAX)).unwrap_or(0)];
+    let is_match = slotilla_common::glob::matches(args.get(3), &text);
+    ctx.reply.integer(i64::from(is_match));
     Ok(())
 }
 
@@ -289,6 +322,12 @@ fn help(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
             "    Tell how the value of a key is kept.",
             "POPULATE <count> [<prefix>] [<size>]",
             "    Create keys <prefix>:<number>, each value padded or cut to <size> bytes.",
+            "DIGEST",
+            "    Tell a signature of all keys and values: Redis's own.",
+            "DIGEST-VALUE <key> [<key> ...]",
+            "    Tell the signatures of these keys' values.",
+            "ERROR <message>",
+            "    Answer with this error.",
             "HTSTATS-KEY <key>",
             "    Tell the size of the table that a big collection has.",
             "LISTPACK <key>",
@@ -303,6 +342,8 @@ fn help(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
             "    Whether expired keys are removed before somebody asks for them.",
             "SLEEP <seconds>",
             "    Stop this connection's thread for so long.",
+            "STRINGMATCH-LEN <length> <pattern>",
+            "    Match the pattern with so many letters A.",
         ],
     );
     Ok(())

@@ -299,6 +299,16 @@ impl Store {
             .collect()
     }
 
+    /// Shows `visit` all entries of a database whose slot is this, expired ones included.
+    pub fn visit_slot(&self, slot: Slot, db: u16, visit: impl FnMut(&Entry)) {
+        let guard = self.lock(slot);
+        guard
+            .table(db)
+            .into_iter()
+            .flat_map(Table::iter)
+            .for_each(visit);
+    }
+
     /// Takes all keys out of a database, or of all of them.
     #[must_use = "the keys are freed when it is dropped: that can take long"]
     pub fn flush(&self, db: Option<u16>) -> Flushed {

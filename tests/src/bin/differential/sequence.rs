@@ -106,6 +106,7 @@ impl Pair {
     /// Compares all that can be seen of all keys.
     fn compare_everything(&mut self) -> Result<(), Difference> {
         self.line("reset")?;
+        self.line("debug digest")?;
         for database in ["select 0", "select 1"] {
             if self.line(database)?.error().is_some() {
                 // A cluster has one database.
