@@ -11,6 +11,7 @@ use slotilla_tests::{Client, Deadline, Kind, Server};
 
 const TIME: Duration = Duration::from_secs(4);
 const PER_BATCH: usize = 50;
+const BATCHES_OF_A_KIND: usize = 20;
 
 /// Commands, each argument a kind: `k` a key, `m` a member, `p` a longitude and a latitude, `P`
 /// some places with their members, `d` a distance, `u` a unit, `n` a count, `O` up to four options,
@@ -89,59 +90,65 @@ const OPTIONS: &[&str] = &[
     "fromlonlat",
 ];
 
-struct Generator(Rng);
+struct Generator {
+    random: Rng,
+    /// Whether places may be at equal distances. Which of those COUNT takes is open, so that
+    /// nothing is counted then.
+    has_ties: bool,
+}
 
 impl Generator {
     fn one_of(&mut self, from: &[&str]) -> String {
-        from[self.0.usize(..from.len())].to_owned()
+        from[self.random.usize(..from.len())].to_owned()
     }
 
     fn degrees(&mut self, max: f64) -> String {
-        match self.0.u8(0..40) {
+        match self.random.u8(0..40) {
+            0 | 2 | 3 if !self.has_ties => (self.random.f64() * 2.0 * max - max).to_string(),
             0 => self.one_of(&["0", "-0", "179.9", "-179.9", "85", "-85"]),
             // The map's edge, where scores have a bit too many.
             2 | 3 => {
-                let sign = if self.0.bool() { "-" } else { "" };
+                let sign = if self.random.bool() { "-" } else { "" };
                 let edge = if max > 90.0 { "180" } else { "85.05112878" };
                 format!("{sign}{edge}")
             }
             1 => self.one_of(&["200", "-90", "abc", "", "nan", "1e2", "inf", "86"]),
-            4 => (self.0.f64() * 2.0 * max - max).to_string(),
+            4 => (self.random.f64() * 2.0 * max - max).to_string(),
             // Near each other.
-            _ => (self.0.f64() * 4.0 + 10.0).to_string(),
+            _ => (self.random.f64() * 4.0 + 10.0).to_string(),
         }
     }
 
     fn distance(&mut self) -> String {
-        match self.0.u8(0..20) {
+        match self.random.u8(0..20) {
             0 => self.one_of(&["0", "-1", "abc", "", "1e400", "inf"]),
-            1 => (self.0.f64() * 3e7).to_string(),
-            2 => (self.0.f64() * 10.0).to_string(),
-            _ => (self.0.f64() * 400.0).to_string(),
+            1 => (self.random.f64() * 3e7).to_string(),
+            2 => (self.random.f64() * 10.0).to_string(),
+            _ => (self.random.f64() * 400.0).to_string(),
         }
     }
 
     fn argument(&mut self, kind: &str, out: &mut Vec<String>) {
         let words = match kind {
-            "k" => vec![format!("k{}", self.0.u8(0..3))],
-            "m" => vec![format!("m{}", self.0.u8(0..60))],
+            "k" => vec![format!("k{}", self.random.u8(0..3))],
+            "m" => vec![format!("m{}", self.random.u8(0..60))],
             "p" => vec![self.degrees(180.0), self.degrees(85.0)],
             "P" => {
-                for _ in 0..self.0.u8(1..8) {
+                for _ in 0..self.random.u8(1..8) {
                     self.argument("p", out);
                     self.argument("m", out);
                 }
                 return;
             }
             "d" => vec![self.distance()],
-            "u" => vec![match self.0.u8(0..15) {
+            "u" => vec![match self.random.u8(0..15) {
                 0 => self.one_of(&["yd", "", "mm"]),
                 1 => self.one_of(&["M", "ft", "MI"]),
                 _ => "km".to_owned(),
             }],
-            "n" => vec![self.0.u8(0..6).to_string()],
-            "O" => (0..self.0.u8(0..5)).map(|_| self.one_of(OPTIONS)).collect(),
-            "F" if self.0.bool() => {
+            "n" => vec![self.random.u8(0..6).to_string()],
+            "O" => (0..self.random.u8(0..5)).map(|_| self.one_of(OPTIONS)).collect(),
+            "F" if self.random.bool() => {
                 out.push("frommember".to_owned());
                 return self.argument("m", out);
             }
@@ -149,7 +156,7 @@ impl Generator {
                 out.push("fromlonlat".to_owned());
                 return self.argument("p", out);
             }
-            "B" if self.0.bool() => {
+            "B" if self.random.bool() => {
                 out.push("byradius".to_owned());
                 self.argument("d", out);
                 return self.argument("u", out);
@@ -166,11 +173,15 @@ impl Generator {
     }
 
     fn command(&mut self) -> Vec<String> {
-        let mut command = Vec::new();
-        for kind in self.one_of(SHAPES).split(' ') {
-            self.argument(kind, &mut command);
+        loop {
+            let mut command = Vec::new();
+            for kind in self.one_of(SHAPES).split(' ') {
+                self.argument(kind, &mut command);
+            }
+            if !self.has_ties || !command.iter().any(|word| word == "count") {
+                return command;
+            }
         }
-        command
     }
 }
 
@@ -186,10 +197,18 @@ fn compare(protocol: &str, settings: &[(&str, &str)]) {
     for client in [&mut theirs, &mut ours] {
         assert!(client.call(&["hello", protocol]).error().is_none());
     }
-    let mut generator = Generator(Rng::with_seed(seed));
+    let mut generator = Generator {
+        random: Rng::with_seed(seed),
+        has_ties: false,
+    };
     let deadline = Deadline::after(TIME);
     let mut batches = 0;
     while !deadline.is_over() {
+        if batches % BATCHES_OF_A_KIND == 0 {
+            generator.has_ties = !generator.has_ties;
+            theirs.ok(&["flushall"]);
+            ours.ok(&["flushall"]);
+        }
         let commands: Vec<Vec<String>> = (0..PER_BATCH).map(|_| generator.command()).collect();
         let (a, b) = (theirs.pipeline(&commands), ours.pipeline(&commands));
         for (command, (a, b)) in commands.iter().zip(a.iter().zip(&b)) {
