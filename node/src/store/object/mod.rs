@@ -67,7 +67,7 @@ pub struct Object(Word);
 /// What all types of collection have in common.
 ///
 /// # Safety
-/// The type is transparently a [`Word`] whose kind is `KIND`.
+/// The type is transparently what an [`Object`] is, and one whose kind is `KIND`.
 pub unsafe trait Collection: Default {
     /// The type.
     const KIND: Kind;
