@@ -147,7 +147,9 @@ impl Generator {
                 _ => "km".to_owned(),
             }],
             "n" => vec![self.random.u8(0..6).to_string()],
-            "O" => (0..self.random.u8(0..5)).map(|_| self.one_of(OPTIONS)).collect(),
+            "O" => (0..self.random.u8(0..5))
+                .map(|_| self.one_of(OPTIONS))
+                .collect(),
             "F" if self.random.bool() => {
                 out.push("frommember".to_owned());
                 return self.argument("m", out);

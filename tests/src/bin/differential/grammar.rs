@@ -232,8 +232,8 @@ fn value(kind: u8, random: &mut Rng) -> Vec<u8> {
         b'A' => number(random.u64(4_000_000_000..5_000_000_000)),
         b'B' => number(random.u64(4_000_000_000_000..5_000_000_000_000)),
         b'k' => any_key(random),
-        // Members have no order of their own once a score differs.
-        b'e' => key(kind, random),
+        // Nothing else is ever done to these.
+        b'e' | b'S' | b'L' => key(kind, random),
         kind if random.usize(..STRANGER) > 0 => key(kind, random),
         _ => any_key(random),
     }
@@ -241,7 +241,7 @@ fn value(kind: u8, random: &mut Rng) -> Vec<u8> {
 
 fn key(kind: u8, random: &mut Rng) -> Vec<u8> {
     assert!(
-        kind == b'e' || KEY_KINDS.contains(&kind),
+        b"eSL".contains(&kind) || KEY_KINDS.contains(&kind),
         "no kind of word is ${}",
         kind as char
     );

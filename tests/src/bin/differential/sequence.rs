@@ -121,7 +121,9 @@ impl Pair {
                         .collect()
                 };
                 let kind = self.agree(with("type KEY"), &Question::Plain)?.text();
-                self.agree(with("object encoding KEY"), &Question::Plain)?;
+                if !key.text().contains('e') {
+                    self.agree(with("object encoding KEY"), &Question::Plain)?;
+                }
                 self.agree(with("pexpiretime KEY"), &Question::Millis)?;
                 let (line, question) = match kind.as_str() {
                     "hash" => ("hgetall KEY", Question::Pairs),
