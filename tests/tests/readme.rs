@@ -43,13 +43,17 @@ fn comes_with(spec: &Spec) -> &'static str {
             Group::Geo => "comes with geo",
             Group::Hash => "comes with hashes",
             Group::Hyperloglog => "comes with HyperLogLog",
-            Group::List | Group::SortedSet => "comes with blocking commands",
             Group::Pubsub => "comes with Pub/Sub",
             Group::Scripting => "comes with scripting",
             Group::Set => "comes with sets",
             Group::Stream => "comes with streams",
             Group::Transactions => "comes with transactions",
-            Group::Cluster | Group::Generic | Group::Server | Group::String => "later",
+            Group::Cluster
+            | Group::Generic
+            | Group::List
+            | Group::Server
+            | Group::SortedSet
+            | Group::String => "later",
         },
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::command_info::wrong_use;
 use super::connection::DEFAULT_USER;
 use super::{Args, CommandError, Ctx, Handler};
+use crate::server::blocked::{Outcome, UNBLOCKED};
 use crate::server::client::{Client, flag};
 use crate::server::pause::Scope;
 use crate::server::session::ReplyMode;
@@ -396,19 +397,24 @@ fn caching(_ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
     ))
 }
 
-/// No command blocks yet, so there is nobody to unblock.
 fn unblock(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    match args.len() {
-        3 => {}
-        4 if args.is(3, "timeout") || args.is(3, "error") => {}
+    let outcome = match args.len() {
+        3 => Outcome::TimedOut,
+        4 if args.is(3, "timeout") => Outcome::TimedOut,
+        4 if args.is(3, "error") => Outcome::Refused {
+            error: UNBLOCKED.to_owned(),
+            close: false,
+        },
         4 => {
             return Err(CommandError::fixed(
                 "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR",
             ));
         }
         _ => return Err(wrong_use(args, "CLIENT")),
-    }
-    args.int(2)?;
-    ctx.reply.integer(0);
+    };
+    let id = u64::try_from(args.int(2)?).ok();
+    let client = id.and_then(|id| ctx.server.clients.by_id(id));
+    let was_blocked = client.is_some_and(|client| ctx.server.unblock(&client, outcome));
+    ctx.reply.integer(i64::from(was_blocked));
     Ok(())
 }

@@ -5,7 +5,7 @@ use slotilla_common::resp::{Protocol, ReplyWriter};
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Args, CommandError};
+use super::{Args, CommandError, Wait};
 use crate::server::Server;
 use crate::server::session::SessionState;
 use crate::store::{Db, Scope};
@@ -46,6 +46,8 @@ pub enum After {
     Close,
     /// The reply comes from a background thread.
     Background(Background),
+    /// The reply comes once there is something: the client waits, as of now.
+    Wait(Wait),
     /// The reply comes from work that needs the node to itself.
     Exclusive(Deferred),
     /// The reply comes from work that locks slots of its own.

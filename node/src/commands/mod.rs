@@ -6,6 +6,7 @@
 mod acl;
 mod args;
 mod bitmap;
+mod blocking;
 mod client;
 mod cluster;
 mod collection;
@@ -47,6 +48,7 @@ use slotilla_common::command::{COMMANDS, CommandId, Spec};
 use std::collections::HashMap;
 
 pub use args::Args;
+pub use blocking::{Wait, Wanted};
 pub use ctx::{After, Background, Ctx, Deferred, Handler};
 pub use error::CommandError;
 
@@ -54,6 +56,7 @@ pub use error::CommandError;
 const GROUPS: &[&[(&str, Handler)]] = &[
     acl::HANDLERS,
     bitmap::HANDLERS,
+    blocking::HANDLERS,
     client::HANDLERS,
     cluster::HANDLERS,
     command_info::HANDLERS,

@@ -14,7 +14,8 @@ use std::sync::atomic::{
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
-use crate::store::Touched;
+use super::blocked::Blocked;
+use crate::store::{Touched, Waiting};
 
 /// One bit each of [`Client::flags`].
 pub mod flag {
@@ -34,6 +35,8 @@ pub mod flag {
     pub const UNIX_SOCKET: u32 = 1 << 6;
     /// There is mail to send.
     pub const MAIL: u32 = 1 << 7;
+    /// Waits for keys, and no longer than a time.
+    pub const TIMED: u32 = 1 << 8;
 }
 
 /// [`Client::queued`] of a client that is not between MULTI and EXEC.
@@ -80,6 +83,8 @@ pub struct Client {
     /// What other threads want it to send; appended to its output by its worker.
     mail: Mutex<Vec<u8>>,
     waker: Mutex<Option<Waker>>,
+    /// The blocking command that it waits in.
+    waiting: Mutex<Option<Arc<Waiting<Blocked>>>>,
 }
 
 impl Client {
@@ -114,9 +119,22 @@ impl Client {
         *self.name.lock() = name.into();
     }
 
-    /// Closes the connection from any thread.
+    /// The blocking command that it waits in, or has waited in until now.
+    pub fn waiting(&self) -> Option<Arc<Waiting<Blocked>>> {
+        self.waiting.lock().clone()
+    }
+
+    /// Notes what it waits in.
+    pub fn set_waiting(&self, waiting: Option<Arc<Waiting<Blocked>>>) {
+        *self.waiting.lock() = waiting;
+    }
+
+    /// Closes the connection from any thread. Nobody serves it from now on.
     pub fn kill(&self) {
         self.set(flag::KILLED, true);
+        if self.waiting().is_some_and(|waiting| waiting.claim()) {
+            self.set(flag::BLOCKED | flag::TIMED, false);
+        }
         self.wake();
     }
 
@@ -257,6 +275,7 @@ impl Registry {
             name: Mutex::default(),
             mail: Mutex::default(),
             waker: Mutex::new(None),
+            waiting: Mutex::new(None),
         });
         self.clients.lock().insert(client.id, Arc::clone(&client));
         self.connected.fetch_add(1, Ordering::Relaxed);

@@ -5,6 +5,7 @@
 //! request that has not come whole, and for replies that its socket did not take.
 
 use slotilla_common::clock;
+use slotilla_common::resp::ReplyWriter;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -14,6 +15,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::Server;
+use super::blocked::{BlockedCommand, Outcome};
 use super::client::{Introduction, flag};
 use super::output_limit::OutputWatch;
 use super::session::{OUTPUT_PER_TURN, Session, SessionState, Then};
@@ -58,6 +60,7 @@ enum Wait {
     Nothing,
     Background(tokio::task::JoinHandle<Vec<u8>>),
     Pause(Pin<Box<dyn Future<Output = ()> + Send>>),
+    Keys(Box<BlockedCommand>),
 }
 
 struct Connection {
@@ -99,6 +102,9 @@ impl Future for Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        if let Wait::Keys(command) = &self.wait {
+            command.abandon();
+        }
         let SessionState {
             client,
             transaction,
@@ -171,8 +177,12 @@ impl Connection {
                 Poll::Pending
             };
         }
-        if self.poll_wait(cx).is_pending() {
+        if self.poll_wait(worker, cx).is_pending() {
             return self.poll_held(worker, cx);
+        }
+        if self.closing {
+            // What ended the wait closes the connection, once that is told.
+            return Poll::Ready(Ok(Step::Go));
         }
         if self.more {
             let mut pending = std::mem::take(&mut self.pending);
@@ -185,14 +195,20 @@ impl Connection {
         self.poll_read(worker, cx)
     }
 
-    /// While clients are paused: notices one that has gone. As in Redis its requests then never
-    /// run; what it asked for before a background command, which Redis runs at once, does.
+    /// While clients are paused or wait for keys: notices one that has gone. As in Redis its requests
+    /// then never run; what it asked for before a background command, which Redis runs at once, does.
     fn poll_held(
         &mut self,
         worker: &mut Worker,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Step, Ended>> {
-        if matches!(self.wait, Wait::Pause(_)) && self.pending.len() < INPUT_BYTES {
+        let reads = match self.wait {
+            Wait::Pause(_) => self.pending.len() < INPUT_BYTES,
+            // For as long as that takes: or one that has gone would be served.
+            Wait::Keys(_) => true,
+            Wait::Background(_) | Wait::Nothing => false,
+        };
+        if reads {
             self.poll_read(worker, cx)
         } else {
             Poll::Pending
@@ -297,6 +313,8 @@ impl Connection {
                 out.clear();
             }
             Then::Background(work) => self.wait_for(Wait::Background(self.start_background(work))),
+            // The handler has said so already, before anybody could serve it.
+            Then::Wait(command) => self.wait = Wait::Keys(command),
             Then::Paused => {
                 let server = Arc::clone(&self.server);
                 let ended = Box::pin(async move { server.pause.ended().await });
@@ -356,7 +374,7 @@ impl Connection {
     }
 
     /// Ready when nothing stands in the way of the next request.
-    fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_wait(&mut self, worker: &mut Worker, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.wait {
             Wait::Nothing => return Poll::Ready(()),
             Wait::Pause(ended) => ready!(ended.as_mut().poll(cx)),
@@ -368,11 +386,35 @@ impl Connection {
                     self.unsent.put(reply);
                 }
             }
+            Wait::Keys(command) => {
+                let outcome = ready!(command.poll(cx));
+                self.end_wait(worker, outcome);
+            }
         }
         self.wait = Wait::Nothing;
         self.session.state.client.set(flag::BLOCKED, false);
-        self.more = true;
+        self.more = !self.closing;
         Poll::Ready(())
+    }
+
+    /// Counts and answers a command that has waited for keys.
+    fn end_wait(&mut self, worker: &mut Worker, outcome: Outcome) {
+        if let Wait::Keys(command) = std::mem::replace(&mut self.wait, Wait::Nothing) {
+            worker.end_wait(command.begun, &outcome);
+        }
+        let mut reply = Vec::new();
+        let mut writer = ReplyWriter::new(&mut reply, self.session.state.protocol);
+        match outcome {
+            Outcome::Served { reply: served, .. } => reply = served,
+            Outcome::TimedOut => writer.null_array(),
+            Outcome::Refused { error, close } => {
+                writer.error(&error);
+                self.closing = close;
+            }
+        }
+        if self.session.hears() {
+            self.unsent.put(reply);
+        }
     }
 
     /// Sends what the socket takes of the first buffer.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::batch::{KeyAt, Request};
+use super::blocked::BlockedCommand;
 use super::session::SessionState;
 use super::worker::Worker;
 use super::{Server, exec};
@@ -24,6 +25,8 @@ pub enum Flow {
     Next,
     /// This one's answer comes from a background thread.
     Background(Background),
+    /// This one waits for keys.
+    Wait(Box<BlockedCommand>),
     /// This one has not run; it does when clients are no longer paused.
     Postpone,
     /// Nothing: close once the replies are sent.
@@ -85,6 +88,11 @@ pub fn run(
     }
     let flow = match outcome {
         Outcome::Done => Flow::Next,
+        Outcome::Then(After::Wait(wait)) => {
+            let begun = worker.begin_wait(session, spec, args);
+            let command = BlockedCommand::new(wait.waiting, wait.timeout_ms, begun);
+            return Flow::Wait(Box::new(command));
+        }
         other => conclude(session, worker, server, other, out),
     };
     worker.finish_command(session, spec, args);
@@ -265,7 +273,8 @@ fn conclude(
             answer_error(session, worker, &error, out);
             Flow::Next
         }
-        Outcome::Done | Outcome::Then(After::Nothing) => Flow::Next,
+        // A wait has been seen to before.
+        Outcome::Done | Outcome::Then(After::Nothing | After::Wait(_)) => Flow::Next,
         Outcome::Then(After::Close) => Flow::Close,
         Outcome::Then(After::Background(work)) => Flow::Background(work),
         Outcome::Then(After::Unlocked(work)) => {
@@ -346,8 +355,19 @@ fn one_slot(ctx: &mut Ctx<'_>, key: KeyAt, args: &Args<'_>) -> Result<(), Comman
     ctx.db.know_hash(name, key.hash);
     if ctx.server.cluster_enabled {
         serves(ctx, key.slot, &[name])?;
+    } else if ctx.db.is_entangled() {
+        lock_along(ctx, key.slot);
+        ctx.db.know_hash(name, key.hash);
     }
     Ok(())
+}
+
+/// Locks the slot again, and what serving those who wait for its keys may take.
+#[cold]
+fn lock_along(ctx: &mut Ctx<'_>, slot: Slot) {
+    let store = &ctx.server.store;
+    ctx.db = Db::new(store, None, ctx.scope);
+    ctx.db = Db::many(store, store.lock_many(&[slot]), ctx.scope);
 }
 
 /// Locks the slots of a command with several keys. In a cluster they must lie in one slot; a node
@@ -365,12 +385,9 @@ fn several_slots(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError>
     slots.sort_unstable();
     slots.dedup();
     match (first, slots.as_slice()) {
-        (Some(slot), [_]) => {
+        (Some(slot), [_]) if server.cluster_enabled => {
             ctx.db = Db::new(&server.store, Some(server.store.lock(slot)), ctx.scope);
-            if server.cluster_enabled {
-                serves(ctx, slot, &keys)?;
-            }
-            Ok(())
+            serves(ctx, slot, &keys)
         }
         (Some(first), _) if server.cluster_enabled => {
             let serving = server.store.lock(first).serving();

@@ -3,7 +3,7 @@
 //! EXEC locks the slots of all queued commands and of all watched keys, in ascending order, asks
 //! whether this node serves them and whether a watched key has changed, and runs the commands one
 //! after the other before it lets any slot go. So nobody sees half of it, and transactions on other
-//! slots run beside it.
+//! slots run beside it. Who waits for a key that it has made is served then, if the key is still there.
 //!
 //! If a command needs more than the slots of its keys (FLUSHALL, KEYS, SWAPDB, CONFIG SET, …, see
 //! [`super::transaction`]), the whole transaction runs at the gate, while no other thread is inside
@@ -179,9 +179,11 @@ fn run(
     };
     let left = if run.at_gate {
         server.gate.exclusive(Some(seat), |_| {
-            run.begin(room)?;
-            run.unlock();
-            Ok(run.go_on())
+            server.store.as_one(scope, || {
+                run.begin(room)?;
+                run.unlock();
+                Ok(run.go_on())
+            })
         })
     } else {
         run.begin(room).map(|()| run.go_on())
@@ -196,8 +198,10 @@ fn run(
             .gate
             .outside(seat, || elsewhere(server, work, protocol));
         left = server.gate.exclusive(Some(seat), |_| {
-            run.finish(&reply);
-            run.go_on()
+            server.store.as_one(scope, || {
+                run.finish(&reply);
+                run.go_on()
+            })
         });
     }
     End::Ran {
@@ -345,7 +349,8 @@ impl<'a> Run<'a> {
     fn follow_up(&mut self, spec: &Spec, after: After) -> Option<Background> {
         let server = self.ctx.server;
         match after {
-            After::Nothing => {}
+            // Nothing waits inside a transaction.
+            After::Nothing | After::Wait(_) => {}
             After::Close => self.closing = true,
             After::Background(work) if self.at_gate && spec.group == Group::Cluster => {
                 return Some(work);

@@ -24,15 +24,18 @@ impl Host for ClusterHost {
     fn set_serving(&self, slot: Slot, serving: Serving) {
         if let Some(server) = self.0.upgrade() {
             // Not in the midst of a transaction at the gate, which locks its slots one by one.
-            server
-                .gate
-                .guest(|| server.store.lock(slot).set_serving(serving));
+            server.gate.guest(|| {
+                let mut guard = server.store.lock(slot);
+                guard.set_serving(serving);
+                server.release_waiters(slot, serving);
+            });
         }
     }
 
     fn set_condition(&self, condition: Condition) {
         if let Some(server) = self.0.upgrade() {
             server.cluster_health.set(condition);
+            server.release_waiters_if_down(condition);
         }
     }
 
@@ -64,6 +67,7 @@ impl Host for ClusterHost {
                 let mut slot = server.store.lock(slot);
                 if slot.serving() == Serving::Ours {
                     slot.set_serving(Serving::Unassigned);
+                    server.release_waiters(slot.slot(), Serving::Unassigned);
                 }
             }
             true

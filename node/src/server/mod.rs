@@ -10,6 +10,7 @@
 pub mod acceptor;
 pub mod admin;
 pub mod batch;
+pub mod blocked;
 pub mod client;
 pub mod connection;
 pub mod cron;

@@ -2,8 +2,8 @@
 //!
 //! A read brings a batch of pipelined requests. They are parsed first, then the memory of their
 //! keys is prefetched, then they run one by one, all replies going to one buffer. Whatever cannot
-//! be answered at once (work for a background thread, CLIENT PAUSE) ends the batch; its worker
-//! waits and then goes on with the bytes that are left.
+//! be answered at once (work for a background thread, BLPOP, CLIENT PAUSE) ends the batch; its
+//! worker waits and then goes on with the bytes that are left.
 
 use slotilla_common::resp::{Protocol, ProtocolError, ReplyWriter, RequestLimits, RequestParser};
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 
 use super::Server;
 use super::batch::{Batch, Request};
+use super::blocked::BlockedCommand;
 use super::client::Client;
 use super::dispatch;
 use super::transaction::Transaction;
@@ -84,6 +85,8 @@ pub enum Then {
     Again,
     /// Run this elsewhere, send what it answers, then go on with the input.
     Background(Background),
+    /// Wait for keys, send what came of it, then go on with the input.
+    Wait(Box<BlockedCommand>),
     /// Wait until clients are no longer paused, then go on with the input.
     Paused,
     /// Send what has been answered, then close.
@@ -218,6 +221,12 @@ impl Session {
                         then,
                     };
                 }
+                dispatch::Flow::Wait(command) => {
+                    return Ran::Stopped {
+                        consumed: request.end(),
+                        then: Then::Wait(command),
+                    };
+                }
                 dispatch::Flow::Postpone => {
                     return Ran::Stopped {
                         consumed,
@@ -277,8 +286,11 @@ impl Session {
             // ASKING holds for one command, whatever came of it; before MULTI, for all up to EXEC.
             self.state.asking = request.spec.is_ok_and(|spec| spec.name == "asking");
         }
-        // A reply that comes from the background: [`Session::hears`] decides then.
-        let comes_later = matches!(flow, dispatch::Flow::Background(_));
+        // A reply that comes later: [`Session::hears`] decides then.
+        let comes_later = matches!(
+            flow,
+            dispatch::Flow::Background(_) | dispatch::Flow::Wait(_)
+        );
         if before != self.state.reply_mode || before != ReplyMode::On {
             self.silence(before, length, out, comes_later);
         }
@@ -300,7 +312,7 @@ impl Session {
         };
     }
 
-    /// Whether the client hears the answer that has come from the background.
+    /// Whether the client hears the answer that has come later.
     #[must_use]
     pub fn hears(&mut self) -> bool {
         match self.state.reply_mode {

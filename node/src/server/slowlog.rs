@@ -59,6 +59,18 @@ impl Entry {
     }
 }
 
+impl Entry {
+    /// The same of a command that took `nanos` in the end.
+    #[must_use]
+    pub fn lasting(self, nanos: u64) -> Self {
+        Self {
+            time_s: clock::unix_ms() / 1000,
+            duration_us: nanos / 1000,
+            ..self
+        }
+    }
+}
+
 fn shorten(arg: &[u8]) -> Box<[u8]> {
     match arg.split_at_checked(ARG_BYTES_KEPT) {
         Some((shown, hidden)) if !hidden.is_empty() => {
@@ -103,6 +115,12 @@ impl SlowLog {
         self.threshold_nanos
             .store(threshold_us.saturating_mul(1000), Ordering::Relaxed);
         self.most.store(most, Ordering::Relaxed);
+    }
+
+    /// Whether any command belongs in the log.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.threshold_nanos.load(Ordering::Relaxed) >= 0
     }
 
     /// Whether a command that took `nanos` belongs in the log.

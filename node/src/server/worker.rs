@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::mpsc;
 
 use super::batch::Batch;
+use super::blocked::{Begun, Outcome};
 use super::connection::{self, Accepted};
 use super::gate::SeatId;
 use super::session::SessionState;
@@ -135,18 +136,67 @@ impl Worker {
             }
         }
         self.latencies.push((spec.id, nanos));
-        let event = if spec.flags.contains(Flags::FAST) {
-            "fast-command"
-        } else {
-            "command"
-        };
-        self.server.latency.note(event, nanos);
+        self.server.latency.note(event(spec), nanos);
         if self.server.slowlog.is_slow(nanos) && !spec.flags.contains(Flags::SKIP_SLOWLOG) {
             self.server.slowlog.push(slowlog::Entry::new(
                 nanos,
                 redact::shown(spec, args),
                 &session.client,
             ));
+        }
+    }
+
+    /// Counts a command that waits from now on. Its latency is known when that has ended, and so is
+    /// whether it was slow.
+    pub fn begin_wait(
+        &mut self,
+        session: &SessionState,
+        spec: &'static Spec,
+        args: &Args<'_>,
+    ) -> Begun {
+        let end = self.clock.now();
+        let nanos = self.clock.nanos_between(self.tick, end);
+        self.tick = end;
+        if let Some(stats) = self.server.stats.worker(self.number) {
+            stats.executed.add(1);
+            if let Some(command) = stats.command(spec.id) {
+                command.calls.add(1);
+                command.nanos.add(nanos);
+            }
+        }
+        self.server.latency.note(event(spec), nanos);
+        let slow = self
+            .server
+            .slowlog
+            .is_on()
+            .then(|| slowlog::Entry::new(nanos, redact::shown(spec, args), &session.client));
+        Begun { spec, nanos, slow }
+    }
+
+    /// Counts what came of a command that has waited. Nobody counts the time of the wait itself, nor
+    /// one that ended with nothing.
+    pub fn end_wait(&mut self, begun: Begun, outcome: &Outcome) {
+        let (nanos, error) = match outcome {
+            Outcome::TimedOut => return,
+            Outcome::Refused { error, .. } => return self.note_error(error),
+            Outcome::Served { nanos, error, .. } => (*nanos, error),
+        };
+        if let Some(error) = error {
+            self.note_error(error);
+        }
+        let total = begun.nanos + nanos;
+        if let Some(stats) = self.server.stats.worker(self.number) {
+            if let Some(command) = stats.command(begun.spec.id) {
+                command.nanos.add(total);
+                command.failed.add(u64::from(error.is_some()));
+            }
+            if self.server.config.latency_tracking() {
+                stats.record_latencies(&[(begun.spec.id, total)]);
+            }
+        }
+        self.server.latency.note("command-unblocking", nanos);
+        if let Some(entry) = begun.slow.filter(|_| self.server.slowlog.is_slow(total)) {
+            self.server.slowlog.push(entry.lasting(total));
         }
     }
 
@@ -200,6 +250,15 @@ impl Worker {
             output.clear();
             self.outputs.push(output);
         }
+    }
+}
+
+/// What LATENCY calls a command that was slow.
+fn event(spec: &Spec) -> &'static str {
+    if spec.flags.contains(Flags::FAST) {
+        "fast-command"
+    } else {
+        "command"
     }
 }
 

@@ -12,6 +12,7 @@ use super::observe::Change;
 use super::settings::{Expired, add};
 use super::slot::SlotGuard;
 use super::table::Place;
+use super::wait::{self, Readied};
 use super::{Scope, Store};
 use crate::cluster::routing::Serving;
 
@@ -30,7 +31,8 @@ pub enum SetExpiry {
     At(i64),
 }
 
-/// Locked slots of one database. Dropping it unlocks them.
+/// Locked slots of one database. Dropping it serves who waits for what has come to be, and unlocks
+/// them.
 #[derive(Debug)]
 pub struct Db<'s> {
     store: &'s Store,
@@ -40,6 +42,8 @@ pub struct Db<'s> {
     expired: Expired,
     hint: Hint,
     tally: Tally,
+    /// Keys somebody waits for that have come to be.
+    pub(super) ready: Readied,
 }
 
 /// The hash of one key, known before the command began.
@@ -90,6 +94,7 @@ impl<'s> Db<'s> {
             expired: Expired::of(settings),
             hint: Hint::default(),
             tally: Tally::default(),
+            ready: None,
         }
     }
 
@@ -135,6 +140,13 @@ impl<'s> Db<'s> {
     /// The locked slots.
     pub fn guards(&self) -> impl Iterator<Item = &SlotGuard<'s>> {
         self.guards.iter()
+    }
+
+    /// Whether to serve somebody who waits for a key here takes more slots than are locked, perhaps.
+    #[must_use]
+    #[inline]
+    pub fn is_entangled(&self) -> bool {
+        self.guards.iter().any(SlotGuard::is_entangled)
     }
 
     /// The guard of a slot that is locked.
@@ -240,6 +252,9 @@ impl<'s> Db<'s> {
             };
             guard.insert(scope.db, hash, Entry::new(key, value, at, clock.fresh()));
             store.tell(scope.db, guard.slot(), key, Change::Written);
+            if guard.is_awaited() {
+                wait::note(&mut self.ready, guard, scope.db, hash, key);
+            }
             return false;
         };
         let mut existed = true;
@@ -264,6 +279,9 @@ impl<'s> Db<'s> {
         if !existed {
             self.tally.expired += 1;
             store.tell(scope.db, guard.slot(), key, Change::Expired);
+            if guard.is_awaited() {
+                wait::note(&mut self.ready, guard, scope.db, hash, key);
+            }
         }
         store.tell(scope.db, guard.slot(), key, Change::Written);
         existed
@@ -335,7 +353,12 @@ impl<'s> Db<'s> {
         }
         self.store
             .tell(db, guard.slot(), entry.key(), Change::Written);
+        // The entry is about to be the table's.
+        let awaited = guard.is_awaited().then(|| entry.key().to_vec());
         guard.insert(db, hash, entry);
+        if let Some(key) = awaited {
+            wait::note(&mut self.ready, guard, db, hash, &key);
+        }
         self.tally.changes += 1;
     }
 
@@ -467,6 +490,9 @@ impl<'s> Db<'s> {
 impl Drop for Db<'_> {
     #[inline]
     fn drop(&mut self) {
+        if self.ready.is_some() && !std::thread::panicking() {
+            self.finish_ready();
+        }
         let Some(counters) = self.store.counters_of(self.scope.thread) else {
             return;
         };

@@ -12,6 +12,7 @@
 //! Db (db.rs)        what a command works on: locked slots, the time, lazy expiry
 //! walk.rs           what goes through all slots: SCAN, KEYS, RANDOMKEY, FLUSHALL, SWAPDB
 //! watch.rs          who is to hear of changes to a key (WATCH)
+//! wait.rs           who waits for a key (BLPOP and its kin)
 //! expire.rs         deletes keys whose time has come; evict.rs deletes keys to make room
 //! ```
 //!
@@ -34,6 +35,7 @@ mod prefetch;
 mod settings;
 mod slot;
 mod table;
+mod wait;
 mod walk;
 mod watch;
 
@@ -57,6 +59,7 @@ pub use object::{
 pub use observe::{Change, Observer};
 pub use settings::{Expired, Policy, Settings, Totals};
 pub use slot::SlotGuard;
+pub use wait::{Waiter, Waiting};
 pub use walk::{DbTotals, Flushed};
 pub use watch::{Touched, Watched};
 
@@ -66,6 +69,7 @@ use index::{Due, Occupied, OtherDbs};
 use lazyfree::LazyFree;
 use settings::{Counters, ShardedCounters};
 use slot::Cell;
+use wait::Waiters;
 use watch::Watchers;
 
 /// Which database is meant, and when: what a view of the keyspace needs to know.
@@ -92,6 +96,7 @@ pub struct Store {
     lazy_free: LazyFree,
     observer: OnceLock<Box<dyn Observer>>,
     watchers: Watchers,
+    waiters: Waiters,
     /// Held by whoever counts the keys that may be evicted.
     counting: parking_lot::Mutex<()>,
 }
@@ -112,6 +117,7 @@ impl Store {
             lazy_free: LazyFree::default(),
             observer: OnceLock::new(),
             watchers: Watchers::new(),
+            waiters: Waiters::new(),
             counting: parking_lot::Mutex::new(()),
         }
     }
@@ -142,10 +148,16 @@ impl Store {
         SlotGuard::lock(self, self.cell(slot), slot)
     }
 
-    /// Locks several slots: ascending, each once, or two threads would wait for each other.
+    /// Locks several slots: ascending, each once, or two threads would wait for each other. With
+    /// them, those that serving who waits for their keys may take.
     pub fn lock_many(&self, slots: &[Slot]) -> SmallVec<[SlotGuard<'_>; 1]> {
         debug_assert!(slots.is_sorted_by(|a, b| a < b), "locks are taken in order");
-        slots.iter().map(|slot| self.lock(*slot)).collect()
+        let guards: SmallVec<_> = slots.iter().map(|slot| self.lock(*slot)).collect();
+        if guards.iter().any(SlotGuard::is_entangled) {
+            drop(guards);
+            return self.lock_entangled(slots);
+        }
+        guards
     }
 
     /// Starts fetching a slot's cache line.

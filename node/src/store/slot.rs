@@ -4,6 +4,7 @@
 //!  0  lock  1 byte      8  keys of db 0, 4     16  bytes of entries, 8
 //!  1  serving, 1       12  of those volatile   24  table of db 0, 24
 //!  2  watched, 1
+//!  3  awaited, 1
 //!  4  how many buckets, 4                      48  the other databases, boxed, 8
 //!                                              56  where its buckets are, 8
 //! ```
@@ -22,6 +23,7 @@ use slotilla_common::slot::Slot;
 use super::Store;
 use super::entry::Entry;
 use super::table::{Bucket, Place, Table, prefetch_home};
+use super::wait::bit;
 use crate::cluster::routing::Serving;
 
 #[repr(C, align(64))]
@@ -30,6 +32,8 @@ pub(crate) struct Cell {
     serving: AtomicU8,
     /// Whether somebody watches a key of the slot; [`super::watch`] has who.
     watched: AtomicBool,
+    /// Whether somebody waits for a key of the slot; [`super::wait`] has who, and the bits.
+    awaited: AtomicU8,
     buckets: AtomicU32,
     keys: AtomicU32,
     expires: AtomicU32,
@@ -73,6 +77,7 @@ impl Cell {
             lock: parking_lot::RawMutex::INIT,
             serving: AtomicU8::new(serving as u8),
             watched: AtomicBool::new(false),
+            awaited: AtomicU8::new(0),
             buckets: AtomicU32::new(0),
             keys: AtomicU32::new(0),
             expires: AtomicU32::new(0),
@@ -110,6 +115,17 @@ impl Cell {
         self.watched.store(watched, Ordering::Relaxed);
     }
 
+    /// Whether somebody waits for a key here, in the bits of [`super::wait::bit`]. For whoever has
+    /// the slot locked, nobody is missing.
+    #[inline]
+    pub(super) fn awaited(&self) -> u8 {
+        self.awaited.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_awaited(&self, bits: u8) {
+        self.awaited.store(bits, Ordering::Relaxed);
+    }
+
     /// Bytes of all databases' entries, as of some moment ago.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
@@ -142,6 +158,18 @@ impl<'s> SlotGuard<'s> {
     #[inline]
     pub const fn store(&self) -> &'s Store {
         self.store
+    }
+
+    /// Whether somebody waits for a key of the slot.
+    #[inline]
+    pub(super) fn is_awaited(&self) -> bool {
+        self.cell.awaited() != 0
+    }
+
+    /// Whether to serve somebody who waits for a key of the slot takes another slot as well.
+    #[inline]
+    pub(super) fn is_entangled(&self) -> bool {
+        self.cell.awaited() & bit::ENTANGLED != 0
     }
 
     /// What this node is to the slot.

@@ -349,12 +349,19 @@ impl Store {
         if a == b {
             return;
         }
-        let mut from = 0;
-        while let Some(slot) = self.occupied.next(from) {
-            from = slot.index() + 1;
-            let mut guard = self.lock(slot);
-            self.touch_swapped(&guard, (a, b), now_ms);
-            guard.swap(a, b);
-        }
+        let scope = Scope {
+            now_ms,
+            ..Scope::default()
+        };
+        self.as_one(scope, || {
+            let mut from = 0;
+            while let Some(slot) = self.occupied.next(from) {
+                from = slot.index() + 1;
+                let mut guard = self.lock(slot);
+                self.touch_swapped(&guard, (a, b), now_ms);
+                guard.swap(a, b);
+            }
+            self.note_swapped([a, b]);
+        });
     }
 }

@@ -71,7 +71,7 @@ pub(super) fn clients(text: &mut String, server: &Server) {
         "client_recent_max_output_buffer": most(|client| &client.output_bytes),
         "blocked_clients": clients.iter().filter(|client| client.has(flag::BLOCKED)).count(),
         "tracking_clients": 0,
-        "clients_in_timeout_table": 0,
+        "clients_in_timeout_table": clients.iter().filter(|client| client.has(flag::TIMED)).count(),
     );
 }
 

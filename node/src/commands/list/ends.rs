@@ -5,6 +5,7 @@ use slotilla_common::resp::{ReplyWriter, parse_i64};
 
 use super::super::collection::reply_item;
 use super::{Args, CommandError, Ctx, Handler, end, limit};
+use crate::server::Server;
 use crate::store::{Db, Digits, End, List, NodeLimit};
 
 /// The commands of this file.
@@ -101,7 +102,7 @@ fn pop_one(ctx: &mut Ctx<'_>, key: &[u8], end: End) -> Result<(), CommandError> 
 
 /// Answers with up to `count` elements off an end, behind what `begin` writes, and takes them out;
 /// whether there is such a list.
-fn pop_many(
+pub(in super::super) fn pop_many(
     db: &mut Db<'_>,
     reply: &mut ReplyWriter<'_>,
     key: &[u8],
@@ -109,12 +110,26 @@ fn pop_many(
     count: usize,
     begin: impl FnOnce(&mut ReplyWriter<'_>),
 ) -> Result<bool, CommandError> {
+    pop_each(db, reply, key, end, count, |reply, count| {
+        begin(reply);
+        reply.array(count);
+    })
+}
+
+/// As [`pop_many`], without an array around the elements; `begin` is told how many they are.
+pub(in super::super) fn pop_each(
+    db: &mut Db<'_>,
+    reply: &mut ReplyWriter<'_>,
+    key: &[u8],
+    end: End,
+    count: usize,
+    begin: impl FnOnce(&mut ReplyWriter<'_>, usize),
+) -> Result<bool, CommandError> {
     let mut is_there = false;
     db.update(key, |list: &mut List| {
         is_there = true;
         let count = count.min(list.len());
-        begin(reply);
-        reply.array(count);
+        begin(reply, count);
         list.pop(end, count, |element| reply_item(reply, element));
         (count > 0).then_some(())
     })?;
@@ -187,44 +202,58 @@ fn lmpop(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
 // === Moving ===
 
 fn rpoplpush(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    move_element(ctx, args, End::Tail, End::Head)
+    move_or_nothing(ctx, args, End::Tail, End::Head)
 }
 
 fn lmove(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     let (from, to) = (end(args, 3)?, end(args, 4)?);
-    move_element(ctx, args, from, to)
+    move_or_nothing(ctx, args, from, to)
 }
 
-fn move_element(
+fn move_or_nothing(
     ctx: &mut Ctx<'_>,
     args: &Args<'_>,
     from: End,
     to: End,
 ) -> Result<(), CommandError> {
-    let (source, target) = (args.get(1), args.get(2));
-    if ctx.db.find_as::<List>(source)?.is_none() {
+    let (source, target) = ((args.get(1), from), (args.get(2), to));
+    if !move_element(ctx.server, &mut ctx.db, &mut ctx.reply, source, target)? {
         ctx.reply.null();
-        return Ok(());
     }
-    ctx.db.find_as::<List>(target)?;
-    let limit = limit(ctx.server);
+    Ok(())
+}
+
+/// Moves an element from an end of a list to an end of another, and answers with it; whether there
+/// is such a list.
+pub(in super::super) fn move_element(
+    server: &Server,
+    db: &mut Db<'_>,
+    reply: &mut ReplyWriter<'_>,
+    (source, from): (&[u8], End),
+    (target, to): (&[u8], End),
+) -> Result<bool, CommandError> {
+    if db.find_as::<List>(source)?.is_none() {
+        return Ok(false);
+    }
+    db.find_as::<List>(target)?;
+    let limit = limit(server);
     let moved = if source == target {
         // The key must not go in between, or its expiry would.
-        ctx.db.update(source, |list: &mut List| {
+        db.update(source, |list: &mut List| {
             let moved = take_one(list, from);
             list.push(to, &moved, limit);
             Some(moved)
         })?
     } else {
         let take = |list: &mut List| Some(take_one(list, from));
-        let moved = ctx.db.update(source, take)?.unwrap_or_default();
-        ctx.db.upsert(target, |list: &mut List| {
+        let moved = db.update(source, take)?.unwrap_or_default();
+        db.upsert(target, |list: &mut List| {
             list.push(to, &moved, limit);
             Some(moved)
         })?
     };
-    ctx.reply.bulk(&moved.unwrap_or_default());
-    Ok(())
+    reply.bulk(&moved.unwrap_or_default());
+    Ok(true)
 }
 
 fn take_one(list: &mut List, from: End) -> Vec<u8> {

@@ -21,7 +21,7 @@ pub(super) fn limit(server: &Server) -> NodeLimit {
 }
 
 /// LEFT or RIGHT.
-fn end(args: &Args<'_>, at: usize) -> Result<End, CommandError> {
+pub(super) fn end(args: &Args<'_>, at: usize) -> Result<End, CommandError> {
     if args.is(at, "left") {
         Ok(End::Head)
     } else if args.is(at, "right") {

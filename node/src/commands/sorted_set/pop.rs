@@ -11,7 +11,7 @@ pub(in super::super) const HANDLERS: &[(&str, Handler)] =
 
 /// Which end of a sorted set is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum End {
+pub enum End {
     /// The lowest scores.
     Min,
     /// The highest scores.
