@@ -8,7 +8,6 @@ use std::sync::Arc;
 use super::command_info::wrong_use;
 use super::connection::DEFAULT_USER;
 use super::{Args, CommandError, Ctx, Handler};
-use crate::server::blocked::{Outcome, UNBLOCKED};
 use crate::server::client::{Client, flag};
 use crate::server::pause::Scope;
 use crate::server::session::ReplyMode;
@@ -398,13 +397,10 @@ fn caching(_ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
 }
 
 fn unblock(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    let outcome = match args.len() {
-        3 => Outcome::TimedOut,
-        4 if args.is(3, "timeout") => Outcome::TimedOut,
-        4 if args.is(3, "error") => Outcome::Refused {
-            error: UNBLOCKED.to_owned(),
-            close: false,
-        },
+    let with_error = match args.len() {
+        3 => false,
+        4 if args.is(3, "timeout") => false,
+        4 if args.is(3, "error") => true,
         4 => {
             return Err(CommandError::fixed(
                 "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR",
@@ -414,7 +410,7 @@ fn unblock(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     };
     let id = u64::try_from(args.int(2)?).ok();
     let client = id.and_then(|id| ctx.server.clients.by_id(id));
-    let was_blocked = client.is_some_and(|client| ctx.server.unblock(&client, outcome));
+    let was_blocked = client.is_some_and(|client| ctx.server.unblock(&client, with_error));
     ctx.reply.integer(i64::from(was_blocked));
     Ok(())
 }

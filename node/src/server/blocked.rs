@@ -26,7 +26,7 @@ use crate::commands::Wanted;
 use crate::store::{Db, Waiter, Waiting};
 
 /// What CLIENT UNBLOCK … ERROR tells the client.
-pub const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+pub(super) const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
 const DEMOTED: &str = "UNBLOCKED force unblock from blocking operation, instance state changed \
                        (master -> replica?)";
 
@@ -57,6 +57,11 @@ pub enum Outcome {
     },
     /// There was nothing for so long.
     TimedOut,
+    /// CLIENT UNBLOCK has ended it.
+    Unblocked {
+        /// With an error, rather than as its timer would.
+        with_error: bool,
+    },
     /// It waits in vain.
     Refused {
         /// The error's text.
@@ -155,6 +160,7 @@ impl Waiter for Blocked {
 pub struct BlockedCommand {
     /// The wait.
     pub waiting: Arc<Waiting<Blocked>>,
+    timeout_ms: Option<u64>,
     timer: Option<Pin<Box<Sleep>>>,
     /// What is known when it has ended.
     pub begun: Begun,
@@ -172,16 +178,21 @@ pub struct Begun {
 }
 
 impl BlockedCommand {
-    /// Sets the timer. Must be called on a worker's thread.
+    /// One that has begun to wait.
     #[must_use]
     pub fn new(waiting: Arc<Waiting<Blocked>>, timeout_ms: Option<u64>, begun: Begun) -> Self {
-        let timeout_ms = timeout_ms.filter(|timeout_ms| *timeout_ms < TIMEOUT_MAX_MS);
-        let sleep = |timeout_ms| Box::pin(tokio::time::sleep(Duration::from_millis(timeout_ms)));
         Self {
             waiting,
-            timer: timeout_ms.map(sleep),
+            timeout_ms: timeout_ms.filter(|timeout_ms| *timeout_ms < TIMEOUT_MAX_MS),
+            timer: None,
             begun,
         }
+    }
+
+    /// Sets the timer. Must be called on a worker's thread.
+    pub fn start_timer(&mut self) {
+        let sleep = |timeout_ms| Box::pin(tokio::time::sleep(Duration::from_millis(timeout_ms)));
+        self.timer = self.timeout_ms.map(sleep);
     }
 
     /// What came of it, once that is known.
@@ -217,13 +228,13 @@ impl BlockedCommand {
 
 impl Server {
     /// CLIENT UNBLOCK: whether the client was blocked.
-    pub fn unblock(&self, client: &Client, outcome: Outcome) -> bool {
+    pub fn unblock(&self, client: &Client, with_error: bool) -> bool {
         let Some(waiting) = client.waiting() else {
             return false;
         };
         let was_waiting = self.store.stop_waiting(&*waiting);
         if was_waiting {
-            waiting.waiter.finish(outcome);
+            waiting.waiter.finish(Outcome::Unblocked { with_error });
         }
         was_waiting
     }
@@ -259,3 +270,6 @@ impl Server {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::Server;
-use super::blocked::{BlockedCommand, Outcome};
+use super::blocked::{BlockedCommand, Outcome, UNBLOCKED};
 use super::client::{Introduction, flag};
 use super::output_limit::OutputWatch;
 use super::session::{OUTPUT_PER_TURN, Session, SessionState, Then};
@@ -314,7 +314,10 @@ impl Connection {
             }
             Then::Background(work) => self.wait_for(Wait::Background(self.start_background(work))),
             // The handler has said so already, before anybody could serve it.
-            Then::Wait(command) => self.wait = Wait::Keys(command),
+            Then::Wait(mut command) => {
+                command.start_timer();
+                self.wait = Wait::Keys(command);
+            }
             Then::Paused => {
                 let server = Arc::clone(&self.server);
                 let ended = Box::pin(async move { server.pause.ended().await });
@@ -406,7 +409,8 @@ impl Connection {
         let mut writer = ReplyWriter::new(&mut reply, self.session.state.protocol);
         match outcome {
             Outcome::Served { reply: served, .. } => reply = served,
-            Outcome::TimedOut => writer.null_array(),
+            Outcome::TimedOut | Outcome::Unblocked { with_error: false } => writer.null_array(),
+            Outcome::Unblocked { with_error: true } => writer.error(UNBLOCKED),
             Outcome::Refused { error, close } => {
                 writer.error(&error);
                 self.closing = close;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::mpsc;
 
 use super::batch::Batch;
-use super::blocked::{Begun, Outcome};
+use super::blocked::{Begun, Outcome, UNBLOCKED};
 use super::connection::{self, Accepted};
 use super::gate::SeatId;
 use super::session::SessionState;
@@ -173,13 +173,14 @@ impl Worker {
         Begun { spec, nanos, slow }
     }
 
-    /// Counts what came of a command that has waited. Nobody counts the time of the wait itself, nor
-    /// one that ended with nothing.
+    /// Counts what came of a command that has waited, as Redis does: nobody counts the time of the
+    /// wait itself, nor one that ended with nothing; but one that CLIENT UNBLOCK ended has failed.
     pub fn end_wait(&mut self, begun: Begun, outcome: &Outcome) {
-        let (nanos, error) = match outcome {
+        let (nanos, error, failed) = match outcome {
             Outcome::TimedOut => return,
             Outcome::Refused { error, .. } => return self.note_error(error),
-            Outcome::Served { nanos, error, .. } => (*nanos, error),
+            Outcome::Unblocked { with_error } => (0, with_error.then_some(UNBLOCKED), true),
+            Outcome::Served { nanos, error, .. } => (*nanos, error.as_deref(), error.is_some()),
         };
         if let Some(error) = error {
             self.note_error(error);
@@ -188,7 +189,7 @@ impl Worker {
         if let Some(stats) = self.server.stats.worker(self.number) {
             if let Some(command) = stats.command(begun.spec.id) {
                 command.nanos.add(total);
-                command.failed.add(u64::from(error.is_some()));
+                command.failed.add(u64::from(failed));
             }
             if self.server.config.latency_tracking() {
                 stats.record_latencies(&[(begun.spec.id, total)]);
