@@ -110,6 +110,9 @@ const KEYS_OF_A_KIND: usize = 3;
 /// One key of so many is of a kind that the command was not made for.
 const STRANGER: usize = 25;
 
+/// How often others come for one that is rare.
+const RARE: usize = 20;
+
 /// All commands that may be made.
 #[derive(Debug)]
 pub(crate) struct Grammar {
@@ -127,9 +130,12 @@ impl Grammar {
             let Some(first) = words.first().copied() else {
                 continue;
             };
-            let mut times = 1;
-            if let Some(count) = first.strip_prefix('=') {
-                times = count.parse().expect("a shape's count is a number");
+            let mut times = RARE;
+            if first == "~" {
+                times = 1;
+                words.remove(0);
+            } else if let Some(count) = first.strip_prefix('=') {
+                times = RARE * count.parse::<usize>().expect("a shape's count is a number");
                 words.remove(0);
             }
             if is_known(words[0]) {
@@ -139,11 +145,6 @@ impl Grammar {
             }
         }
         (grammar, unknown)
-    }
-
-    /// How many shapes there are, each as often as it counts.
-    pub(crate) fn len(&self) -> usize {
-        self.shapes.len()
     }
 
     /// A random command.

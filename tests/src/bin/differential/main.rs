@@ -106,7 +106,7 @@ fn hunt(options: &Options) -> u64 {
         let info = asked_of(&mut asked, name);
         info.first().is_some_and(|info| !info.is_null())
     });
-    println!("seed {}, {} shapes", options.seed, grammar.len());
+    println!("seed {}", options.seed);
     if !unknown.is_empty() {
         println!(
             "not tried, as the node does not have them: {}",
