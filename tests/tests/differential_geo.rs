@@ -92,8 +92,8 @@ const OPTIONS: &[&str] = &[
 
 struct Generator {
     random: Rng,
-    /// Whether places may be at equal distances. Which of those COUNT takes is open, so that
-    /// nothing is counted then.
+    /// Whether places may be at equal distances. Which of those COUNT takes is open, so nothing is
+    /// counted then.
     has_ties: bool,
 }
 
@@ -180,7 +180,9 @@ impl Generator {
             for kind in self.one_of(SHAPES).split(' ') {
                 self.argument(kind, &mut command);
             }
-            if !self.has_ties || !command.iter().any(|word| word == "count") {
+            // Distances that are stored as scores are places that lie next to each other.
+            let unwanted = if self.has_ties { "count" } else { "storedist" };
+            if !command.iter().any(|word| word == unwanted) {
                 return command;
             }
         }
