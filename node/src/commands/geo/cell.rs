@@ -49,10 +49,9 @@ impl Point {
     }
 
     /// The middle of the cell that a score names.
-    #[expect(clippy::cast_sign_loss, reason = "what is no place is some place")]
     pub(super) fn of_score(score: f64) -> Self {
         let area = Cell {
-            bits: score as u64,
+            bits: bits_of(score),
             steps: STEPS_MAX,
         }
         .area();
@@ -91,6 +90,28 @@ impl Point {
         let along = ((there - here) / 2.0).sin();
         let half = along * along + here.cos() * there.cos() * across * across;
         2.0 * EARTH_RADIUS * half.sqrt().asin()
+    }
+}
+
+/// The 64 bits of a score that may be any number: what is no place is some place, and Redis's is
+/// the one that x86-64 converts it to.
+#[expect(clippy::cast_sign_loss, reason = "bits are wanted")]
+fn bits_of(score: f64) -> u64 {
+    const HALF: u64 = 1 << 63;
+    if score < HALF as f64 {
+        truncated(score) as u64
+    } else {
+        truncated(score - HALF as f64) as u64 ^ HALF
+    }
+}
+
+/// The integer part; the least number for what has none among 64 bits, as x86-64 has it.
+pub(super) fn truncated(score: f64) -> i64 {
+    const LIMIT: f64 = (1u64 << 63) as f64;
+    if (-LIMIT..LIMIT).contains(&score) {
+        score as i64
+    } else {
+        i64::MIN
     }
 }
 
@@ -210,6 +231,28 @@ mod tests {
         assert_eq!(&palermo.geohash(), b"sqc8b49rny0");
         assert_eq!(&catania.geohash(), b"sqdtr74hyu0");
         assert_eq!(format!("{:.4}", palermo.distance(catania)), "166274.1516");
+    }
+
+    #[test]
+    fn scores_that_are_no_places_name_those_that_they_do_in_redis() {
+        // From a redis-server 7.0.15.
+        for (score, east, north) in [
+            (-1.0, true, true),
+            (f64::NEG_INFINITY, true, false),
+            (f64::INFINITY, false, false),
+            (1e30, false, false),
+            (9_223_372_036_854_775_808.0, true, false),
+            (4_503_599_627_370_497.0, false, true),
+            (1e19, true, true),
+            (-1e30, true, false),
+        ] {
+            let place = Point::of_score(score);
+            assert_eq!(
+                (place.longitude > 0.0, place.latitude > 0.0),
+                (east, north),
+                "{score}"
+            );
+        }
     }
 
     proptest! {

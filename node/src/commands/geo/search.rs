@@ -3,7 +3,7 @@
 use slotilla_common::resp::ReplyWriter;
 
 use super::super::double::parse_double;
-use super::cell::Point;
+use super::cell::{Point, truncated};
 use super::shape::{Extent, Shape};
 use super::{
     Args, CommandError, Ctx, Handler, limits, place, point, store, unit, write_distance,
@@ -334,7 +334,7 @@ impl<'a> Request<'a> {
                 write_distance(reply, item.distance / self.metres);
             }
             if self.with_hash {
-                reply.integer(item.score as i64);
+                reply.integer(truncated(item.score));
             }
             if self.with_place {
                 write_point(reply, item.place);
