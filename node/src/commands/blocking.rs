@@ -6,6 +6,7 @@ use slotilla_common::resp::ReplyWriter;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::collection::MultiPop;
 use super::double;
 use super::list::ends as list;
 use super::sorted_set::pop as sorted_set;
@@ -140,13 +141,13 @@ fn pop(ctx: &mut Ctx<'_>, args: &Args<'_>, wanted: Wanted) -> Result<(), Command
 }
 
 fn blmpop(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    let list::MultiPop { keys, end, count } = list::MultiPop::parse(args, 2)?;
+    let MultiPop { keys, end, count } = MultiPop::parse(args, 2, super::list::end)?;
     let timeout_ms = timeout(args, 1)?;
     take_or_wait(ctx, args, keys, timeout_ms, Wanted::Elements(end, count))
 }
 
 fn bzmpop(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    let sorted_set::MultiPop { keys, end, count } = sorted_set::MultiPop::parse(args, 2)?;
+    let MultiPop { keys, end, count } = MultiPop::parse(args, 2, sorted_set::end)?;
     let timeout_ms = timeout(args, 1)?;
     take_or_wait(ctx, args, keys, timeout_ms, Wanted::Members(end, count))
 }

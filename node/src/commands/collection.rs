@@ -1,4 +1,5 @@
-//! What the commands on collections share: drawing by lot, and scanning within a key.
+//! What the commands on collections share: drawing by lot, scanning within a key, and popping from
+//! the first of several keys.
 
 use slotilla_common::resp::{ReplyWriter, parse_i64};
 use slotilla_common::{cursor, glob};
@@ -44,6 +45,57 @@ pub(super) fn draw(count: i64, of_pairs: bool) -> Result<Draw, CommandError> {
         return Err(CommandError::ValueOutOfRange);
     }
     Ok(Draw::Repeated(size))
+}
+
+/// What LMPOP, ZMPOP and their blocking kin are told, from their `numkeys` on.
+#[derive(Debug)]
+pub(super) struct MultiPop<E> {
+    /// Where the keys are.
+    pub(super) keys: std::ops::Range<usize>,
+    pub(super) end: E,
+    pub(super) count: usize,
+}
+
+impl<E> MultiPop<E> {
+    /// Reads it; `numkeys` is at `at`, and `end` reads which end is meant.
+    ///
+    /// # Errors
+    /// Whatever is wrong.
+    pub(super) fn parse(
+        args: &Args<'_>,
+        at: usize,
+        end: impl FnOnce(&Args<'_>, usize) -> Result<E, CommandError>,
+    ) -> Result<Self, CommandError> {
+        let positive = |at: usize, error: &'static str| {
+            parse_i64(args.get(at))
+                .and_then(|number| usize::try_from(number).ok())
+                .filter(|number| *number > 0)
+                .ok_or(CommandError::fixed(error))
+        };
+        let keys = positive(at, "ERR numkeys should be greater than 0")?;
+        let end_at = keys.saturating_add(at + 1);
+        if end_at >= args.len() {
+            return Err(CommandError::Syntax);
+        }
+        let end = end(args, end_at)?;
+        let option = end_at + 1;
+        let count = match args.len() - option {
+            0 => 1,
+            // A second COUNT is one too many; but the first is read before.
+            2.. if args.is(option, "count") => {
+                positive(option + 1, "ERR count should be greater than 0")?
+            }
+            _ => return Err(CommandError::Syntax),
+        };
+        if args.len() > option + 2 {
+            return Err(CommandError::Syntax);
+        }
+        Ok(Self {
+            keys: at + 1..end_at,
+            end,
+            count,
+        })
+    }
 }
 
 /// The cursor of HSCAN and its kin.

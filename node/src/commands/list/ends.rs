@@ -3,7 +3,7 @@
 
 use slotilla_common::resp::{ReplyWriter, parse_i64};
 
-use super::super::collection::reply_item;
+use super::super::collection::{MultiPop, reply_item};
 use super::{Args, CommandError, Ctx, Handler, end, limit};
 use crate::server::Server;
 use crate::store::{Db, Digits, End, List, NodeLimit};
@@ -136,55 +136,8 @@ pub(in super::super) fn pop_each(
     Ok(is_there)
 }
 
-/// What LMPOP and BLMPOP are told, from their `numkeys` on.
-#[derive(Debug)]
-pub(in super::super) struct MultiPop {
-    /// Where the keys are.
-    pub(in super::super) keys: std::ops::Range<usize>,
-    pub(in super::super) end: End,
-    pub(in super::super) count: usize,
-}
-
-impl MultiPop {
-    /// Reads it; `numkeys` is at `at`.
-    ///
-    /// # Errors
-    /// Whatever is wrong.
-    pub(in super::super) fn parse(args: &Args<'_>, at: usize) -> Result<Self, CommandError> {
-        let positive = |at: usize, error: &'static str| {
-            parse_i64(args.get(at))
-                .and_then(|number| usize::try_from(number).ok())
-                .filter(|number| *number > 0)
-                .ok_or(CommandError::fixed(error))
-        };
-        let keys = positive(at, "ERR numkeys should be greater than 0")?;
-        let where_at = keys.saturating_add(at + 1);
-        if where_at >= args.len() {
-            return Err(CommandError::Syntax);
-        }
-        let end = end(args, where_at)?;
-        let option = where_at + 1;
-        let count = match args.len() - option {
-            0 => 1,
-            // A second COUNT is one too many; but the first is read before.
-            2.. if args.is(option, "count") => {
-                positive(option + 1, "ERR count should be greater than 0")?
-            }
-            _ => return Err(CommandError::Syntax),
-        };
-        if args.len() > option + 2 {
-            return Err(CommandError::Syntax);
-        }
-        Ok(Self {
-            keys: at + 1..where_at,
-            end,
-            count,
-        })
-    }
-}
-
 fn lmpop(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    let MultiPop { keys, end, count } = MultiPop::parse(args, 1)?;
+    let MultiPop { keys, end, count } = MultiPop::parse(args, 1, end)?;
     for at in keys {
         let key = args.get(at);
         let begin = |reply: &mut ReplyWriter<'_>| {

@@ -2,6 +2,7 @@
 
 use slotilla_common::resp::{Protocol, ReplyWriter, parse_i64};
 
+use super::super::collection::MultiPop;
 use super::{Args, CommandError, Ctx, Handler};
 use crate::store::{Db, SortedSet};
 
@@ -101,56 +102,17 @@ fn pop_one_key(ctx: &mut Ctx<'_>, args: &Args<'_>, end: End) -> Result<(), Comma
     Ok(())
 }
 
-/// What ZMPOP and BZMPOP are told, from their `numkeys` on.
-#[derive(Debug)]
-pub(in super::super) struct MultiPop {
-    /// Where the keys are.
-    pub(in super::super) keys: std::ops::Range<usize>,
-    pub(in super::super) end: End,
-    pub(in super::super) count: usize,
-}
-
-impl MultiPop {
-    /// Reads it; `numkeys` is at `at`.
-    ///
-    /// # Errors
-    /// Whatever is wrong.
-    pub(in super::super) fn parse(args: &Args<'_>, at: usize) -> Result<Self, CommandError> {
-        let positive = |at: usize, error: &'static str| {
-            parse_i64(args.get(at))
-                .and_then(|number| usize::try_from(number).ok())
-                .filter(|number| *number > 0)
-                .ok_or(CommandError::fixed(error))
-        };
-        let keys = positive(at, "ERR numkeys should be greater than 0")?;
-        let where_at = keys.saturating_add(at + 1);
-        if where_at >= args.len() {
-            return Err(CommandError::Syntax);
-        }
-        let end = match () {
-            () if args.is(where_at, "min") => End::Min,
-            () if args.is(where_at, "max") => End::Max,
-            () => return Err(CommandError::Syntax),
-        };
-        let mut count = None;
-        let mut option = where_at + 1;
-        while option < args.len() {
-            if count.is_some() || !args.is(option, "count") || option + 1 == args.len() {
-                return Err(CommandError::Syntax);
-            }
-            count = Some(positive(option + 1, "ERR count should be greater than 0")?);
-            option += 2;
-        }
-        Ok(Self {
-            keys: at + 1..where_at,
-            end,
-            count: count.unwrap_or(1),
-        })
+/// Reads which end is meant.
+pub(in super::super) fn end(args: &Args<'_>, at: usize) -> Result<End, CommandError> {
+    match () {
+        () if args.is(at, "min") => Ok(End::Min),
+        () if args.is(at, "max") => Ok(End::Max),
+        () => Err(CommandError::Syntax),
     }
 }
 
 fn zmpop(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    let wanted = MultiPop::parse(args, 1)?;
+    let wanted = MultiPop::parse(args, 1, end)?;
     for at in wanted.keys {
         let key = args.get(at);
         if let Some(popped) = pop(&mut ctx.db, key, wanted.end, wanted.count)? {
