@@ -9,9 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fastrand::Rng;
-use slotilla_tests::{Client, Cluster, Deadline, Kind, Server, Value};
-
-type Command = Vec<Vec<u8>>;
+use slotilla_tests::differential::{Command, Pair, seed};
+use slotilla_tests::{Cluster, Deadline, Kind, Server, Value};
 
 const TIME: Duration = Duration::from_secs(4);
 const PER_BATCH: usize = 50;
@@ -313,14 +312,6 @@ impl Generator {
     }
 }
 
-fn show(command: &[Vec<u8>]) -> String {
-    let words: Vec<String> = command
-        .iter()
-        .map(|word| word.escape_ascii().to_string())
-        .collect();
-    format!("[{}]", words.join("] ["))
-}
-
 fn counts<T: std::fmt::Debug>(items: &[T]) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for item in items {
@@ -385,50 +376,24 @@ fn agree(command: &[Vec<u8>], theirs: &Value, ours: &Value) -> bool {
     }
 }
 
-struct Pair {
-    theirs: Client,
-    ours: Client,
-    seed: u64,
+fn run(pair: &mut Pair, commands: &[Command]) {
+    pair.run_as(commands, agree);
 }
 
-impl Pair {
-    fn run(&mut self, commands: &[Command]) {
-        let theirs = self.theirs.pipeline(commands);
-        let ours = self.ours.pipeline(commands);
-        for (at, (command, (a, b))) in commands.iter().zip(theirs.iter().zip(&ours)).enumerate() {
-            let before: Vec<String> = commands[..at].iter().map(|command| show(command)).collect();
-            assert!(
-                agree(command, a, b),
-                "seed {}: {}\nredis-server: {a:?}\nour node:     {b:?}\nbefore it: {}",
-                self.seed,
-                show(command),
-                before.join("\n"),
-            );
-        }
+/// Compares what can be seen of every key.
+fn compare_state(pair: &mut Pair) {
+    let words = |line: &[&[u8]]| line.iter().map(|word| word.to_vec()).collect::<Command>();
+    let mut commands = vec![words(&[b"dbsize"])];
+    for key in pair.theirs.call(&["keys", "*"]).items() {
+        let key = key.bytes();
+        commands.push(words(&[b"type", key]));
+        commands.push(words(&[b"object", b"encoding", key]));
+        commands.push(words(&[b"hgetall", key]));
+        commands.push(words(&[b"smembers", key]));
+        commands.push(words(&[b"hscan", key, b"0", b"count", MANY.as_bytes()]));
+        commands.push(words(&[b"sscan", key, b"0", b"count", MANY.as_bytes()]));
     }
-
-    /// Compares what can be seen of every key.
-    fn compare_state(&mut self) {
-        let words = |line: &[&[u8]]| line.iter().map(|word| word.to_vec()).collect::<Command>();
-        let mut commands = vec![words(&[b"dbsize"])];
-        for key in self.theirs.call(&["keys", "*"]).items() {
-            let key = key.bytes();
-            commands.push(words(&[b"type", key]));
-            commands.push(words(&[b"object", b"encoding", key]));
-            commands.push(words(&[b"hgetall", key]));
-            commands.push(words(&[b"smembers", key]));
-            commands.push(words(&[b"hscan", key, b"0", b"count", MANY.as_bytes()]));
-            commands.push(words(&[b"sscan", key, b"0", b"count", MANY.as_bytes()]));
-        }
-        self.run(&commands);
-    }
-}
-
-fn seed() -> u64 {
-    std::env::var("SLOTILLA_SEED")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or_else(|| fastrand::u64(..))
+    run(pair, &commands);
 }
 
 fn compare(protocol: &str) {
@@ -442,33 +407,34 @@ fn compare(protocol: &str) {
         ours: node.client(),
         seed,
     };
-    for client in [&mut pair.theirs, &mut pair.ours] {
-        assert!(client.call(&["hello", protocol]).error().is_none());
-    }
+    pair.speak(protocol);
     let mut generator = Generator(Rng::with_seed(seed));
     let deadline = Deadline::after(TIME);
     let mut batches = 0;
     while !deadline.is_over() {
         let commands: Vec<Command> = (0..PER_BATCH).map(|_| generator.command()).collect();
-        pair.run(&commands);
+        run(&mut pair, &commands);
         batches += 1;
         if batches % 5 == 0 {
-            pair.compare_state();
+            compare_state(&mut pair);
         }
         // Limits that made every value a table must not stay.
         if batches % 20 == 0 {
-            pair.run(&[
-                vec![b"flushall".to_vec()],
-                ["config", "set", "hash-max-listpack-entries", "128"]
-                    .map(|w| w.as_bytes().to_vec())
-                    .to_vec(),
-                ["config", "set", "hash-max-listpack-value", "64"]
-                    .map(|w| w.as_bytes().to_vec())
-                    .to_vec(),
-                ["config", "set", "set-max-intset-entries", "512"]
-                    .map(|w| w.as_bytes().to_vec())
-                    .to_vec(),
-            ]);
+            run(
+                &mut pair,
+                &[
+                    vec![b"flushall".to_vec()],
+                    ["config", "set", "hash-max-listpack-entries", "128"]
+                        .map(|w| w.as_bytes().to_vec())
+                        .to_vec(),
+                    ["config", "set", "hash-max-listpack-value", "64"]
+                        .map(|w| w.as_bytes().to_vec())
+                        .to_vec(),
+                    ["config", "set", "set-max-intset-entries", "512"]
+                        .map(|w| w.as_bytes().to_vec())
+                        .to_vec(),
+                ],
+            );
         }
     }
     assert!(batches > 5, "only {batches} batches in the time");

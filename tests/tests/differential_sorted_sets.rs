@@ -7,9 +7,8 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use slotilla_tests::{Client, Deadline, Kind, Server, Value};
-
-type Command = Vec<Vec<u8>>;
+use slotilla_tests::differential::{Command, Pair, seed};
+use slotilla_tests::{Deadline, Kind, Server, Value};
 
 const TIME: Duration = Duration::from_secs(4);
 const PER_BATCH: usize = 50;
@@ -384,14 +383,6 @@ impl Generator {
     }
 }
 
-fn show(command: &[Vec<u8>]) -> String {
-    let words: Vec<String> = command
-        .iter()
-        .map(|word| word.escape_ascii().to_string())
-        .collect();
-    format!("[{}]", words.join("] ["))
-}
-
 fn is(command: &[Vec<u8>], name: &str) -> bool {
     command[0].eq_ignore_ascii_case(name.as_bytes())
 }
@@ -422,51 +413,22 @@ fn agree(command: &[Vec<u8>], theirs: &Value, ours: &Value) -> bool {
     is_scan && (!is_whole || sorted(a[1].items()) == sorted(b[1].items()))
 }
 
-struct Pair {
-    theirs: Client,
-    ours: Client,
-    seed: u64,
+fn run(pair: &mut Pair, commands: &[Command]) {
+    pair.run_as(commands, agree);
 }
 
-impl Pair {
-    fn run(&mut self, commands: &[Command]) {
-        let theirs = self.theirs.pipeline(commands);
-        let ours = self.ours.pipeline(commands);
-        for (command, (a, b)) in commands.iter().zip(theirs.iter().zip(&ours)) {
-            assert!(
-                agree(command, a, b),
-                "seed {}: {}\nredis-server: {a:?}\nour node:     {b:?}\nbefore it: {}",
-                self.seed,
-                show(command),
-                commands
-                    .iter()
-                    .map(|command| show(command))
-                    .collect::<Vec<_>>()
-                    .join("\n"),
-            );
-        }
+/// Compares what can be seen of every key.
+fn compare_state(pair: &mut Pair) {
+    let words = |line: &[&[u8]]| line.iter().map(|word| word.to_vec()).collect::<Command>();
+    let mut commands = vec![words(&[b"dbsize"])];
+    for key in pair.theirs.call(&["keys", "*"]).items() {
+        let key = key.bytes();
+        commands.push(words(&[b"type", key]));
+        commands.push(words(&[b"object", b"encoding", key]));
+        commands.push(words(&[b"zrange", key, b"0", b"-1", b"withscores"]));
+        commands.push(words(&[b"zrevrange", key, b"0", b"-1"]));
     }
-
-    /// Compares what can be seen of every key.
-    fn compare_state(&mut self) {
-        let words = |line: &[&[u8]]| line.iter().map(|word| word.to_vec()).collect::<Command>();
-        let mut commands = vec![words(&[b"dbsize"])];
-        for key in self.theirs.call(&["keys", "*"]).items() {
-            let key = key.bytes();
-            commands.push(words(&[b"type", key]));
-            commands.push(words(&[b"object", b"encoding", key]));
-            commands.push(words(&[b"zrange", key, b"0", b"-1", b"withscores"]));
-            commands.push(words(&[b"zrevrange", key, b"0", b"-1"]));
-        }
-        self.run(&commands);
-    }
-}
-
-fn seed() -> u64 {
-    std::env::var("SLOTILLA_SEED")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or_else(|| fastrand::u64(..))
+    run(pair, &commands);
 }
 
 fn compare(protocol: &str, settings: &[(&str, &str)], members: usize) {
@@ -479,9 +441,7 @@ fn compare(protocol: &str, settings: &[(&str, &str)], members: usize) {
         ours: node.client(),
         seed,
     };
-    for client in [&mut pair.theirs, &mut pair.ours] {
-        assert!(client.call(&["hello", protocol]).error().is_none());
-    }
+    pair.speak(protocol);
     let mut generator = Generator {
         random: Rng::with_seed(seed),
         members,
@@ -490,14 +450,14 @@ fn compare(protocol: &str, settings: &[(&str, &str)], members: usize) {
     let mut batches = 0;
     while !deadline.is_over() {
         let commands: Vec<Command> = (0..PER_BATCH).map(|_| generator.command()).collect();
-        pair.run(&commands);
+        run(&mut pair, &commands);
         batches += 1;
         if batches % 5 == 0 {
-            pair.compare_state();
+            compare_state(&mut pair);
         }
         // Whatever was set must not make every later command fail alike.
         if batches % 25 == 0 {
-            pair.run(&[vec![b"flushall".to_vec()]]);
+            run(&mut pair, &[vec![b"flushall".to_vec()]]);
         }
     }
     assert!(batches > 5, "only {batches} batches in the time");
@@ -597,8 +557,8 @@ fn zeros_have_the_sign_that_they_have_in_redis() {
     for line in ZEROS {
         let line = line.replace("{long}", &"x".repeat(30));
         let command = line.split(' ').map(|word| word.as_bytes().to_vec());
-        pair.run(&[command.collect()]);
-        pair.compare_state();
+        run(&mut pair, &[command.collect()]);
+        compare_state(&mut pair);
     }
 }
 
@@ -631,7 +591,7 @@ fn a_large_set_is_the_same_throughout() {
                 }
             })
             .collect();
-        pair.run(&changes);
+        run(&mut pair, &changes);
         let mut looks: Vec<Command> = (0..300)
             .flat_map(|_| {
                 let (a, b) = (random.u32(0..5000), random.u32(0..5000));
@@ -654,7 +614,7 @@ fn a_large_set_is_the_same_throughout() {
             "zunionstore big 2 big copy weights 0.5 0.25".to_owned(),
         ));
         looks.push(command("zrange big 0 -1 withscores".to_owned()));
-        pair.run(&looks);
-        pair.compare_state();
+        run(&mut pair, &looks);
+        compare_state(&mut pair);
     }
 }

@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use slotilla_common::clock;
-use slotilla_tests::{Client, Deadline, Kind, Server, Value};
-
-type Command = Vec<Vec<u8>>;
+use slotilla_tests::differential::{Command, Pair, seed};
+use slotilla_tests::{Deadline, Kind, Server, Value};
 
 const TIME: Duration = Duration::from_secs(8);
 const PER_BATCH: usize = 50;
@@ -310,14 +309,6 @@ impl Generator {
     }
 }
 
-fn show(command: &[Vec<u8>]) -> String {
-    let words: Vec<String> = command
-        .iter()
-        .map(|word| word.escape_ascii().to_string())
-        .collect();
-    format!("[{}]", words.join("] ["))
-}
-
 fn is(command: &[Vec<u8>], name: &str) -> bool {
     command[0].eq_ignore_ascii_case(name.as_bytes())
 }
@@ -365,54 +356,28 @@ fn agree_unordered(command: &[Vec<u8>], theirs: &Value, ours: &Value) -> bool {
             || sorted(a[1].items()) == sorted(b[1].items()))
 }
 
-struct Pair {
-    theirs: Client,
-    ours: Client,
-    seed: u64,
+fn run(pair: &mut Pair, commands: &[Command]) {
+    pair.run_as(commands, agree);
 }
 
-impl Pair {
-    fn run(&mut self, commands: &[Command]) {
-        let theirs = self.theirs.pipeline(commands);
-        let ours = self.ours.pipeline(commands);
-        for (command, (a, b)) in commands.iter().zip(theirs.iter().zip(&ours)) {
-            assert!(
-                agree(command, a, b),
-                "seed {}: {}\nredis-server: {a:?}\nour node:     {b:?}\nbefore it: {}",
-                self.seed,
-                show(command),
-                commands
-                    .iter()
-                    .map(|command| show(command))
-                    .collect::<Vec<_>>()
-                    .join("\n"),
-            );
+/// Compares what can be seen of every key.
+fn compare_state(pair: &mut Pair) {
+    let words = |line: &[&[u8]]| line.iter().map(|word| word.to_vec()).collect::<Command>();
+    for db in 0..DATABASES {
+        let db = db.to_string();
+        run(
+            pair,
+            &[words(&[b"select", db.as_bytes()]), words(&[b"dbsize"])],
+        );
+        let mut commands = vec![words(&[b"keys", b"*"])];
+        for key in pair.theirs.call(&["keys", "*"]).items() {
+            let key = key.bytes();
+            commands.push(words(&[b"get", key]));
+            commands.push(words(&[b"object", b"encoding", key]));
+            commands.push(words(&[b"pexpiretime", key]));
         }
+        run(pair, &commands);
     }
-
-    /// Compares what can be seen of every key.
-    fn compare_state(&mut self) {
-        let words = |line: &[&[u8]]| line.iter().map(|word| word.to_vec()).collect::<Command>();
-        for db in 0..DATABASES {
-            let db = db.to_string();
-            self.run(&[words(&[b"select", db.as_bytes()]), words(&[b"dbsize"])]);
-            let mut commands = vec![words(&[b"keys", b"*"])];
-            for key in self.theirs.call(&["keys", "*"]).items() {
-                let key = key.bytes();
-                commands.push(words(&[b"get", key]));
-                commands.push(words(&[b"object", b"encoding", key]));
-                commands.push(words(&[b"pexpiretime", key]));
-            }
-            self.run(&commands);
-        }
-    }
-}
-
-fn seed() -> u64 {
-    std::env::var("SLOTILLA_SEED")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or_else(|| fastrand::u64(..))
 }
 
 fn compare(protocol: &str) {
@@ -425,9 +390,7 @@ fn compare(protocol: &str) {
         ours: node.client(),
         seed,
     };
-    for client in [&mut pair.theirs, &mut pair.ours] {
-        assert!(client.call(&["hello", protocol]).error().is_none());
-    }
+    pair.speak(protocol);
     let mut generator = Generator {
         random: Rng::with_seed(seed),
         times: 0,
@@ -436,14 +399,14 @@ fn compare(protocol: &str) {
     let mut batches = 0;
     while !deadline.is_over() {
         let commands: Vec<Command> = (0..PER_BATCH).map(|_| generator.command()).collect();
-        pair.run(&commands);
+        run(&mut pair, &commands);
         batches += 1;
         if batches % 10 == 0 {
-            pair.compare_state();
+            compare_state(&mut pair);
         }
         // Whatever was set must not make every later command fail alike.
         if batches % 25 == 0 {
-            pair.run(&[vec![b"flushall".to_vec()]]);
+            run(&mut pair, &[vec![b"flushall".to_vec()]]);
         }
     }
     assert!(batches > 5, "only {batches} batches in the time");
