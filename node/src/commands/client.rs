@@ -120,10 +120,11 @@ fn describe(text: &mut String, client: &Client, now_ms: i64) {
     let output = load(&client.output_bytes) + mail;
     let output_held = load(&client.output_held) + mail;
     let name = client.name();
+    let subscribed = client.subscription_counts();
     // Writing to a string cannot fail.
     let _: Result<(), std::fmt::Error> = write!(
         text,
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 \
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} \
          multi={} qbuf={input} qbuf-free={input_free} argv-mem=0 multi-mem={transaction} rbs=0 rbp=0 obl=0 \
          oll={} omem={output_held} tot-mem={} events={} cmd={} user={DEFAULT_USER} redir=-1 resp={}",
         client.id,
@@ -135,6 +136,9 @@ fn describe(text: &mut String, client: &Client, now_ms: i64) {
         seconds(active_ms),
         letters(client),
         client.db.load(std::sync::atomic::Ordering::Relaxed),
+        subscribed.channels,
+        subscribed.patterns,
+        subscribed.shard_channels,
         client.queued().map_or(-1, |queued| queued as i64),
         usize::from(output > 0),
         CONNECTION_BYTES + input + input_free + output_held + transaction + name.len(),
@@ -151,6 +155,7 @@ fn letters(client: &Client) -> String {
     let has = |bit| client.has(bit);
     let letters = [
         (has(flag::MONITOR), 'O'),
+        (has(flag::PUBSUB), 'P'),
         (client.queued().is_some(), 'x'),
         (has(flag::BLOCKED), 'b'),
         (client.is_touched(), 'd'),
@@ -169,7 +174,8 @@ fn letters(client: &Client) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Normal,
-    /// Primaries, replicas and subscribers: none until replication and Pub/Sub are there.
+    Pubsub,
+    /// Primaries and replicas: none until replication is there.
     Other,
 }
 
@@ -178,7 +184,9 @@ impl Kind {
         let is = |word: &str| name.eq_ignore_ascii_case(word.as_bytes());
         if is("normal") {
             Ok(Self::Normal)
-        } else if is("master") || is("replica") || is("slave") || is("pubsub") {
+        } else if is("pubsub") {
+            Ok(Self::Pubsub)
+        } else if is("master") || is("replica") || is("slave") {
             Ok(Self::Other)
         } else {
             Err(CommandError::err(format_args!(
@@ -188,8 +196,12 @@ impl Kind {
         }
     }
 
-    fn fits(self, _client: &Client) -> bool {
-        self == Self::Normal
+    fn fits(self, client: &Client) -> bool {
+        match self {
+            Self::Normal => !client.has(flag::PUBSUB),
+            Self::Pubsub => client.has(flag::PUBSUB),
+            Self::Other => false,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use slotilla_common::resp::{Protocol, parse_i64};
 
 use super::{Args, CommandError, Ctx, Handler, client};
+use crate::server::client::flag;
 use crate::server::session::ReplyMode;
 
 /// The commands of this file.
@@ -23,7 +24,14 @@ pub(crate) const DEFAULT_USER: &str = "default";
 pub(crate) const REDIS_VERSION: &str = "7.0.15";
 
 fn ping(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    let subscriber = ctx.reply.protocol == Protocol::Resp2 && ctx.session.client.has(flag::PUBSUB);
     match args.len() {
+        // A subscriber hears nothing but messages, so this looks like one.
+        1 | 2 if subscriber => {
+            ctx.reply.array(2);
+            ctx.reply.bulk(b"pong");
+            ctx.reply.bulk(args.get(1));
+        }
         1 => ctx.reply.simple("PONG"),
         2 => ctx.reply.bulk(args.get(1)),
         _ => return Err(CommandError::WrongArity("ping")),
@@ -118,11 +126,17 @@ fn hello(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         ctx.session.client.set_name(name);
     }
     if let Some(protocol) = asked {
-        ctx.session.protocol = protocol;
-        ctx.reply.protocol = protocol;
+        speak(ctx, protocol);
     }
     greet(ctx);
     Ok(())
+}
+
+/// From now on replies, and messages of channels too, are in this protocol.
+fn speak(ctx: &mut Ctx<'_>, protocol: Protocol) {
+    ctx.session.protocol = protocol;
+    ctx.session.client.set_protocol(protocol);
+    ctx.reply.protocol = protocol;
 }
 
 fn protocol_asked(version: &[u8]) -> Result<Protocol, CommandError> {
@@ -164,8 +178,8 @@ fn greet(ctx: &mut Ctx<'_>) {
 
 /// Everything back to what it was when the client connected.
 fn reset(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
+    speak(ctx, Protocol::Resp2);
     let session = &mut *ctx.session;
-    session.protocol = Protocol::Resp2;
     session.authenticated = !ctx.server.config.has_password();
     session.db = 0;
     session.asking = false;
@@ -179,7 +193,7 @@ fn reset(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
     }
     session.client.set_name(b"");
     ctx.server.clients.set_monitor(&session.client, false);
-    ctx.reply.protocol = Protocol::Resp2;
+    ctx.server.pubsub.forget(&session.client);
     ctx.reply.simple("RESET");
     Ok(())
 }

@@ -32,6 +32,7 @@ mod list;
 mod long_double;
 mod memory;
 mod object;
+mod pubsub;
 mod raw;
 mod scan;
 mod server;
@@ -80,6 +81,7 @@ const GROUPS: &[&[(&str, Handler)]] = &[
     list::position::HANDLERS,
     memory::HANDLERS,
     object::HANDLERS,
+    pubsub::HANDLERS,
     scan::HANDLERS,
     server::HANDLERS,
     set::HANDLERS,

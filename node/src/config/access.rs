@@ -235,6 +235,13 @@ impl Config {
         }
     }
 
+    /// The part of `client-output-buffer-limit` for subscribers.
+    #[must_use]
+    pub fn subscribers_limit(&self) -> OutputLimit {
+        let [_, _, pubsub] = self.output_limits();
+        pubsub
+    }
+
     /// `save`.
     #[must_use]
     pub fn save_points(&self) -> Vec<SavePoint> {

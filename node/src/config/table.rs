@@ -110,7 +110,7 @@ directives! {
     ClientQueryBufferLimit, "client-query-buffer-limit", None, size(1_048_576, I64_MAX), "1073741824", MUTABLE, Now,
         "Bytes of a request not yet complete; a client that sends more is closed.";
     ClientOutputBufferLimit, "client-output-buffer-limit", None, Kind::OutputLimits, "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60", MUTABLE, Now,
-        "For each class of client (normal, replica, pubsub): bytes of unread replies at which it is closed at once, and bytes at which it is closed when they last for the seconds that follow. 0 is no limit. For now only the limits of normal clients are enforced.";
+        "For each class of client (normal, replica, pubsub): bytes of unread replies at which it is closed at once, and bytes at which it is closed when they last for the seconds that follow. 0 is no limit. For now those of normal clients and of subscribers are enforced.";
     MaxmemoryClients, "maxmemory-clients", None, Kind::SizeOrPercent, "0", MUTABLE, Later,
         "Bytes that all clients' buffers may take together, or a percentage of maxmemory; 0 is no limit.";
     ProtoMaxBulkLen, "proto-max-bulk-len", None, size(1_048_576, I64_MAX), "536870912", MUTABLE, Now,

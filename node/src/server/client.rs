@@ -3,6 +3,7 @@
 //! A connection belongs to one worker; its session is nobody else's business. What CLIENT LIST
 //! prints, CLIENT KILL changes and MONITOR sends goes through this shared part.
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use slotilla_common::clock;
 use slotilla_common::command::{COMMANDS, Spec};
@@ -15,6 +16,10 @@ use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
 use super::blocked::Blocked;
+use super::mailbox::Mailbox;
+use super::output_limit::Excess;
+use super::pubsub::Subscriptions;
+use crate::config::{Config, OutputLimit};
 use crate::store::{Touched, Waiting};
 
 /// One bit each of [`Client::flags`].
@@ -37,6 +42,8 @@ pub mod flag {
     pub const MAIL: u32 = 1 << 7;
     /// Waits for keys, and no longer than a time.
     pub const TIMED: u32 = 1 << 8;
+    /// Subscribes to something.
+    pub const PUBSUB: u32 = 1 << 9;
 }
 
 /// [`Client::queued`] of a client that is not between MULTI and EXEC.
@@ -64,7 +71,7 @@ pub struct Client {
     /// The database it has selected.
     pub db: AtomicU16,
     /// 3 after HELLO 3.
-    pub resp3: AtomicBool,
+    resp3: AtomicBool,
     /// Bytes received and not done with: while commands run, all that came with them.
     pub input_bytes: AtomicUsize,
     /// What its own input buffer could hold beyond that without growing.
@@ -81,7 +88,9 @@ pub struct Client {
     touched: OnceLock<Touched>,
     name: Mutex<Box<[u8]>>,
     /// What other threads want it to send; appended to its output by its worker.
-    mail: Mutex<Vec<u8>>,
+    mail: Mutex<Mailbox>,
+    /// What it subscribes to; see [`super::pubsub`].
+    pub(super) subscribed: Mutex<Option<Box<Subscriptions>>>,
     waker: Mutex<Option<Waker>>,
     /// The blocking command that it waits in.
     waiting: Mutex<Option<Arc<Waiting<Blocked>>>>,
@@ -151,37 +160,67 @@ impl Client {
         *self.waker.lock() = Some(waker.clone());
     }
 
-    /// Sends `bytes`, whole replies or pushes, after what has been answered. With more than
-    /// `limit` bytes unsent the client is closed instead: it does not read.
-    pub fn post(&self, bytes: &[u8], limit: usize) {
-        let fits = {
-            let mut mail = self.mail.lock();
-            let unsent = mail.len() + self.output_bytes.load(Ordering::Relaxed);
-            let fits = unsent.saturating_add(bytes.len()) <= limit;
-            if fits {
-                mail.extend_from_slice(bytes);
-                self.set(flag::MAIL, true);
-            }
-            fits
-        };
-        if fits {
+    /// Sends `message`, a whole reply or push, after what has been answered. At the hard limit of
+    /// unsent bytes the client is closed instead: it does not read.
+    pub fn post(&self, message: Bytes, limit: OutputLimit) {
+        let mut mail = self.mail.lock();
+        // Asked under the mail's lock, or mail could be left to one that is closed.
+        if self.has(flag::KILLED) {
+            return;
+        }
+        let sent_later = self.output_bytes.load(Ordering::Relaxed);
+        let before = mail.bytes() + sent_later;
+        mail.push(message);
+        let unsent = (mail.bytes() + sent_later) as u64;
+        if limit.hard_bytes != 0 && unsent >= limit.hard_bytes {
+            self.set(flag::KILLED, true);
+            mail.clear();
+            drop(mail);
+            self.warn_of_excess(unsent, &Excess::Hard(limit.hard_bytes));
             self.wake();
-        } else {
-            self.kill();
+            return;
+        }
+        let is_first = !self.has(flag::MAIL);
+        self.set(flag::MAIL, true);
+        drop(mail);
+        // While there is mail its worker knows; but at the soft limit its time begins.
+        let soft = limit.soft_bytes;
+        if is_first || soft != 0 && (before as u64) < soft && unsent >= soft {
+            self.wake();
         }
     }
 
-    /// Moves the mail to the end of `out`.
-    pub fn take_mail(&self, out: &mut Vec<u8>) {
+    /// Tells the log why a client is closed that does not read.
+    pub fn warn_of_excess(&self, unsent: u64, excess: &Excess) {
+        tracing::warn!(
+            "Closing client id={} addr={}: it left {unsent} bytes of replies unread, \
+             client-output-buffer-limit allows {excess}",
+            self.id,
+            self.addr,
+        );
+    }
+
+    /// How much it may leave unread.
+    pub fn output_limit(&self, config: &Config) -> OutputLimit {
+        let [normal, _, pubsub] = config.output_limits();
+        if self.has(flag::PUBSUB) {
+            pubsub
+        } else {
+            normal
+        }
+    }
+
+    /// Moves mail to the end of `out`, at most `most` bytes and one message more.
+    pub fn take_mail(&self, out: &mut Vec<u8>, most: usize) {
         let mut mail = self.mail.lock();
-        self.set(flag::MAIL, false);
-        out.append(&mut mail);
-        mail.shrink_to(0);
+        if mail.take(out, most) {
+            self.set(flag::MAIL, false);
+        }
     }
 
     /// Bytes of mail that its worker has not taken yet.
     pub fn mail_bytes(&self) -> usize {
-        self.mail.lock().len()
+        self.mail.lock().bytes()
     }
 
     /// What a change to a key that it watches sets.
@@ -216,6 +255,12 @@ impl Client {
         } else {
             Protocol::Resp2
         }
+    }
+
+    /// Notes the protocol it speaks from now on.
+    pub fn set_protocol(&self, protocol: Protocol) {
+        self.resp3
+            .store(protocol == Protocol::Resp3, Ordering::Relaxed);
     }
 
     /// The last command it sent.
@@ -274,6 +319,7 @@ impl Registry {
             touched: OnceLock::new(),
             name: Mutex::default(),
             mail: Mutex::default(),
+            subscribed: Mutex::default(),
             waker: Mutex::new(None),
             waiting: Mutex::new(None),
         });
@@ -353,25 +399,35 @@ mod tests {
         assert!(registry.by_id(first.id).is_none() && registry.by_id(second.id).is_some());
     }
 
+    fn hard(bytes: u64) -> OutputLimit {
+        OutputLimit {
+            hard_bytes: bytes,
+            ..OutputLimit::default()
+        }
+    }
+
     #[test]
     fn mail_beyond_the_limit_closes_the_client() {
         let client = Registry::default().admit(introduction());
-        client.post(b"+a\r\n", 6);
-        assert!(!client.has(flag::KILLED));
-        client.post(b"+b\r\n", 6);
-        assert!(client.has(flag::KILLED));
+        client.post(Bytes::from_static(b"+a\r\n"), hard(60));
+        assert!(client.has(flag::MAIL) && !client.has(flag::KILLED));
         let mut out = Vec::new();
-        client.take_mail(&mut out);
+        client.take_mail(&mut out, usize::MAX);
         assert_eq!(out, b"+a\r\n");
+        assert!(!client.has(flag::MAIL));
+        client.post(Bytes::from_static(b"+b\r\n"), hard(60));
+        client.post(Bytes::from_static(b"+c\r\n"), hard(60));
+        assert!(client.has(flag::KILLED));
+        assert_eq!(client.mail_bytes(), 0);
     }
 
     #[test]
     fn mail_that_its_worker_has_taken_but_not_sent_counts() {
         let client = Registry::default().admit(introduction());
-        client.post(b"+a\r\n", 6);
-        client.take_mail(&mut Vec::new());
-        client.output_bytes.store(4, Ordering::Relaxed);
-        client.post(b"+b\r\n", 6);
+        client.post(Bytes::from_static(b"+a\r\n"), hard(60));
+        client.take_mail(&mut Vec::new(), usize::MAX);
+        client.output_bytes.store(36, Ordering::Relaxed);
+        client.post(Bytes::from_static(b"+b\r\n"), hard(60));
         assert!(client.has(flag::KILLED));
     }
 }

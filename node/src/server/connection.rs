@@ -38,6 +38,10 @@ const BATCHES_PER_TURN: usize = 64;
 /// Replies up to this size wait until the other connections have run too.
 const OUTPUT_DEFERRED: usize = 32 * 1024;
 
+/// Mail is taken while less than this is unsent: what a client is slow to read stays shared with
+/// others who get it.
+const MAIL_PER_TURN: usize = 64 * 1024;
+
 /// Serves a connection until it ends. Must run on a worker's thread.
 pub async fn serve(accepted: Accepted, open: Arc<AtomicUsize>) {
     let _open = Open(open);
@@ -111,6 +115,7 @@ impl Drop for Connection {
             ..
         } = &mut self.session.state;
         transaction.close(client, &self.server.store);
+        self.server.pubsub.forget(client);
         self.server.clients.dismiss(client);
     }
 }
@@ -160,9 +165,9 @@ impl Connection {
         if flags & flag::KILLED != 0 {
             return Poll::Ready(Err(Ended));
         }
-        if flags & flag::MAIL != 0 {
+        if flags & flag::MAIL != 0 && self.unsent.bytes() < MAIL_PER_TURN {
             let mut out = self.output(worker);
-            self.session.state.client.take_mail(&mut out);
+            self.session.state.client.take_mail(&mut out, MAIL_PER_TURN);
             self.put_output(worker, out);
         }
         let flushed = match self.poll_send(worker, cx) {
@@ -176,6 +181,9 @@ impl Connection {
             } else {
                 Poll::Pending
             };
+        }
+        if flushed && self.session.state.client.has(flag::MAIL) {
+            return Poll::Ready(Ok(Step::Yield));
         }
         if self.poll_wait(worker, cx).is_pending() {
             return self.poll_held(worker, cx);
@@ -291,6 +299,11 @@ impl Connection {
         shown.store(input.len(), Ordering::Relaxed);
         let direct = self.unsent.is_empty();
         let mut out = self.output(worker);
+        let client = &self.session.state.client;
+        if client.has(flag::MAIL) {
+            // It came before these requests.
+            client.take_mail(&mut out, usize::MAX);
+        }
         let mut consumed = 0;
         let mut then = Then::Again;
         for _ in 0..BATCHES_PER_TURN {
@@ -463,7 +476,9 @@ impl Connection {
                 Err(_) => return Poll::Ready(Err(Ended)),
             }
         }
-        self.unread.reset();
+        if !self.session.state.client.has(flag::MAIL) {
+            self.unread.reset();
+        }
         self.note_unsent();
         Poll::Ready(Ok(()))
     }
@@ -484,19 +499,14 @@ impl Connection {
     /// A client that does not read what it asked for is closed at its limit: to stop reading
     /// from it instead would deadlock with one that sends its whole pipeline first.
     fn check_output_limit(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
-        let waiting = self.unsent.bytes();
         self.note_unsent();
-        let [limit, ..] = self.server.config.output_limits();
+        let client = &self.session.state.client;
+        let waiting = self.unsent.bytes() + client.mail_bytes();
+        let limit = client.output_limit(&self.server.config);
         let Some(excess) = self.unread.check(limit, waiting, cx) else {
             return Ok(());
         };
-        let client = &self.session.state.client;
-        tracing::warn!(
-            "Closing client id={} addr={}: it left {waiting} bytes of replies unread, \
-             client-output-buffer-limit allows {excess}",
-            client.id,
-            client.addr,
-        );
+        client.warn_of_excess(waiting as u64, &excess);
         Err(Ended)
     }
 }

@@ -53,7 +53,8 @@ fn close_idle_clients(server: &Server) {
     let now_ms = clock::unix_ms();
     for client in server.clients.all() {
         let idle_ms = now_ms - client.active_ms.load(Ordering::Relaxed);
-        if idle_ms > most_ms && client.flags() & (flag::MONITOR | flag::BLOCKED) == 0 {
+        if idle_ms > most_ms && client.flags() & (flag::MONITOR | flag::BLOCKED | flag::PUBSUB) == 0
+        {
             tracing::debug!("Closing idle client id={} addr={}", client.id, client.addr);
             client.kill();
         }

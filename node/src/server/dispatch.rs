@@ -3,7 +3,7 @@
 
 use slotilla_common::command::{self, Flags, Group, KeyPositions, Spec, Unresolved};
 use slotilla_common::net::http;
-use slotilla_common::resp::ReplyWriter;
+use slotilla_common::resp::{Protocol, ReplyWriter};
 use slotilla_common::slot::Slot;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 
 use super::batch::{KeyAt, Request};
 use super::blocked::BlockedCommand;
+use super::client::flag;
 use super::session::SessionState;
 use super::worker::Worker;
 use super::{Server, exec};
@@ -56,6 +57,13 @@ pub fn run(
             return Flow::Next;
         }
     };
+    if session.client.has(flag::PUBSUB)
+        && let Some(error) = refuse_to_subscriber(session, worker, server, request, spec, args)
+    {
+        note_command(session, Some(spec));
+        reject(session, worker, Some(spec), &error, out);
+        return Flow::Next;
+    }
     if session.transaction.is_open() {
         let what = (spec, handler);
         let flow = exec::inside(session, worker, server, request, what, args, out);
@@ -217,6 +225,37 @@ fn refuse_for_memory(
 ) -> CommandError {
     let served = ask(session, server, request, spec, args, scope);
     served.err().unwrap_or(CommandError::OutOfMemory)
+}
+
+/// Why a client that subscribes may not run a command: in RESP2 it could not tell the reply from a
+/// message. As in Redis, other reasons that there may be come first.
+#[cold]
+fn refuse_to_subscriber(
+    session: &mut SessionState,
+    worker: &Worker,
+    server: &Arc<Server>,
+    request: &Request,
+    spec: &'static Spec,
+    args: &Args<'_>,
+) -> Option<CommandError> {
+    if session.protocol == Protocol::Resp3
+        || matches!(spec.name, "ping" | "quit" | "reset")
+        || spec.name.ends_with("subscribe")
+    {
+        return None;
+    }
+    let scope = worker.scope(session.db);
+    if let Err(error) = ask(session, server, request, spec, args, scope) {
+        return Some(error);
+    }
+    if !has_room(server, spec, scope) {
+        return Some(CommandError::OutOfMemory);
+    }
+    Some(CommandError::err(format_args!(
+        "Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are \
+         allowed in this context",
+        spec.name
+    )))
 }
 
 /// Whether this node would serve a command that is not to run now.

@@ -403,7 +403,8 @@ impl<'a> Run<'a> {
     fn silence(&mut self, length: usize) {
         let mode = self.ctx.session.reply_mode;
         if matches!(mode, ReplyMode::Off | ReplyMode::Skip) {
-            self.ctx.reply.out.truncate(length);
+            let kept = length.max(self.ctx.session.pushed_to);
+            self.ctx.reply.out.truncate(kept);
         }
     }
 

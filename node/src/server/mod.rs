@@ -21,10 +21,12 @@ pub mod host;
 pub mod latency;
 mod listeners;
 pub mod machine;
+mod mailbox;
 pub mod metrics;
 pub mod monitor;
 pub mod output_limit;
 pub mod pause;
+pub mod pubsub;
 pub mod reconfigure;
 pub mod redact;
 pub mod session;
@@ -70,6 +72,8 @@ pub struct Server {
     pub gate: Gate,
     /// CLIENT PAUSE.
     pub pause: Pause,
+    /// Who listens to which channels.
+    pub pubsub: pubsub::Hub,
     /// SLOWLOG.
     pub slowlog: SlowLog,
     /// LATENCY.
@@ -127,6 +131,23 @@ impl Server {
         }
         let used = alloc::used_bytes().saturating_sub(self.store.lazyfree_pending_bytes());
         used.saturating_sub(limit)
+    }
+
+    /// Sends a message to a channel's subscribers; to how many on this node.
+    #[must_use]
+    pub fn publish(&self, channel: &[u8], message: &[u8]) -> usize {
+        if self.pubsub.is_silent() {
+            return 0;
+        }
+        let limit = self.config.subscribers_limit();
+        self.pubsub.publish(channel, message, limit)
+    }
+
+    /// Sends a message to a shard channel's subscribers; to how many on this node.
+    #[must_use]
+    pub fn publish_to_shard(&self, channel: &[u8], message: &[u8]) -> usize {
+        let limit = self.config.subscribers_limit();
+        self.pubsub.publish_to_shard(channel, message, limit)
     }
 
     /// DEBUG CHANGE-REPL-ID.

@@ -1,6 +1,7 @@
 //! MONITOR: every command to those who watch, once it has run: so SELECT shows the new database,
 //! as in Redis.
 
+use bytes::Bytes;
 use slotilla_common::clock;
 use slotilla_common::command::{Flags, Spec};
 use std::io::Write;
@@ -10,11 +11,16 @@ use super::client::flag;
 use super::redact;
 use super::session::SessionState;
 use crate::commands::Args;
+use crate::config::OutputLimit;
 
 /// Unread lines a monitor may pile up before it is closed. Redis counts a monitor among the
 /// normal clients, whose limit is none by default; a watcher that does not read must still not
 /// take the node's memory.
-const UNREAD_BYTES: usize = 32 * 1024 * 1024;
+const UNREAD: OutputLimit = OutputLimit {
+    hard_bytes: 32 * 1024 * 1024,
+    soft_bytes: 0,
+    soft_seconds: 0,
+};
 
 /// Sends one command to all monitors.
 #[cold]
@@ -22,10 +28,10 @@ pub fn feed(server: &Server, session: &SessionState, spec: &Spec, args: &Args<'_
     if spec.flags.intersects(Flags::ADMIN) || spec.flags.intersects(Flags::SKIP_MONITOR) {
         return;
     }
-    let line = line(clock::unix_us(), session, redact::shown(spec, args));
+    let line = Bytes::from(line(clock::unix_us(), session, redact::shown(spec, args)));
     for client in server.clients.all() {
         if client.has(flag::MONITOR) {
-            client.post(&line, UNREAD_BYTES);
+            client.post(line.clone(), UNREAD);
         }
     }
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Weak};
 use slotilla_common::clock;
 
 use super::Server;
+use super::client::flag;
 use crate::config::{Applier, Config, Key};
 use crate::store::Scope;
 
@@ -78,7 +79,7 @@ fn latency_monitor(server: &Server, config: &Config) {
 /// A lower limit concerns those who have long waited for their socket, too.
 fn wake_slow_readers(server: &Server, _config: &Config) {
     for client in server.clients.all() {
-        if client.output_bytes.load(Ordering::Relaxed) > 0 {
+        if client.output_bytes.load(Ordering::Relaxed) > 0 || client.has(flag::MAIL) {
             client.wake();
         }
     }

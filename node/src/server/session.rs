@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use super::Server;
 use super::batch::{Batch, Request};
 use super::blocked::BlockedCommand;
-use super::client::Client;
+use super::client::{Client, flag};
 use super::dispatch;
 use super::transaction::Transaction;
 use super::worker::Worker;
@@ -57,6 +57,9 @@ pub struct SessionState {
     pub closing: bool,
     /// MULTI and WATCH.
     pub transaction: Transaction,
+    /// Up to here what the batch has answered are pushes, or stands before some: the client hears
+    /// it, CLIENT REPLY OFF or not.
+    pub pushed_to: usize,
 }
 
 /// One client's conversation.
@@ -110,6 +113,7 @@ impl Session {
                 reply_mode: ReplyMode::On,
                 closing: false,
                 transaction: Transaction::default(),
+                pushed_to: 0,
             },
             parser: RequestParser::default(),
         }
@@ -209,6 +213,7 @@ impl Session {
         out: &mut Vec<u8>,
     ) -> Ran {
         worker.start_batch();
+        self.state.pushed_to = 0;
         let mut consumed = 0;
         for request in batch.requests() {
             let args = batch.args(request, input);
@@ -246,11 +251,16 @@ impl Session {
                     };
                 }
             }
-            if self.state.client.flags() & super::client::flag::KILLED != 0 {
-                return Ran::Stopped {
-                    consumed,
-                    then: Then::Close,
-                };
+            let flags = self.state.client.flags();
+            if flags & (flag::KILLED | flag::MAIL) != 0 {
+                if flags & flag::KILLED != 0 {
+                    return Ran::Stopped {
+                        consumed,
+                        then: Then::Close,
+                    };
+                }
+                // It comes between this reply and the next.
+                self.state.client.take_mail(out, usize::MAX);
             }
             if out.len() > OUTPUT_PER_TURN {
                 return Ran::Stopped {
@@ -303,7 +313,7 @@ impl Session {
         let mode = &mut self.state.reply_mode;
         // CLIENT REPLY ON answers, even while replies are off.
         if *mode != ReplyMode::On && before != ReplyMode::On {
-            out.truncate(length);
+            out.truncate(length.max(self.state.pushed_to));
         }
         *mode = match *mode {
             ReplyMode::SkipNext => ReplyMode::Skip,
@@ -330,9 +340,6 @@ impl Session {
         let client = &self.state.client;
         client.active_ms.store(now_ms, Ordering::Relaxed);
         client.db.store(self.state.db, Ordering::Relaxed);
-        client
-            .resp3
-            .store(self.state.protocol == Protocol::Resp3, Ordering::Relaxed);
     }
 }
 

@@ -16,6 +16,7 @@ use super::gate::Gate;
 use super::latency::LatencyMonitor;
 use super::listeners::{self, Listeners};
 use super::pause::Pause;
+use super::pubsub::Hub;
 use super::slowlog::SlowLog;
 use super::stats::Stats;
 use super::{Server, cron, worker};
@@ -171,6 +172,7 @@ impl Server {
             stats: Stats::new(workers),
             gate: Gate::new(workers),
             pause: Pause::default(),
+            pubsub: Hub::default(),
             handlers: Handlers::new(),
             cluster_enabled: config.cluster_enabled(),
             cluster_health: Health::new(Condition::Up),

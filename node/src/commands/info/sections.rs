@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use super::super::connection::REDIS_VERSION;
 use super::{human_bytes, line};
 use crate::server::client::{Client, flag};
+use crate::server::pubsub::Topic;
 use crate::server::{Server, machine};
 
 /// Writes `name:value` lines, top to bottom.
@@ -231,9 +232,9 @@ pub(super) fn stats(text: &mut String, server: &Server) {
         "current_eviction_exceeded_time": 0,
         "keyspace_hits": kept.hits,
         "keyspace_misses": kept.misses,
-        "pubsub_channels": 0,
-        "pubsub_patterns": 0,
-        "pubsubshard_channels": 0,
+        "pubsub_channels": server.pubsub.channels(Topic::Channel),
+        "pubsub_patterns": server.pubsub.patterns(),
+        "pubsubshard_channels": server.pubsub.channels(Topic::ShardChannel),
         "latest_fork_usec": 0,
         "total_forks": 0,
         "migrate_cached_sockets": 0,
