@@ -1,7 +1,7 @@
 //! Our nodes and real redis-servers in one cluster, and on each other's nodes.conf.
 #![cfg(test)]
 
-use slotilla_tests::{Cluster, Kind, Server, redis_cli, wait_until};
+use slotilla_tests::{Client, Cluster, Kind, Server, redis_cli, wait_until};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Each node's slots as one node tells them: by name.
@@ -108,6 +108,64 @@ fn conflicting_claims_end_with_one_owner() {
         let sets = owners.values().filter(|slots| **slots == ["0-16383"]);
         all_agree(&nodes) && sets.count() == 1
     });
+}
+
+#[test]
+fn messages_of_each_reach_the_subscribers_of_all() {
+    let kinds = [Kind::Redis, Kind::Node, Kind::Redis, Kind::Node];
+    let cluster = Cluster::start_mixed(&kinds, &[]);
+    wait_until("all agree", || all_agree(&cluster.nodes));
+    // A link that is not up yet carries no message.
+    wait_until("all are linked to all", || {
+        cluster.nodes.iter().all(|node| {
+            let lines = node.client().call(&["CLUSTER", "NODES"]).text();
+            lines.matches(" connected").count() == kinds.len()
+        })
+    });
+    let mut subscribers: Vec<Client> = cluster.nodes.iter().map(Server::client).collect();
+    for client in &mut subscribers {
+        client.line("subscribe c");
+        client.line("psubscribe *");
+    }
+    let binary = b"a\r\n\0\xff".to_vec();
+    for (number, node) in cluster.nodes.iter().enumerate() {
+        let mut publisher = node.client();
+        for n in 0..100 {
+            let text = [format!("{number}-{n}").into_bytes(), binary.clone()].concat();
+            // What is told are the receivers on the node itself.
+            let replies = publisher.call(&[b"publish".to_vec(), b"c".to_vec(), text]);
+            assert_eq!(replies.integer(), 2);
+        }
+    }
+    for (place, client) in subscribers.iter_mut().enumerate() {
+        let mut heard: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for _ in 0..kinds.len() * 200 {
+            let message = client.read();
+            let [kind, .., text] = message.items() else {
+                panic!("{message}");
+            };
+            let text = String::from_utf8_lossy(text.bytes()).into_owned();
+            let (number, rest) = text.split_once('-').unwrap();
+            let key = format!("{} {number}", kind.text());
+            heard.entry(key).or_default().push(rest.to_owned());
+        }
+        assert_eq!(heard.len(), 2 * kinds.len(), "at node {place}");
+        let expected: Vec<String> = (0..100)
+            .map(|n| format!("{n}{}", String::from_utf8_lossy(&binary)))
+            .collect();
+        assert!(heard.values().all(|texts| *texts == expected), "at {place}");
+    }
+    // A shard channel has one owner, and no other node hears of it.
+    for channel in ["a", "b", "c", "d", "e", "f"] {
+        let owner = cluster.node_of(channel);
+        for node in &cluster.nodes {
+            let reply = node.client().call(&["SSUBSCRIBE", channel]);
+            let moved = reply.error().is_some_and(|text| text.starts_with("MOVED "));
+            assert_eq!(moved, node.port() != owner.port(), "{reply}");
+            let reply = node.client().call(&["SPUBLISH", channel, "x"]);
+            assert_eq!(reply.error().is_some(), node.port() != owner.port());
+        }
+    }
 }
 
 #[test]

@@ -213,9 +213,73 @@ fn clients_of_a_cluster_get_the_same_from_both() {
     for (title, script) in SCRIPTS {
         compare(&redis, &node, title, script);
     }
-    let crossing = "0 ssubscribe a b\n0 ssubscribe {a}1 {a}2\n0 sunsubscribe a b\n0 hello 3\n\
-         0 ssubscribe a b\n0 sunsubscribe\n0~ multi\n0~ spublish a x\n0~ spublish b x\n0~ publish b x\n0 exec";
+    let crossing = "0 ssubscribe a b\n0 ssubscribe {a}1 {a}2\n0 sunsubscribe a b\n0 sunsubscribe {a}1\n0 sunsubscribe\n0 hello 3\n\
+         0 ssubscribe a b\n0~ multi\n0~ spublish a x\n0~ spublish b x\n0~ publish b x\n0 exec";
     compare(&redis, &node, "shard channels of several slots", crossing);
+}
+
+/// What two servers say that must say the same.
+fn both(servers: &[Server; 2], ask: impl Fn(&Server) -> Vec<Value>) {
+    let [theirs, ours] = servers.each_ref().map(ask);
+    assert_eq!(ours, theirs);
+}
+
+#[test]
+fn a_slot_that_leaves_tells_its_subscribers() {
+    let servers = [Kind::Redis, Kind::Node].map(|kind| one_node_cluster(kind, &[]));
+    both(&servers, |server| {
+        let (mut subscriber, mut third) = (server.client(), server.client());
+        let mut admin = server.client();
+        subscriber.line("hello 3");
+        third.line("ssubscribe {a}1");
+        let mut heard: Vec<Value> = ["subscribe x", "ssubscribe {a}1", "ssubscribe b"]
+            .map(|line| subscriber.line(line))
+            .into();
+        admin.line("spublish {a}1 before");
+        let slot = admin.line("cluster keyslot a").integer();
+        admin.line(&format!("cluster delslots {slot}"));
+        heard.extend((0..2).map(|_| subscriber.read()));
+        heard.extend((0..2).map(|_| third.read()));
+        // It is no subscriber any more, so it may run what it likes.
+        heard.push(third.line("ping"));
+        heard.push(third.line("spublish {a}1 x"));
+        heard.push(third.line("ssubscribe {a}1"));
+        heard.push(subscriber.line("sunsubscribe"));
+        heard.push(admin.line("pubsub shardchannels"));
+        heard
+    });
+}
+
+#[test]
+fn shard_channels_of_a_cluster_that_is_down() {
+    let servers = [Kind::Redis, Kind::Node].map(|kind| one_node_cluster(kind, &[]));
+    both(&servers, |server| {
+        let (mut subscriber, mut admin) = (server.client(), server.client());
+        subscriber.line("ssubscribe a");
+        admin.ok(&["cluster", "delslots", "0"]);
+        slotilla_tests::wait_until("the cluster to be down", || {
+            admin
+                .line("cluster info")
+                .text()
+                .contains("cluster_state:fail")
+        });
+        let mut heard = Vec::new();
+        for (when_down, reads) in [("yes", "no"), ("no", "no"), ("no", "yes"), ("yes", "yes")] {
+            let key = "cluster-allow-pubsubshard-when-down";
+            admin.ok(&["config", "set", key, when_down]);
+            admin.ok(&["config", "set", "cluster-allow-reads-when-down", reads]);
+            let wanted = if reads == "yes" { "$-1" } else { "CLUSTERDOWN" };
+            slotilla_tests::wait_until("reads to pass or not", || {
+                let reply = admin.line("get a");
+                reply.is_null() == (wanted == "$-1")
+            });
+            for line in ["spublish a x", "publish a x", "ssubscribe a", "get a"] {
+                heard.push(server.client().line(line));
+            }
+            heard.push(admin.line("spublish {3560}x x"));
+        }
+        heard
+    });
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What the cluster core is told, and what it wants done.
 
 use super::link::LinkId;
+use super::publish::Post;
 use super::routing::{Condition, Serving};
 use super::view::View;
 use bytes::Bytes;
@@ -28,6 +29,13 @@ pub enum Action {
         /// The frame.
         frame: Bytes,
     },
+    /// Send a frame on a link if there is room for it: a channel's message, which may be lost.
+    Relay {
+        /// The link.
+        link: LinkId,
+        /// The frame.
+        frame: Bytes,
+    },
     /// Close a link. The core has forgotten it already and expects no event.
     Close {
         /// The link.
@@ -44,6 +52,8 @@ pub enum Action {
     /// locks, those that are lost after the view is published and those that are gained
     /// before, so that no redirect names this node itself.
     SetServing(Vec<(Slot, Serving)>),
+    /// Hand a message of another node to this node's subscribers.
+    Deliver(Post),
     /// Delete all keys of these slots: another node has taken them over.
     DropKeys(Vec<Slot>),
     /// Whether the cluster takes commands.

@@ -243,8 +243,12 @@ impl Core {
         }
     }
 
+    pub(super) fn is_connected(&self, id: LinkId) -> bool {
+        self.links.get(&id).is_some_and(|link| link.is_connected)
+    }
+
     fn send_frame(&mut self, id: LinkId, kind: Kind, frame: Bytes) {
-        if self.links.get(&id).is_some_and(|link| link.is_connected) {
+        if self.is_connected(id) {
             self.stats.count_sent(kind);
             self.out.push(Action::Send { link: id, frame });
         }

@@ -10,6 +10,7 @@
 //! ownership   slots, claims, epochs                        health    is the cluster up?
 //! command     what CLUSTER commands change                 view      what readers see
 //! nodes_conf  the file that survives a crash               routing   serve or redirect
+//! publish     messages of channels
 //! reply       CLUSTER SLOTS and its like, from a view
 //! outbox      what waits until that file is on disk    shell     sockets, clock, disk
 //! ```
@@ -27,6 +28,7 @@ mod node;
 pub mod nodes_conf;
 pub mod outbox;
 mod ownership;
+mod publish;
 mod receive;
 mod reply;
 pub mod routing;
@@ -39,5 +41,6 @@ mod view;
 pub use action::{Action, Command, CommandReply, LinkEvent, Options, Ticket};
 pub use link::LinkId;
 pub use node::Address;
+pub use publish::Post;
 pub use state::{Core, TICK_MS};
 pub use view::{LinkView, NodeView, ReplyCache, Stats, View};

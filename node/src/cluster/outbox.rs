@@ -51,7 +51,7 @@ impl Outbox {
                         self.barrier = number;
                     }
                 }
-                Action::Send { .. } if self.barrier > self.saved => {
+                Action::Send { .. } | Action::Relay { .. } if self.barrier > self.saved => {
                     if self.waiting.len() < WAITING_MAX {
                         self.waiting.push_back((self.barrier, action));
                     } else {
@@ -63,6 +63,8 @@ impl Outbox {
                     self.waiting.push_back((self.barrier, action));
                 }
                 Action::Send { .. }
+                | Action::Relay { .. }
+                | Action::Deliver(_)
                 | Action::Reply { .. }
                 | Action::Dial { .. }
                 | Action::Close { .. }

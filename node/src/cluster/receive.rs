@@ -3,6 +3,7 @@
 use super::action::Action;
 use super::link::{Direction, LinkId};
 use super::node::{Address, Node, NodeKey};
+use super::publish::Post;
 use super::state::Core;
 use slotilla_common::bus::{Body, Gossip, Header, IpText, Kind, Message, MessageFlags, NodeFlags};
 use slotilla_common::ids::NodeId;
@@ -49,10 +50,25 @@ impl Core {
             // one that refuses.
             Body::AuthRequest | Body::AuthAck | Body::MfStart => {}
             Body::Fail(_) | Body::Update { .. } => {}
-            // A module that we do not have, and subscribers that we do not have.
-            Body::Module { .. } | Body::Publish { .. } | Body::PublishShard { .. } => {}
+            Body::Publish { channel, message } if sender.is_some() => {
+                self.deliver(channel, message, false);
+            }
+            Body::PublishShard { channel, message } if sender.is_some() => {
+                self.deliver(channel, message, true);
+            }
+            Body::Publish { .. } | Body::PublishShard { .. } => {}
+            // We have no modules.
+            Body::Module { .. } => {}
         }
         self.finish()
+    }
+
+    fn deliver(&mut self, channel: &[u8], message: &[u8], to_shard: bool) {
+        self.out.push(Action::Deliver(Post {
+            to_shard,
+            channel: channel.into(),
+            message: message.into(),
+        }));
     }
 
     /// The node that the message names as its sender, if we know it, with what every message

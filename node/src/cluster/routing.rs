@@ -87,6 +87,8 @@ pub struct Request {
     pub migrate: bool,
     /// A sharded Pub/Sub command: its channels are not keys, so none can be missing.
     pub shard_pubsub: bool,
+    /// `cluster-allow-pubsubshard-when-down`, which counts for such commands.
+    pub pubsub_when_down: bool,
 }
 
 /// What to do with a command on a slot.
@@ -164,6 +166,11 @@ fn admit_slowly(serving: Serving, condition: Condition, request: Request) -> Ver
         return Verdict::Refuse(Refusal::Unbound);
     }
     match condition {
+        Condition::Down | Condition::ReadsOnly if request.shard_pubsub => {
+            if !request.pubsub_when_down {
+                return Verdict::Refuse(Refusal::Down);
+            }
+        }
         Condition::Down => return Verdict::Refuse(Refusal::Down),
         Condition::ReadsOnly if request.write => {
             return Verdict::Refuse(Refusal::DownForWrites);
@@ -182,7 +189,9 @@ fn admit_slowly(serving: Serving, condition: Condition, request: Request) -> Ver
                 Verdict::Serve
             }
         }
-        Serving::Replica if request.readonly && !request.write => Verdict::Serve,
+        Serving::Replica if (request.readonly || request.shard_pubsub) && !request.write => {
+            Verdict::Serve
+        }
         Serving::Importing | Serving::Replica | Serving::Elsewhere | Serving::Unassigned => {
             Verdict::Refuse(Refusal::Moved)
         }
@@ -228,6 +237,7 @@ mod tests {
         several_keys: false,
         migrate: false,
         shard_pubsub: false,
+        pubsub_when_down: false,
     };
     const WRITE: Request = Request {
         write: true,
@@ -276,6 +286,36 @@ mod tests {
             admit(Serving::Ours, &reads, WRITE),
             refused(Refusal::DownForWrites)
         );
+    }
+
+    #[test]
+    fn shard_channels_have_rules_of_their_own() {
+        let channel = Request {
+            shard_pubsub: true,
+            several_keys: true,
+            ..READ
+        };
+        let when_down = Request {
+            pubsub_when_down: true,
+            ..channel
+        };
+        let up = Health::new(Condition::Up);
+        for serving in [Serving::Ours, Serving::Migrating, Serving::Replica] {
+            assert_eq!(admit(serving, &up, channel), Verdict::Serve, "{serving:?}");
+        }
+        assert_eq!(
+            admit(Serving::Elsewhere, &up, channel),
+            refused(Refusal::Moved)
+        );
+        for condition in [Condition::Down, Condition::ReadsOnly] {
+            let down = Health::new(condition);
+            assert_eq!(admit(Serving::Ours, &down, channel), refused(Refusal::Down));
+            assert_eq!(admit(Serving::Ours, &down, when_down), Verdict::Serve);
+            assert_eq!(
+                admit(Serving::Unassigned, &down, when_down),
+                refused(Refusal::Unbound)
+            );
+        }
     }
 
     #[test]

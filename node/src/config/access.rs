@@ -150,6 +150,8 @@ flags! {
     cluster_require_full_coverage: ClusterRequireFullCoverage;
     /// `cluster-allow-reads-when-down`.
     cluster_allow_reads_when_down: ClusterAllowReadsWhenDown;
+    /// `cluster-allow-pubsubshard-when-down`.
+    cluster_allow_pubsubshard_when_down: ClusterAllowPubsubshardWhenDown;
     /// `latency-tracking`.
     latency_tracking: LatencyTracking;
     /// `lazyfree-lazy-user-flush`.

@@ -305,7 +305,7 @@ directives! {
         "Serve nothing while a slot has no owner.";
     ClusterAllowReadsWhenDown, "cluster-allow-reads-when-down", None, BOOL, "no", MUTABLE, Now,
         "Serve reads of the node's own slots while the cluster is down.";
-    ClusterAllowPubsubshardWhenDown, "cluster-allow-pubsubshard-when-down", None, BOOL, "yes", MUTABLE, Later,
+    ClusterAllowPubsubshardWhenDown, "cluster-allow-pubsubshard-when-down", None, BOOL, "yes", MUTABLE, Now,
         "Serve sharded channels while the cluster is down.";
     ClusterLinkSendbufLimit, "cluster-link-sendbuf-limit", None, size(0, u64::MAX), "0", MUTABLE, Now,
         "Bytes that may wait on a bus link before it is dropped; 0 is no limit.";

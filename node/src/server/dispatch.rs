@@ -442,13 +442,15 @@ fn several_slots(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError>
 /// Whether this node runs a command on `keys`, all of `slot`, the only one that is locked.
 fn serves(ctx: &mut Ctx<'_>, slot: Slot, keys: &[&[u8]]) -> Result<(), CommandError> {
     let spec = ctx.spec;
+    let shard_pubsub = spec.group == Group::Pubsub;
     let request = routing::Request {
         asking: ctx.session.asking || spec.flags.contains(Flags::ASKING),
         readonly: ctx.session.readonly,
         write: spec.flags.contains(Flags::WRITE),
         several_keys: keys.len() > 1,
         migrate: spec.name == "migrate",
-        shard_pubsub: spec.group == Group::Pubsub,
+        shard_pubsub,
+        pubsub_when_down: shard_pubsub && ctx.server.config.cluster_allow_pubsubshard_when_down(),
     };
     let serving = ctx
         .db

@@ -282,6 +282,7 @@ impl<'a> Run<'a> {
             several_keys: keys.iter().any(|key| keys.first() != Some(key)),
             migrate: false,
             shard_pubsub: union.shard_pubsub,
+            pubsub_when_down: server.config.cluster_allow_pubsubshard_when_down(),
         };
         match routing::admit(serving, &server.cluster_health, request) {
             Verdict::Serve => Ok(()),

@@ -5,6 +5,7 @@ use slotilla_common::slot::Slot;
 use std::sync::{Arc, Weak};
 
 use super::Server;
+use crate::cluster::Post;
 use crate::cluster::routing::{Condition, Serving};
 use crate::cluster::shell::Host;
 
@@ -29,6 +30,18 @@ impl Host for ClusterHost {
                 guard.set_serving(serving);
                 server.release_waiters(slot, serving);
             });
+            if !matches!(
+                serving,
+                Serving::Ours | Serving::Migrating | Serving::Replica
+            ) {
+                server.leave_slot(slot);
+            }
+        }
+    }
+
+    fn deliver(&self, post: &Post) {
+        if let Some(server) = self.0.upgrade() {
+            server.deliver(post);
         }
     }
 
@@ -59,7 +72,7 @@ impl Host for ClusterHost {
         let Some(server) = self.0.upgrade() else {
             return false;
         };
-        server.gate.exclusive(None, |_| {
+        let withdrawn = server.gate.exclusive(None, |_| {
             if !server.store.is_empty() {
                 return false;
             }
@@ -71,6 +84,10 @@ impl Host for ClusterHost {
                 }
             }
             true
-        })
+        });
+        if withdrawn {
+            Slot::all().for_each(|slot| server.leave_slot(slot));
+        }
+        withdrawn
     }
 }

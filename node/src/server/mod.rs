@@ -133,9 +133,49 @@ impl Server {
         used.saturating_sub(limit)
     }
 
-    /// Sends a message to a channel's subscribers; to how many on this node.
+    /// Sends a message to a channel's subscribers, on this node and, in a cluster, all others; to
+    /// how many on this node.
     #[must_use]
     pub fn publish(&self, channel: &[u8], message: &[u8]) -> usize {
+        self.send_to_others(channel, message, false);
+        self.publish_here(channel, message)
+    }
+
+    /// Sends a message to a shard channel's subscribers, on this node and the others of its shard;
+    /// to how many on this node.
+    #[must_use]
+    pub fn publish_to_shard(&self, channel: &[u8], message: &[u8]) -> usize {
+        self.send_to_others(channel, message, true);
+        self.publish_to_shard_here(channel, message)
+    }
+
+    fn send_to_others(&self, channel: &[u8], message: &[u8], to_shard: bool) {
+        if let Some(cluster) = self.cluster() {
+            cluster.publish(cluster::Post {
+                to_shard,
+                channel: channel.into(),
+                message: message.into(),
+            });
+        }
+    }
+
+    /// Hands a message of another node to this node's subscribers.
+    pub fn deliver(&self, post: &cluster::Post) {
+        // How many there are is told nobody.
+        let _receivers = if post.to_shard {
+            self.publish_to_shard_here(&post.channel, &post.message)
+        } else {
+            self.publish_here(&post.channel, &post.message)
+        };
+    }
+
+    /// A slot is another node's: its channels' subscribers are told.
+    pub fn leave_slot(&self, slot: Slot) {
+        self.pubsub
+            .leave_slot(slot, self.config.subscribers_limit());
+    }
+
+    fn publish_here(&self, channel: &[u8], message: &[u8]) -> usize {
         if self.pubsub.is_silent() {
             return 0;
         }
@@ -143,9 +183,7 @@ impl Server {
         self.pubsub.publish(channel, message, limit)
     }
 
-    /// Sends a message to a shard channel's subscribers; to how many on this node.
-    #[must_use]
-    pub fn publish_to_shard(&self, channel: &[u8], message: &[u8]) -> usize {
+    fn publish_to_shard_here(&self, channel: &[u8], message: &[u8]) -> usize {
         let limit = self.config.subscribers_limit();
         self.pubsub.publish_to_shard(channel, message, limit)
     }

@@ -339,6 +339,9 @@ impl World {
             match action {
                 Action::Dial { link, ip, cport } => self.dial(index, link, ip, cport),
                 Action::Send { link, frame } => self.send(index, link, &frame),
+                Action::Relay { link, frame } => self.send(index, link, &frame),
+                // No client publishes here.
+                Action::Deliver(_) => {}
                 Action::Close { link } => self.close(index, link),
                 Action::SetServing(changes) => {
                     for (slot, serving) in changes {

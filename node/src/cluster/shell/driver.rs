@@ -7,6 +7,7 @@ use crate::cluster::action::{Action, Command, CommandReply, LinkEvent, Ticket};
 use crate::cluster::link::LinkId;
 use crate::cluster::nodes_conf::NodesConf;
 use crate::cluster::outbox::{Outbox, SaveNumber};
+use crate::cluster::publish::Post;
 use crate::cluster::routing::Serving;
 use crate::cluster::state::{Core, TICK_MS};
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
@@ -45,6 +47,16 @@ pub(super) struct Request {
     pub(super) command: Command,
     pub(super) reply: oneshot::Sender<CommandReply>,
 }
+
+/// What comes to the driver.
+pub(super) struct Inboxes {
+    pub(super) events: mpsc::Receiver<Event>,
+    pub(super) requests: mpsc::Receiver<Request>,
+    pub(super) posts: mpsc::Receiver<Post>,
+}
+
+/// Messages of clients that are sent before the next event is looked at.
+const POSTS_PER_TURN: usize = 32;
 
 pub(super) struct Driver {
     core: Core,
@@ -121,8 +133,7 @@ impl Driver {
     pub(super) async fn run(
         mut self,
         listeners: Vec<TcpListener>,
-        mut inbox: mpsc::Receiver<Event>,
-        mut requests: mpsc::Receiver<Request>,
+        mut inboxes: Inboxes,
         shutdown: CancellationToken,
     ) {
         for listener in listeners {
@@ -137,14 +148,22 @@ impl Driver {
                 biased;
                 () = shutdown.cancelled() => break,
                 _ = ticks.tick() => self.tick(),
-                Some(event) = inbox.recv() => self.on_event(event),
-                request = requests.recv() => match request {
+                Some(event) = inboxes.events.recv() => {
+                    self.on_event(event);
+                    // Events may come without a break, and messages must not wait for one.
+                    self.publish_some(&mut inboxes.posts);
+                }
+                request = inboxes.requests.recv() => match request {
                     Some(request) => self.on_request(request),
                     None => break,
                 },
+                Some(post) = inboxes.posts.recv() => {
+                    self.publish(&post);
+                    self.publish_some(&mut inboxes.posts);
+                }
             }
         }
-        drop(inbox);
+        drop(inboxes);
         self.writer.stop();
     }
 
@@ -209,6 +228,23 @@ impl Driver {
         self.carry_out(actions);
     }
 
+    /// Sends what clients have published, for one turn.
+    fn publish_some(&mut self, posts: &mut mpsc::Receiver<Post>) {
+        for _ in 0..POSTS_PER_TURN {
+            match posts.try_recv() {
+                Ok(post) => self.publish(&post),
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn publish(&mut self, post: &Post) {
+        let posted = &self.shared.posted_bytes;
+        posted.fetch_sub(post.bytes(), Ordering::Relaxed);
+        let actions = self.core.publish(post, self.now_ms());
+        self.carry_out(actions);
+    }
+
     fn on_request(&mut self, request: Request) {
         // Only this thread has slots served. So none is again, whatever was asked before or at the
         // same time, until the core has carried the command out.
@@ -247,6 +283,8 @@ impl Driver {
             match action {
                 Action::Dial { link, ip, cport } => self.dial(link, ip, cport),
                 Action::Send { link, frame } => self.send(link, frame),
+                Action::Relay { link, frame } => self.relay(link, frame),
+                Action::Deliver(post) => self.host.deliver(&post),
                 Action::Close { link } => self.forget(link),
                 Action::SetServing(changes) => self.set_serving(&changes, false),
                 Action::DropKeys(slots) => self.host.drop_keys(&slots),
@@ -310,6 +348,17 @@ impl Driver {
                 .core
                 .on_link_event(id, LinkEvent::Overflowed, self.now_ms());
             self.carry_out(actions);
+        }
+    }
+
+    fn relay(&mut self, id: LinkId, frame: Bytes) {
+        let Some(link) = self.links.get(&id) else {
+            return;
+        };
+        if link.has_room(frame.len(), self.link_sendbuf_limit) {
+            self.send(id, frame);
+        } else {
+            self.shared.posts_dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 

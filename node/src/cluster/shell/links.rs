@@ -17,6 +17,10 @@ use tokio::task::AbortHandle;
 /// How many frames may wait on one link, whatever `cluster-link-sendbuf-limit` says.
 const FRAMES_MAX: usize = 16_384;
 
+/// Twice the bytes of channels' messages that may wait on one link, if there is no
+/// `cluster-link-sendbuf-limit`.
+const RELAYED_BYTES_MAX: usize = 256 * 1024 * 1024;
+
 /// A reader asks for at most this much at a time, so that a frame's claimed length costs nothing
 /// until its bytes are there.
 const READ_BYTES: usize = 64 * 1024;
@@ -83,6 +87,16 @@ impl LinkTasks {
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
             Err(mpsc::error::TrySendError::Full(_)) => Err(Overflow),
         }
+    }
+
+    /// Whether a message that may be lost is sent: it leaves half of the queue to those that must
+    /// not, and never closes the link. `limit` as in [`send`](Self::send); without one there is
+    /// one for such messages.
+    pub(super) fn has_room(&self, len: usize, limit: usize) -> bool {
+        let limit = if limit == 0 { RELAYED_BYTES_MAX } else { limit };
+        let waiting = self.queued.load(Ordering::Relaxed);
+        let fits = waiting == 0 || waiting.saturating_add(len) <= limit / 2;
+        fits && self.frames.capacity() > FRAMES_MAX / 2
     }
 
     pub(super) fn queued(&self) -> Arc<AtomicUsize> {

@@ -21,10 +21,11 @@ mod writer;
 
 use super::action::{Command, CommandReply, Options};
 use super::link::LinkId;
+use super::publish::Post;
 use super::routing::{Condition, Serving};
 use super::view::View;
 use arc_swap::{ArcSwap, Guard};
-use driver::{Driver, Event, Request};
+use driver::{Driver, Event, Inboxes, Request};
 use file::NodesFile;
 use parking_lot::Mutex;
 use slotilla_common::slot::Slot;
@@ -33,7 +34,7 @@ use std::io;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -46,10 +47,16 @@ const COMMANDS_MAX: usize = 256;
 /// How many events may wait for the driver; link tasks that have more stop reading.
 const EVENTS_MAX: usize = 1024;
 
+/// How many messages of channels may wait for the cluster thread, and how many bytes of them.
+const POSTS_MAX: usize = 16_384;
+const POSTED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// What the cluster thread needs of the node.
 pub trait Host: Send + Sync + 'static {
     /// Writes what this node is to a slot into the slot, under its lock.
     fn set_serving(&self, slot: Slot, serving: Serving);
+    /// Hands a channel's message, of another node, to this node's subscribers.
+    fn deliver(&self, post: &Post);
     /// Whether the cluster takes commands has changed.
     fn set_condition(&self, condition: Condition);
     /// Deletes all keys of slots that another node has taken over.
@@ -96,6 +103,7 @@ pub enum StartError {
 pub struct Handle {
     shared: Arc<Shared>,
     commands: mpsc::Sender<Request>,
+    posts: mpsc::Sender<Post>,
 }
 
 /// What the cluster thread publishes.
@@ -103,6 +111,10 @@ pub struct Handle {
 pub(super) struct Shared {
     view: ArcSwap<View>,
     queues: Mutex<BTreeMap<LinkId, Arc<AtomicUsize>>>,
+    /// Bytes of the posts that wait for the cluster thread.
+    posted_bytes: AtomicUsize,
+    /// Posts that were dropped, here or on their way to a link.
+    posts_dropped: AtomicU64,
 }
 
 impl Handle {
@@ -125,6 +137,25 @@ impl Handle {
             return stopping();
         }
         answer.blocking_recv().unwrap_or_else(|_| stopping())
+    }
+
+    /// Sends a channel's message to other nodes. Waits for nothing: where too many wait, at the
+    /// cluster thread or for a link, it is dropped and counted, as PUBLISH promises no more.
+    pub fn publish(&self, post: Post) {
+        let shared = &self.shared;
+        let bytes = post.bytes();
+        let before = shared.posted_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let fits = before == 0 || before.saturating_add(bytes) <= POSTED_BYTES_MAX;
+        if !fits || self.posts.try_send(post).is_err() {
+            shared.posted_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            shared.posts_dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How often a message of a channel could not be sent to another node.
+    #[must_use]
+    pub fn posts_dropped(&self) -> u64 {
+        self.shared.posts_dropped.load(Ordering::Relaxed)
     }
 
     /// Bytes that wait to be sent on a link.
@@ -164,6 +195,7 @@ pub fn start(setup: Setup, host: Arc<dyn Host>) -> Result<(Handle, JoinHandle<()
     };
     let shared = Arc::new(Shared::default());
     let (commands, requests) = mpsc::channel(COMMANDS_MAX);
+    let (posts, posted) = mpsc::channel(POSTS_MAX);
     let (events, inbox) = mpsc::channel::<Event>(EVENTS_MAX);
     let writer = writer::Writer::start(file, events.clone())?;
     let mut driver = Driver::new(
@@ -179,9 +211,19 @@ pub fn start(setup: Setup, host: Arc<dyn Host>) -> Result<(Handle, JoinHandle<()
     let thread = std::thread::Builder::new()
         .name("cluster".to_owned())
         .spawn(move || {
-            runtime.block_on(driver.run(listeners, inbox, requests, shutdown));
+            let inboxes = Inboxes {
+                events: inbox,
+                requests,
+                posts: posted,
+            };
+            runtime.block_on(driver.run(listeners, inboxes, shutdown));
         })?;
-    Ok((Handle { shared, commands }, thread))
+    let handle = Handle {
+        shared,
+        commands,
+        posts,
+    };
+    Ok((handle, thread))
 }
 
 #[cfg(test)]

@@ -32,6 +32,7 @@ impl Host for Slots {
         drop(self.busy.lock());
         self.serving.write()[slot.index()] = serving;
     }
+    fn deliver(&self, _post: &Post) {}
     fn set_condition(&self, condition: Condition) {
         *self.condition.lock() = condition;
     }

@@ -144,6 +144,14 @@ fn bus(server: &Server, scrape: &mut Scrape) {
     scrape.gauge("slotilla_node_bus_links", help, &[], links as f64);
     let help = "Bytes that wait to be sent on the cluster bus.";
     scrape.gauge("slotilla_node_bus_queued_bytes", help, &[], bytes as f64);
+    let help = "Messages of channels that could not be sent to a node: too many waited.";
+    let dropped = cluster.posts_dropped() as f64;
+    scrape.counter(
+        "slotilla_node_bus_messages_dropped_total",
+        help,
+        &[],
+        dropped,
+    );
     let view = cluster.view();
     let help = "Links dropped because more waited than cluster-link-sendbuf-limit.";
     let overflowed = view.stats.links_overflowed as f64;
