@@ -1,6 +1,7 @@
 //! EXPIRE, TTL and their kin: when keys go.
 
 use super::{Args, CommandError, Ctx, Handler};
+use crate::store::EventClass;
 
 /// The commands of this file.
 pub(super) const HANDLERS: &[(&str, Handler)] = &[
@@ -103,9 +104,10 @@ fn set_expiry(
         .is_some_and(|entry| condition.allows(entry.expiry(), when));
     if allowed {
         if when <= ctx.now_ms {
-            ctx.db.remove(key);
+            ctx.db.delete(key);
         } else {
             ctx.db.set_expiry(key, Some(when));
+            ctx.db.notify(EventClass::Generic, "expire", key);
         }
     }
     ctx.reply.integer(i64::from(allowed));
@@ -115,6 +117,9 @@ fn set_expiry(
 fn persist(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     let found = ctx.db.find(args.get(1)).is_some();
     let done = found && ctx.db.persist(args.get(1));
+    if done {
+        ctx.db.notify(EventClass::Generic, "persist", args.get(1));
+    }
     ctx.reply.integer(i64::from(done));
     Ok(())
 }

@@ -3,7 +3,7 @@
 use super::collection::{self, reply_item};
 use super::long_double::LongDouble;
 use super::{Args, CommandError, Ctx, Handler};
-use crate::store::{Digits, Draw, Hash, Item, PackedLimits};
+use crate::store::{Digits, Draw, EventClass, Hash, Item, PackedLimits};
 use slotilla_common::resp::{Protocol, ReplyWriter, parse_i64};
 
 /// The commands of this file.
@@ -57,6 +57,7 @@ fn set_pairs(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<i64, CommandError> {
         let set = |at: &usize| hash.set(args.get(*at), args.get(*at + 1), limits);
         Some((2..args.len()).step_by(2).filter(set).count())
     })?;
+    ctx.db.notify(EventClass::Hash, "hset", args.get(1));
     Ok(added.unwrap_or(0) as i64)
 }
 
@@ -66,6 +67,9 @@ fn hsetnx(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         let absent = !hash.contains(args.get(2));
         absent.then(|| hash.set(args.get(2), args.get(3), limits))
     })?;
+    if set.is_some() {
+        ctx.db.notify(EventClass::Hash, "hset", args.get(1));
+    }
     ctx.reply.integer(i64::from(set.is_some()));
     Ok(())
 }
@@ -75,6 +79,9 @@ fn hdel(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         let removed = args.iter_from(2).filter(|field| hash.remove(field)).count();
         (removed > 0).then_some(removed)
     })?;
+    if removed.is_some() {
+        ctx.db.notify_taken(EventClass::Hash, "hdel", args.get(1));
+    }
     ctx.reply.integer(removed.unwrap_or(0) as i64);
     Ok(())
 }
@@ -131,6 +138,9 @@ fn change_number<R>(
         });
         result.is_ok().then_some(())
     })?;
+    if result.is_ok() {
+        ctx.db.notify(EventClass::Hash, ctx.spec.name, args.get(1));
+    }
     result
 }
 

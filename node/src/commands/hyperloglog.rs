@@ -2,7 +2,7 @@
 
 use super::{Args, CommandError, Ctx, Handler, raw};
 use crate::store::hyperloglog::{self as hll, Corrupted, Form, Registers};
-use crate::store::{Encoding, Entry, ValueRef};
+use crate::store::{Encoding, Entry, EventClass, ValueRef};
 
 /// The commands of this file.
 pub(super) const HANDLERS: &[(&str, Handler)] = &[
@@ -130,6 +130,9 @@ fn pfadd(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
             true
         }
     };
+    if changed {
+        ctx.db.notify(EventClass::String, "pfadd", key);
+    }
     ctx.reply.integer(i64::from(changed));
     Ok(())
 }
@@ -215,6 +218,8 @@ fn pfmerge(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
             Some(())
         });
     }
+    // By the name of the other command, as in Redis.
+    ctx.db.notify(EventClass::String, "pfadd", key);
     ctx.reply.ok();
     Ok(())
 }

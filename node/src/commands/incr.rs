@@ -2,7 +2,7 @@
 
 use super::long_double::LongDouble;
 use super::{Args, CommandError, Ctx, Handler};
-use crate::store::{Digits, NewValue, SetExpiry, ValueRef};
+use crate::store::{Digits, EventClass, NewValue, SetExpiry, ValueRef};
 use slotilla_common::resp::parse_i64;
 
 /// The commands of this file.
@@ -44,6 +44,7 @@ fn add(ctx: &mut Ctx<'_>, key: &[u8], by: i64) -> Result<(), CommandError> {
     };
     let sum = old.checked_add(by).ok_or(CommandError::WouldOverflow)?;
     ctx.db.set(key, NewValue::Int(sum), SetExpiry::Keep);
+    ctx.db.notify(EventClass::String, "incrby", key);
     ctx.reply.integer(sum);
     Ok(())
 }
@@ -67,6 +68,7 @@ fn incrbyfloat(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     // Never as an integer, even if it is one: OBJECT ENCODING tells.
     ctx.db
         .set(key, NewValue::Bytes(text.as_bytes()), SetExpiry::Keep);
+    ctx.db.notify(EventClass::String, "incrbyfloat", key);
     ctx.reply.bulk(text.as_bytes());
     Ok(())
 }

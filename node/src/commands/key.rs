@@ -3,6 +3,7 @@
 use slotilla_common::resp::parse_i64;
 
 use super::{Args, CommandError, Ctx, Handler};
+use crate::store::EventClass;
 
 /// The commands of this file.
 pub(super) const HANDLERS: &[(&str, Handler)] = &[
@@ -21,7 +22,7 @@ pub(super) const HANDLERS: &[(&str, Handler)] = &[
 
 /// DEL and UNLINK: big values are freed by the freeing thread either way.
 fn del(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    let deleted = args.iter_from(1).filter(|key| ctx.db.remove(key)).count();
+    let deleted = args.iter_from(1).filter(|key| ctx.db.delete(key)).count();
     ctx.reply.integer(deleted as i64);
     Ok(())
 }
@@ -80,7 +81,10 @@ fn rename_to(
     if only_absent && ctx.db.find(to).is_some() {
         return Ok(false);
     }
-    Ok(ctx.db.rename(from, to))
+    let renamed = ctx.db.rename(from, to);
+    ctx.db.notify(EventClass::Generic, "rename_from", from);
+    ctx.db.notify(EventClass::Generic, "rename_to", to);
+    Ok(renamed)
 }
 
 /// A number of a database, in C's `int`.
@@ -113,6 +117,10 @@ fn move_key(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     let free = ctx.db.find(key).is_some() && ctx.db.within(to, |there| there.find(key).is_none());
     if free && let Some(entry) = ctx.db.take(key) {
         ctx.db.within(to, |there| there.put(entry));
+        ctx.db.notify(EventClass::Generic, "move_from", key);
+        ctx.db.within(to, |there| {
+            there.notify(EventClass::Generic, "move_to", key);
+        });
     }
     ctx.reply.integer(i64::from(free));
     Ok(())
@@ -144,6 +152,11 @@ fn copy(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     let done = ctx.db.read(from).is_some()
         && (replace || ctx.db.within(db, |there| there.find(to).is_none()))
         && ctx.db.copy(from, to, db);
+    if done {
+        ctx.db.within(db, |there| {
+            there.notify(EventClass::Generic, "copy_to", to);
+        });
+    }
     ctx.reply.integer(i64::from(done));
     Ok(())
 }

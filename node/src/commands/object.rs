@@ -18,7 +18,7 @@ const SHARED: i64 = i32::MAX as i64;
 const SHARED_BELOW: i64 = 10_000;
 
 fn encoding(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    match ctx.db.look(args.get(2)) {
+    match ctx.db.look_quietly(args.get(2)) {
         Some(entry) => ctx.reply.bulk(entry.encoding().name().as_bytes()),
         None => ctx.reply.null(),
     }
@@ -28,7 +28,7 @@ fn encoding(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
 fn refcount(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     let policy = ctx.server.store.settings().policy();
     let shares = ctx.server.config.maxmemory() == 0 || !(policy.is_lru() || policy.is_lfu());
-    match ctx.db.look(args.get(2)).map(|entry| entry.value()) {
+    match ctx.db.look_quietly(args.get(2)).map(|entry| entry.value()) {
         Some(ValueRef::Int(0..SHARED_BELOW)) if shares => ctx.reply.integer(SHARED),
         Some(_) => ctx.reply.integer(1),
         None => ctx.reply.null(),
@@ -37,7 +37,7 @@ fn refcount(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
 }
 
 fn idletime(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    let Some(access) = ctx.db.look(args.get(2)).map(|entry| entry.access()) else {
+    let Some(access) = ctx.db.look_quietly(args.get(2)).map(|entry| entry.access()) else {
         ctx.reply.null();
         return Ok(());
     };
@@ -54,7 +54,7 @@ fn idletime(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
 }
 
 fn freq(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    let Some(access) = ctx.db.look(args.get(2)).map(|entry| entry.access()) else {
+    let Some(access) = ctx.db.look_quietly(args.get(2)).map(|entry| entry.access()) else {
         ctx.reply.null();
         return Ok(());
     };

@@ -2,7 +2,7 @@
 
 use super::collection::{self, reply_item};
 use super::{Args, CommandError, Ctx, Handler};
-use crate::store::{Digits, Draw, Set};
+use crate::store::{Digits, Draw, EventClass, Set};
 use slotilla_common::resp::parse_i64;
 
 /// The commands of this file.
@@ -31,6 +31,9 @@ fn sadd(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         let added = args.iter_from(2).filter(add).count();
         (added > 0).then_some(added)
     })?;
+    if added.is_some() {
+        ctx.db.notify(EventClass::Set, "sadd", args.get(1));
+    }
     ctx.reply.integer(added.unwrap_or(0) as i64);
     Ok(())
 }
@@ -43,6 +46,9 @@ fn srem(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
             .count();
         (removed > 0).then_some(removed)
     })?;
+    if removed.is_some() {
+        ctx.db.notify_taken(EventClass::Set, "srem", args.get(1));
+    }
     ctx.reply.integer(removed.unwrap_or(0) as i64);
     Ok(())
 }
@@ -62,8 +68,13 @@ fn smove(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     if is_there && from != to {
         ctx.db
             .update(from, |set: &mut Set| set.remove(member).then_some(()))?;
-        ctx.db
+        ctx.db.notify_taken(EventClass::Set, "srem", from);
+        let added = ctx
+            .db
             .upsert(to, |set: &mut Set| set.add(member, ints_max).then_some(()))?;
+        if added.is_some() {
+            ctx.db.notify(EventClass::Set, "sadd", to);
+        }
     }
     ctx.reply.integer(i64::from(is_there));
     Ok(())
@@ -177,6 +188,9 @@ fn spop(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
             });
             Some(())
         })?;
+    }
+    if popped > 0 {
+        ctx.db.notify_taken(EventClass::Set, "spop", key);
     }
     Ok(())
 }

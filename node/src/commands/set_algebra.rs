@@ -7,7 +7,7 @@ use slotilla_common::resp::parse_i64;
 use super::collection::reply_item;
 use super::set::ints_max;
 use super::{Args, CommandError, Ctx, Handler};
-use crate::store::{Digits, Item, Set};
+use crate::store::{Digits, EventClass, Item, Set};
 
 /// The commands of this file.
 pub(super) const HANDLERS: &[(&str, Handler)] = &[
@@ -97,7 +97,8 @@ fn store(ctx: &mut Ctx<'_>, args: &Args<'_>, operation: Operation) -> Result<(),
         });
     }
     let len = result.len();
-    ctx.db.set_collection(args.get(1), result);
+    ctx.db
+        .store_collection(args.get(1), result, EventClass::Set, ctx.spec.name);
     ctx.reply.integer(len as i64);
     Ok(())
 }

@@ -3,7 +3,7 @@
 use slotilla_common::resp::{ReplyWriter, parse_i64};
 
 use super::{Args, CommandError, Ctx, Handler};
-use crate::store::{Digits, NewValue, SetExpiry, ValueRef};
+use crate::store::{Digits, EventClass, NewValue, SetExpiry, ValueRef};
 
 /// The commands of this file.
 pub(super) const HANDLERS: &[(&str, Handler)] = &[
@@ -41,17 +41,22 @@ fn get(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
 
 fn getdel(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     reply_string(&mut ctx.reply, ctx.db.read(args.get(1)))?;
-    ctx.db.remove(args.get(1));
+    ctx.db.delete(args.get(1));
     Ok(())
+}
+
+/// Stores a string, whatever was there, and tells of it.
+fn store(ctx: &mut Ctx<'_>, key: &[u8], value: &[u8], expiry: SetExpiry) {
+    ctx.db.set(key, NewValue::encoded(value), expiry);
+    ctx.db.notify(EventClass::String, "set", key);
+    if let SetExpiry::At(_) = expiry {
+        ctx.db.notify(EventClass::Generic, "expire", key);
+    }
 }
 
 fn getset(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     reply_string(&mut ctx.reply, ctx.db.read(args.get(1)))?;
-    ctx.db.set(
-        args.get(1),
-        NewValue::encoded(args.get(2)),
-        SetExpiry::Clear,
-    );
+    store(ctx, args.get(1), args.get(2), SetExpiry::Clear);
     Ok(())
 }
 
@@ -107,8 +112,7 @@ fn check_pairs(ctx: &Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
 fn set_pairs(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     check_pairs(ctx, args)?;
     for at in (1..args.len()).step_by(2) {
-        let value = NewValue::encoded(args.get(at + 1));
-        ctx.db.set(args.get(at), value, SetExpiry::Clear);
+        store(ctx, args.get(at), args.get(at + 1), SetExpiry::Clear);
     }
     Ok(())
 }
@@ -116,11 +120,7 @@ fn set_pairs(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
 fn setnx(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     let absent = ctx.db.find(args.get(1)).is_none();
     if absent {
-        ctx.db.set(
-            args.get(1),
-            NewValue::encoded(args.get(2)),
-            SetExpiry::Clear,
-        );
+        store(ctx, args.get(1), args.get(2), SetExpiry::Clear);
     }
     ctx.reply.integer(i64::from(absent));
     Ok(())
@@ -141,11 +141,7 @@ fn set_expiring(ctx: &mut Ctx<'_>, args: &Args<'_>, unit: Unit) -> Result<(), Co
         relative: true,
     };
     let expiry = time.parse(ctx, args)?;
-    ctx.db.set(
-        args.get(1),
-        NewValue::encoded(args.get(3)),
-        SetExpiry::At(expiry),
-    );
+    store(ctx, args.get(1), args.get(3), SetExpiry::At(expiry));
     ctx.reply.ok();
     Ok(())
 }
@@ -248,7 +244,7 @@ impl Time {
 fn set(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     let (key, value) = (args.get(1), args.get(2));
     if args.len() == 3 {
-        ctx.db.set(key, NewValue::encoded(value), SetExpiry::Clear);
+        store(ctx, key, value, SetExpiry::Clear);
         ctx.reply.ok();
         return Ok(());
     }
@@ -270,7 +266,7 @@ fn set(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
             return Ok(());
         }
     }
-    ctx.db.set(key, NewValue::encoded(value), expiry);
+    store(ctx, key, value, expiry);
     if !options.get {
         ctx.reply.ok();
     }
@@ -293,13 +289,14 @@ fn getex(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     match expiry {
         // Only a time since 1970 can have passed; the key goes now.
         Some(at) if at <= ctx.now_ms => {
-            ctx.db.remove(key);
+            ctx.db.delete(key);
         }
         Some(at) => {
             ctx.db.set_expiry(key, Some(at));
+            ctx.db.notify(EventClass::Generic, "expire", key);
         }
-        None if options.persist => {
-            ctx.db.persist(key);
+        None if options.persist && ctx.db.persist(key) => {
+            ctx.db.notify(EventClass::Generic, "persist", key);
         }
         None => {}
     }

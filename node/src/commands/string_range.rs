@@ -3,7 +3,7 @@
 use slotilla_common::resp::parse_i64;
 
 use super::{Args, CommandError, Ctx, Handler};
-use crate::store::{Digits, NewValue, SetExpiry};
+use crate::store::{Digits, EventClass, NewValue, SetExpiry};
 
 /// The commands of this file.
 pub(super) const HANDLERS: &[(&str, Handler)] = &[
@@ -55,6 +55,7 @@ fn append(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
             total
         }
     };
+    ctx.db.notify(EventClass::String, "append", key);
     ctx.reply.integer(total as i64);
     Ok(())
 }
@@ -74,6 +75,7 @@ fn setrange(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         ctx.db.set(key, NewValue::Bytes(b""), SetExpiry::Clear);
     }
     write(ctx, key, offset, bytes);
+    ctx.db.notify(EventClass::String, "setrange", key);
     ctx.reply.integer(len.max(end) as i64);
     Ok(())
 }

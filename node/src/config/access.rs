@@ -93,6 +93,8 @@ numbers! {
     zset_max_listpack_value: ZsetMaxListpackValue as usize;
     /// `list-max-listpack-size`: elements, or -1 to -5 for 4 to 64 KiB.
     list_max_listpack_size: ListMaxListpackSize as i64;
+    /// `notify-keyspace-events`, a bit for each class.
+    notify_keyspace_events: NotifyKeyspaceEvents as u32;
     /// `slowlog-max-len`.
     slowlog_max_len: SlowlogMaxLen as usize;
     /// `latency-monitor-threshold`, in milliseconds; 0 is off.

@@ -247,7 +247,7 @@ directives! {
         "Keep a distribution of each command's latency.";
     LatencyTrackingInfoPercentiles, "latency-tracking-info-percentiles", None, Kind::Percentiles, "50 99 99.9", MUTABLE, Now,
         "The percentiles that INFO latencystats shows.";
-    NotifyKeyspaceEvents, "notify-keyspace-events", None, Kind::NotifyFlags, "", MUTABLE, Later,
+    NotifyKeyspaceEvents, "notify-keyspace-events", None, Kind::NotifyFlags, "", MUTABLE, Now,
         "Which events of keys are published: K E for the two kinds of channel, then g $ l s h z t d x e n m, or A for all but the last two.";
     TrackingTableMaxKeys, "tracking-table-max-keys", None, int(0, i64::MAX, Unit::Count), "1000000", MUTABLE, Later,
         "Keys remembered for client-side caching.";

@@ -18,6 +18,7 @@ pub mod dispatch;
 mod exec;
 pub mod gate;
 pub mod host;
+pub mod keyspace_events;
 pub mod latency;
 mod listeners;
 pub mod machine;
@@ -175,7 +176,8 @@ impl Server {
             .leave_slot(slot, self.config.subscribers_limit());
     }
 
-    fn publish_here(&self, channel: &[u8], message: &[u8]) -> usize {
+    /// Sends a message to a channel's subscribers on this node alone; to how many.
+    pub(super) fn publish_here(&self, channel: &[u8], message: &[u8]) -> usize {
         if self.pubsub.is_silent() {
             return 0;
         }

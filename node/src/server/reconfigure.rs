@@ -10,6 +10,7 @@ use slotilla_common::clock;
 
 use super::Server;
 use super::client::flag;
+use super::keyspace_events;
 use crate::config::{Applier, Config, Key};
 use crate::store::Scope;
 
@@ -27,6 +28,7 @@ pub fn follow(server: &Arc<Server>) {
                 Key::LfuLogFactor,
                 Key::LfuDecayTime,
                 Key::ActiveExpireEffort,
+                Key::NotifyKeyspaceEvents,
             ],
             store_settings,
         ),
@@ -61,6 +63,7 @@ fn store_settings(server: &Server, config: &Config) {
     settings.set_lfu_log_factor(config.lfu_log_factor());
     settings.set_lfu_decay_minutes(config.lfu_decay_minutes());
     settings.set_active_expire_effort(config.active_expire_effort());
+    settings.set_events(keyspace_events::classes(config.notify_keyspace_events()));
 }
 
 fn slowlog(server: &Server, config: &Config) {

@@ -63,6 +63,8 @@ impl Node {
         let listeners = listeners::open(&config)?;
         let server = Arc::new(Server::new(config));
         super::reconfigure::follow(&server);
+        let events = super::keyspace_events::Publisher::new(&server);
+        server.store.set_event_sink(Box::new(events));
         let started = Self::start_threads(&server, listeners);
         if started.is_err() {
             server.shutdown.cancel();

@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 
 use super::access::AccessClock;
 use super::entry::{Entry, NewValue, ValueRef};
+use super::event::EventClass;
 use super::observe::Change;
 use super::settings::{Expired, add};
 use super::slot::SlotGuard;
@@ -201,6 +202,12 @@ impl<'s> Db<'s> {
         self.guards.get(guard)?.at(self.scope.db, place)
     }
 
+    /// As [`look`](Self::look), for OBJECT: a miss is no event.
+    pub fn look_quietly(&mut self, key: &[u8]) -> Option<&Entry> {
+        let (guard, place) = self.counted_quietly(key)?;
+        self.guards.get(guard)?.at(self.scope.db, place)
+    }
+
     /// Counts nothing.
     pub fn peek(&mut self, key: &[u8]) -> Option<&Entry> {
         let (guard, place) = self.live(key)?;
@@ -252,6 +259,7 @@ impl<'s> Db<'s> {
             };
             guard.insert(scope.db, hash, Entry::new(key, value, at, clock.fresh()));
             store.tell(scope.db, guard.slot(), key, Change::Written);
+            store.notify(scope.db, EventClass::New, "new", key);
             if guard.is_awaited() {
                 wait::note(&mut self.ready, guard, scope.db, hash, key);
             }
@@ -279,6 +287,7 @@ impl<'s> Db<'s> {
         if !existed {
             self.tally.expired += 1;
             store.tell(scope.db, guard.slot(), key, Change::Expired);
+            store.notify(scope.db, EventClass::New, "new", key);
             if guard.is_awaited() {
                 wait::note(&mut self.ready, guard, scope.db, hash, key);
             }
@@ -353,6 +362,7 @@ impl<'s> Db<'s> {
         }
         self.store
             .tell(db, guard.slot(), entry.key(), Change::Written);
+        self.store.notify(db, EventClass::New, "new", entry.key());
         // The entry is about to be the table's.
         let awaited = guard.is_awaited().then(|| entry.key().to_vec());
         guard.insert(db, hash, entry);
@@ -471,6 +481,15 @@ impl<'s> Db<'s> {
 
     #[inline]
     fn counted(&mut self, key: &[u8]) -> Option<(usize, Place)> {
+        let found = self.counted_quietly(key);
+        if found.is_none() {
+            self.notify(EventClass::Missed, "keymiss", key);
+        }
+        found
+    }
+
+    #[inline]
+    fn counted_quietly(&mut self, key: &[u8]) -> Option<(usize, Place)> {
         let found = self.live(key);
         match found {
             Some(_) => self.tally.hits += 1,

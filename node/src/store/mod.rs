@@ -11,6 +11,7 @@
 //!
 //! Db (db.rs)        what a command works on: locked slots, the time, lazy expiry
 //! walk.rs           what goes through all slots: SCAN, KEYS, RANDOMKEY, FLUSHALL, SWAPDB
+//! event.rs          what happened to keys, for notifications
 //! watch.rs          who is to hear of changes to a key (WATCH)
 //! wait.rs           who waits for a key (BLPOP and its kin)
 //! expire.rs         deletes keys whose time has come; evict.rs deletes keys to make room
@@ -22,6 +23,7 @@
 mod access;
 mod db;
 mod entry;
+mod event;
 mod evict;
 mod expire;
 mod hash;
@@ -48,6 +50,7 @@ use smallvec::SmallVec;
 
 pub use db::{Db, SetExpiry, WrongType};
 pub use entry::{Digits, Encoding, Entry, Garbage, NewValue, ValueRef};
+pub use event::{EventClass, EventSink};
 pub use evict::Room;
 pub use expire::{Expirer, STEP_MS, Step};
 pub(crate) use object::Wanted;
@@ -95,6 +98,7 @@ pub struct Store {
     counters: ShardedCounters,
     lazy_free: LazyFree,
     observer: OnceLock<Box<dyn Observer>>,
+    event_sink: OnceLock<Box<dyn EventSink>>,
     watchers: Watchers,
     waiters: Waiters,
     /// Held by whoever counts the keys that may be evicted.
@@ -116,6 +120,7 @@ impl Store {
             counters: ShardedCounters::new(),
             lazy_free: LazyFree::default(),
             observer: OnceLock::new(),
+            event_sink: OnceLock::new(),
             watchers: Watchers::new(),
             waiters: Waiters::new(),
             counting: parking_lot::Mutex::new(()),
@@ -245,6 +250,12 @@ impl Store {
         }
         if self.cell(slot).is_watched() {
             self.touch_watchers(db, slot, key, change);
+        }
+        match change {
+            Change::Expired => self.notify(db, EventClass::Expired, "expired", key),
+            Change::Evicted => self.notify(db, EventClass::Evicted, "evicted", key),
+            // The command tells what it has done.
+            Change::Written | Change::Deleted | Change::Expiry => {}
         }
     }
 }

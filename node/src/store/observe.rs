@@ -1,4 +1,4 @@
-//! Who is told of changes: replication, keyspace notifications.
+//! Who is told of changes: replication.
 
 use slotilla_common::slot::Slot;
 

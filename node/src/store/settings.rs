@@ -122,6 +122,7 @@ pub struct Settings {
     active_expire_effort: AtomicU32,
     hide_expired: AtomicBool,
     list_alone_bytes: AtomicUsize,
+    events: AtomicU32,
 }
 
 impl Default for Settings {
@@ -136,6 +137,7 @@ impl Default for Settings {
             active_expire_effort: AtomicU32::new(1),
             hide_expired: AtomicBool::new(false),
             list_alone_bytes: AtomicUsize::new(Self::LIST_ALONE_BYTES),
+            events: AtomicU32::new(0),
         }
     }
 }
@@ -193,6 +195,11 @@ impl Settings {
     setting!(
         /// `active-expire-effort`.
         active_expire_effort, set_active_expire_effort: u32
+    );
+    setting!(
+        /// The classes of events that are wanted, as bits of [`super::EventClass`], and others that
+        /// only the sink knows.
+        events, set_events: u32
     );
     setting!(
         /// Keys whose time has come are hidden rather than deleted: on a replica, and while

@@ -2,7 +2,7 @@
 
 use super::super::{Args, CommandError, Ctx, raw};
 use super::bytes_at;
-use crate::store::Digits;
+use crate::store::{Digits, EventClass};
 
 const ONE_SOURCE: CommandError =
     CommandError::fixed("ERR BITOP NOT must be called with a single source key.");
@@ -67,9 +67,10 @@ pub(super) fn bitop(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandErr
     let sum = sum.unwrap_or_default();
     let (destination, len) = (args.get(2), sum.len());
     if sum.is_empty() {
-        ctx.db.remove(destination);
+        ctx.db.delete(destination);
     } else {
         raw::store(&mut ctx.db, destination, sum);
+        ctx.db.notify(EventClass::String, "set", destination);
     }
     ctx.reply.integer(len as i64);
     Ok(())

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 use super::super::{Args, CommandError, Ctx};
 use super::integer::{Overflow, Shape};
 use super::{bit_offset, bytes_at, write};
-use crate::store::Digits;
+use crate::store::{Digits, EventClass};
 
 const BAD_SHAPE: CommandError = CommandError::fixed(
     "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 \
@@ -32,6 +32,17 @@ struct Step {
     overflow: Overflow,
 }
 
+/// What a subcommand did.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    /// It only read, or would have overflown.
+    None,
+    /// It wrote what was there.
+    Same,
+    /// It changed something.
+    Changed,
+}
+
 type Steps = SmallVec<[Step; 4]>;
 
 pub(super) fn bitfield(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
@@ -42,14 +53,22 @@ pub(super) fn bitfield(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), Command
         return read_all(ctx, key, &steps);
     };
     let Ctx { db, reply, .. } = ctx;
-    write(db, key, last, |bytes| {
+    let (mut wrote, mut changed) = (false, false);
+    let resized = write(db, key, last, |bytes| {
         reply.array(steps.len());
-        let mut changed = false;
         for step in &steps {
-            changed |= step.run(bytes, reply);
+            let effect = step.run(bytes, reply);
+            wrote |= effect != Effect::None;
+            changed |= effect == Effect::Changed;
         }
         changed
-    })
+    })?;
+    // Where nothing was written, for it would have overflown, Redis tells of no change, though the
+    // string may have grown.
+    if changed || wrote && resized {
+        db.notify(EventClass::String, "setbit", key);
+    }
+    Ok(())
 }
 
 pub(super) fn bitfield_ro(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
@@ -123,22 +142,26 @@ impl Step {
         }
     }
 
-    /// Does it and replies; whether anything changed.
-    fn run(&self, bytes: &mut [u8], reply: &mut ReplyWriter<'_>) -> bool {
+    /// Does it and replies.
+    fn run(&self, bytes: &mut [u8], reply: &mut ReplyWriter<'_>) -> Effect {
         let old = self.shape.read(bytes, self.offset);
         let (new, told) = match self.verb {
             Verb::Get => {
                 reply.integer(old);
-                return false;
+                return Effect::None;
             }
             Verb::Set(number) => (self.shape.fit(number, self.overflow), Some(old)),
             Verb::IncrBy(by) => (self.shape.add(old, by, self.overflow), None),
         };
         let Some(new) = new else {
             reply.null();
-            return false;
+            return Effect::None;
         };
         reply.integer(told.unwrap_or(new));
-        new != old && self.shape.write(bytes, self.offset, new)
+        if new != old && self.shape.write(bytes, self.offset, new) {
+            Effect::Changed
+        } else {
+            Effect::Same
+        }
     }
 }

@@ -12,7 +12,7 @@ mod range;
 use slotilla_common::resp::parse_i64;
 
 use super::{Args, CommandError, Ctx, Handler};
-use crate::store::{Db, Digits, NewValue, SetExpiry, ValueRef};
+use crate::store::{Db, Digits, EventClass, NewValue, SetExpiry, ValueRef};
 
 /// The commands of this folder.
 pub(super) const HANDLERS: &[(&str, Handler)] = &[
@@ -63,13 +63,13 @@ fn bytes_at<'a>(
 }
 
 /// Lets `change` write into the string at `key`, which grows to hold bit `last`, and appears if it
-/// is not there. `change` says whether it changed anything.
+/// is not there. `change` says whether it changed anything; whether the string is new or has grown.
 fn write(
     db: &mut Db<'_>,
     key: &[u8],
     last: u64,
     change: impl FnOnce(&mut [u8]) -> bool,
-) -> Result<(), CommandError> {
+) -> Result<bool, CommandError> {
     let len = position(last).0 + 1;
     let old_len = match db.peek(key).map(|entry| entry.value()) {
         Some(ValueRef::Object(_)) => return Err(CommandError::WrongType),
@@ -85,7 +85,7 @@ fn write(
         // A key that is new has been counted as a change already.
         (grows || changed && old_len.is_some()).then_some(())
     });
-    Ok(())
+    Ok(grows || old_len.is_none())
 }
 
 fn setbit(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
@@ -97,7 +97,7 @@ fn setbit(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     };
     let (byte, mask) = position(offset);
     let mut was = false;
-    write(&mut ctx.db, args.get(1), offset, |bytes| {
+    let resized = write(&mut ctx.db, args.get(1), offset, |bytes| {
         let Some(byte) = bytes.get_mut(byte) else {
             return false;
         };
@@ -109,6 +109,9 @@ fn setbit(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         }
         was != on
     })?;
+    if resized || was != on {
+        ctx.db.notify(EventClass::String, "setbit", args.get(1));
+    }
     ctx.reply.integer(i64::from(was));
     Ok(())
 }

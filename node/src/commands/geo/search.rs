@@ -377,7 +377,12 @@ fn search(ctx: &mut Ctx<'_>, args: &Args<'_>, form: Form) -> Result<(), CommandE
         })
         .collect();
     let set = SortedSet::from_members(&members, limits(ctx.server));
-    let len = store(&mut ctx.db, target, set);
+    let event = match ctx.spec.name {
+        "geosearchstore" => "geosearchstore",
+        // Of a place as of a member.
+        _ => "georadiusstore",
+    };
+    let len = store(&mut ctx.db, target, set, event);
     ctx.reply.integer(len as i64);
     Ok(())
 }

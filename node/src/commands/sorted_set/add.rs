@@ -2,7 +2,7 @@
 
 use super::super::double::parse_double;
 use super::{Args, CommandError, Ctx, Handler, limits};
-use crate::store::{PackedLimits, SortedSet};
+use crate::store::{EventClass, PackedLimits, SortedSet};
 
 /// The commands of this file.
 pub(in super::super) const HANDLERS: &[(&str, Handler)] = &[("zadd", zadd), ("zincrby", zincrby)];
@@ -148,6 +148,10 @@ pub(in super::super) fn add(
         }
         (added + changed > 0).then_some(())
     })?;
+    if added + changed > 0 {
+        let event = if rule.incr { "zincr" } else { "zadd" };
+        ctx.db.notify(EventClass::SortedSet, event, key);
+    }
     if is_nan {
         return Err("ERR resulting score is not a number (NaN)".into());
     }

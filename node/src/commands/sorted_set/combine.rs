@@ -260,11 +260,7 @@ fn combine<R>(
 ) -> Result<R, CommandError> {
     let at = if form == Form::Store { 2 } else { 1 };
     let keys = keys(ctx, args, at)?;
-    let values = if form == Form::Store {
-        ctx.db.find_several(&keys)
-    } else {
-        ctx.db.read_several(&keys)
-    };
+    let values = ctx.db.read_several(&keys);
     let sources: Vec<Source<'_>> = values
         .into_iter()
         .map(Source::of)
@@ -317,7 +313,7 @@ fn store_outcome(
     let set = combine(ctx, args, operation, Form::Store, |outcome, _, _| {
         SortedSet::from_members(&outcome, limits)
     })?;
-    let len = store(&mut ctx.db, args.get(1), set);
+    let len = store(&mut ctx.db, args.get(1), set, ctx.spec.name);
     ctx.reply.integer(len as i64);
     Ok(())
 }

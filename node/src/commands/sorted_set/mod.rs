@@ -21,7 +21,7 @@ use slotilla_common::resp::{Protocol, ReplyWriter};
 
 use super::{Args, CommandError, Ctx, Handler};
 use crate::server::Server;
-use crate::store::{Db, PackedLimits, SortedSet};
+use crate::store::{Db, EventClass, PackedLimits, SortedSet};
 
 /// How large a sorted set may be while it is packed.
 pub(super) fn limits(server: &Server) -> PackedLimits {
@@ -50,8 +50,8 @@ fn write_member(reply: &mut ReplyWriter<'_>, member: &[u8], score: f64, with_sco
 
 /// Puts a sorted set in the place of whatever a key has; an empty one deletes the key. How many
 /// members it has.
-pub(super) fn store(db: &mut Db<'_>, key: &[u8], set: SortedSet) -> usize {
+pub(super) fn store(db: &mut Db<'_>, key: &[u8], set: SortedSet, event: &'static str) -> usize {
     let len = set.len();
-    db.set_collection(key, set);
+    db.store_collection(key, set, EventClass::SortedSet, event);
     len
 }

@@ -4,7 +4,7 @@ use slotilla_common::resp::{Protocol, ReplyWriter, parse_i64};
 
 use super::super::collection::MultiPop;
 use super::{Args, CommandError, Ctx, Handler};
-use crate::store::{Db, SortedSet};
+use crate::store::{Db, EventClass, SortedSet};
 
 /// The commands of this file.
 pub(in super::super) const HANDLERS: &[(&str, Handler)] =
@@ -46,6 +46,13 @@ pub(in super::super) fn pop(
         set.remove_ranks(ranks);
         Some(popped)
     })?;
+    if popped.is_some() {
+        let event = match end {
+            End::Min => "zpopmin",
+            End::Max => "zpopmax",
+        };
+        db.notify_taken(EventClass::SortedSet, event, key);
+    }
     Ok(popped)
 }
 

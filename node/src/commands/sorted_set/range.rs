@@ -198,7 +198,7 @@ fn zrangestore(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
             member.with_text(|member| chosen.set(member, score, limits));
         }
     }
-    let len = store(&mut ctx.db, args.get(1), chosen);
+    let len = store(&mut ctx.db, args.get(1), chosen, ctx.spec.name);
     ctx.reply.integer(len as i64);
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Args, CommandError, Ctx, Handler, bounds};
-use crate::store::SortedSet;
+use crate::store::{EventClass, SortedSet};
 
 /// The commands of this file.
 pub(in super::super) const HANDLERS: &[(&str, Handler)] = &[
@@ -18,6 +18,10 @@ fn zrem(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         let gone = args.iter_from(2).filter_map(|member| set.remove(member));
         Some(gone.count()).filter(|gone| *gone > 0)
     })?;
+    if gone.is_some() {
+        ctx.db
+            .notify_taken(EventClass::SortedSet, ctx.spec.name, args.get(1));
+    }
     ctx.reply.integer(gone.unwrap_or(0) as i64);
     Ok(())
 }
@@ -50,6 +54,10 @@ fn remove(
         set.remove_ranks(ranks.clone());
         Some(ranks.len())
     })?;
+    if gone.is_some() {
+        ctx.db
+            .notify_taken(EventClass::SortedSet, ctx.spec.name, args.get(1));
+    }
     ctx.reply.integer(gone.unwrap_or(0) as i64);
     Ok(())
 }

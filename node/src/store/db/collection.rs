@@ -1,6 +1,7 @@
 //! Collections as commands see them: of one type, or of the wrong one.
 
 use super::super::entry::{Entry, NewValue, ValueRef};
+use super::super::event::EventClass;
 use super::super::object::Collection;
 use super::super::table::Place;
 use super::{Db, SetExpiry};
@@ -95,6 +96,23 @@ impl Db<'_> {
         } else {
             let object = NewValue::Object(collection.into_object());
             self.set(key, object, SetExpiry::Clear);
+        }
+    }
+
+    /// Stores what a command has made, and tells of it by this event; what is empty deletes the
+    /// key.
+    pub fn store_collection<C: Collection>(
+        &mut self,
+        key: &[u8],
+        collection: C,
+        class: EventClass,
+        event: &'static str,
+    ) {
+        if collection.is_empty() {
+            self.delete(key);
+        } else {
+            self.set_collection(key, collection);
+            self.notify(class, event, key);
         }
     }
 

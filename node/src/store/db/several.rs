@@ -12,15 +12,6 @@ impl Db<'_> {
         self.all_of(keys)
     }
 
-    /// As [`read_several`](Self::read_several), for a command that writes its outcome elsewhere:
-    /// counts the use alone.
-    pub fn find_several(&mut self, keys: &[&[u8]]) -> Vec<Option<ValueRef<'_>>> {
-        for key in keys {
-            self.find(key);
-        }
-        self.all_of(keys)
-    }
-
     fn all_of(&self, keys: &[&[u8]]) -> Vec<Option<ValueRef<'_>>> {
         let value = |key: &&[u8]| self.here(key).map(Entry::value);
         keys.iter().map(value).collect()
