@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use slotilla_tests::{Client, Deadline, Kind, Server, Value, wait_until};
+use slotilla_tests::{Client, Cluster, Deadline, Kind, Server, Value, wait_until};
 
 const PUBLISHERS: usize = 4;
 const MESSAGES: usize = 2000;
@@ -199,4 +199,50 @@ fn what_many_are_slow_to_read_is_kept_once() {
     wait_until("nothing to be kept", || {
         used_memory(&node) < before + 5_000_000
     });
+}
+
+/// A figure of `/metrics` without labels.
+fn metric(node: &Server, name: &str) -> f64 {
+    let (_, text) = node.admin("/metrics");
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap_or_else(|| panic!("no {name}"))
+        .trim()
+        .parse()
+        .unwrap()
+}
+
+#[test]
+fn a_node_that_takes_no_messages_costs_no_memory_and_keeps_its_link() {
+    const DROPPED: &str = "slotilla_node_bus_messages_dropped_total";
+    let settings = [("cluster-node-timeout", "60000")];
+    let kinds = [Kind::Node, Kind::Node];
+    let mut cluster = Cluster::start_mixed(&kinds, &settings);
+    let mut listener = cluster.nodes[1].client();
+    listener.line("subscribe end");
+    listener.set_reply_limit(Duration::from_millis(100));
+    cluster.nodes[1].process().freeze();
+    let mut publisher = cluster.nodes[0].client();
+    let text = "x".repeat(1_000_000);
+    let deadline = Deadline::after(Duration::from_secs(60));
+    let mut sent = 0;
+    while metric(&cluster.nodes[0], DROPPED) == 0.0 {
+        assert!(!deadline.is_over(), "none is dropped of {sent}");
+        publisher.call(&["publish", "c", &text]);
+        sent += 1;
+    }
+    assert!(used_memory(&cluster.nodes[0]) < 300_000_000);
+    assert_eq!(
+        metric(
+            &cluster.nodes[0],
+            "slotilla_node_bus_links_overflowed_total"
+        ),
+        0.0
+    );
+    cluster.nodes[1].process().thaw();
+    // What waited goes out, and then there is room again.
+    wait_until("a message to arrive", || {
+        publisher.line("publish end x");
+        listener.try_read().is_ok()
+    });
+    cluster.wait_ok();
 }
