@@ -3,7 +3,7 @@
 
 use super::super::collection::reply_item;
 use super::{Args, CommandError, Ctx, Handler, limit};
-use crate::store::{End, List, Side};
+use crate::store::{End, EventClass, List, Side};
 
 /// The commands of this file.
 pub(in super::super) const HANDLERS: &[(&str, Handler)] = &[
@@ -75,6 +75,7 @@ fn lset(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         outcome.is_ok().then_some(())
     })?;
     outcome?;
+    ctx.db.notify(EventClass::List, "lset", args.get(1));
     ctx.reply.ok();
     Ok(())
 }
@@ -94,6 +95,9 @@ fn linsert(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         answer = if is_done { list.len() as i64 } else { -1 };
         is_done.then_some(())
     })?;
+    if answer > 0 {
+        ctx.db.notify(EventClass::List, "linsert", args.get(1));
+    }
     ctx.reply.integer(answer);
     Ok(())
 }
@@ -109,18 +113,24 @@ fn lrem(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         let gone = list.remove(args.get(3), end, most);
         (gone > 0).then_some(gone as i64)
     })?;
+    if gone.is_some() {
+        ctx.db.notify_taken(EventClass::List, "lrem", args.get(1));
+    }
     ctx.reply.integer(gone.unwrap_or(0));
     Ok(())
 }
 
 fn ltrim(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     let (start, stop) = (args.int(2)?, args.int(3)?);
-    ctx.db.update(args.get(1), |list: &mut List| {
+    let trimmed = ctx.db.update(args.get(1), |list: &mut List| {
         let (position, count) = span(start, stop, list.len());
         list.keep(position, count);
         // Redis takes it for a change, even if nothing goes.
         Some(())
     })?;
+    if trimmed.is_some() {
+        ctx.db.notify_taken(EventClass::List, "ltrim", args.get(1));
+    }
     ctx.reply.ok();
     Ok(())
 }

@@ -6,7 +6,7 @@ use slotilla_common::resp::{ReplyWriter, parse_i64};
 use super::super::collection::{MultiPop, reply_item};
 use super::{Args, CommandError, Ctx, Handler, end, limit};
 use crate::server::Server;
-use crate::store::{Db, Digits, End, List, NodeLimit};
+use crate::store::{Db, Digits, End, EventClass, List, NodeLimit};
 
 /// The commands of this file.
 pub(in super::super) const HANDLERS: &[(&str, Handler)] = &[
@@ -35,6 +35,7 @@ fn push(ctx: &mut Ctx<'_>, args: &Args<'_>, end: End) -> Result<(), CommandError
     let limit = limit(ctx.server);
     let push = |list: &mut List| Some(push_all(list, args, end, limit));
     let len = ctx.db.upsert(args.get(1), push)?;
+    ctx.db.notify(EventClass::List, pushed(end), args.get(1));
     ctx.reply.integer(len.unwrap_or(0));
     Ok(())
 }
@@ -51,8 +52,27 @@ fn push_if_there(ctx: &mut Ctx<'_>, args: &Args<'_>, end: End) -> Result<(), Com
     let limit = limit(ctx.server);
     let push = |list: &mut List| Some(push_all(list, args, end, limit));
     let len = ctx.db.update(args.get(1), push)?;
+    if len.is_some() {
+        ctx.db.notify(EventClass::List, pushed(end), args.get(1));
+    }
     ctx.reply.integer(len.unwrap_or(0));
     Ok(())
+}
+
+/// The event of a push.
+fn pushed(end: End) -> &'static str {
+    match end {
+        End::Head => "lpush",
+        End::Tail => "rpush",
+    }
+}
+
+/// The event of a pop.
+fn popped(end: End) -> &'static str {
+    match end {
+        End::Head => "lpop",
+        End::Tail => "rpop",
+    }
 }
 
 fn push_all(list: &mut List, args: &Args<'_>, end: End, limit: NodeLimit) -> i64 {
@@ -90,12 +110,13 @@ fn pop(ctx: &mut Ctx<'_>, args: &Args<'_>, end: End) -> Result<(), CommandError>
 
 fn pop_one(ctx: &mut Ctx<'_>, key: &[u8], end: End) -> Result<(), CommandError> {
     let reply = &mut ctx.reply;
-    let popped = ctx.db.update(key, |list: &mut List| {
+    let taken = ctx.db.update(key, |list: &mut List| {
         list.pop(end, 1, |element| reply_item(reply, element));
         Some(())
     })?;
-    if popped.is_none() {
-        ctx.reply.null();
+    match taken {
+        Some(()) => ctx.db.notify_taken(EventClass::List, popped(end), key),
+        None => ctx.reply.null(),
     }
     Ok(())
 }
@@ -126,13 +147,16 @@ pub(in super::super) fn pop_each(
     begin: impl FnOnce(&mut ReplyWriter<'_>, usize),
 ) -> Result<bool, CommandError> {
     let mut is_there = false;
-    db.update(key, |list: &mut List| {
+    let taken = db.update(key, |list: &mut List| {
         is_there = true;
         let count = count.min(list.len());
         begin(reply, count);
         list.pop(end, count, |element| reply_item(reply, element));
         (count > 0).then_some(())
     })?;
+    if taken.is_some() {
+        db.notify_taken(EventClass::List, popped(end), key);
+    }
     Ok(is_there)
 }
 
@@ -205,6 +229,8 @@ pub(in super::super) fn move_element(
             Some(moved)
         })?
     };
+    db.notify(EventClass::List, pushed(to), target);
+    db.notify_taken(EventClass::List, popped(from), source);
     reply.bulk(&moved.unwrap_or_default());
     Ok(true)
 }

@@ -15,7 +15,9 @@ use std::sync::Arc;
 use super::list::limit;
 use super::{Args, CommandError, Ctx, Handler};
 use crate::server::Server;
-use crate::store::{Collection as _, Db, End, List, NodeLimit, Scope, Set, SortedSet, ValueRef};
+use crate::store::{
+    Collection as _, Db, End, EventClass, List, NodeLimit, Scope, Set, SortedSet, ValueRef,
+};
 use pattern::Pattern;
 use rows::Rows;
 
@@ -256,7 +258,7 @@ impl Plan {
             return Err(CommandError::StringTooLong);
         }
         reply.integer(list.len() as i64);
-        db.set_collection(target, list);
+        db.store_collection(target, list, EventClass::List, "sortstore");
         Ok(())
     }
 }
