@@ -30,6 +30,7 @@ pub mod differential;
 mod ports;
 mod process;
 mod server;
+pub mod stage;
 mod tools;
 mod value;
 mod wait;

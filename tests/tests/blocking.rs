@@ -2,20 +2,13 @@
 //! both, and each must get the same, in the same order.
 #![cfg(test)]
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use slotilla_tests::stage::compare;
+use slotilla_tests::{Kind, Server, one_node_cluster};
 
-use slotilla_tests::{Client, Kind, Server, one_node_cluster, wait_for};
+/// RESP2 and RESP3.
+const BOTH: &[&str] = &["2", "3"];
 
-/// Lines of a script, each of one connection, which a letter names:
-///
-/// - `a: COMMAND` sends it, and reads the reply;
-/// - `a! COMMAND` sends it, and waits until the client is blocked;
-/// - `a> COMMAND` sends it, and goes on;
-/// - `a?` reads a reply;
-/// - `a-` sees that the client is blocked.
-///
-/// `@a` stands for a connection's id. All keys are gone when a script begins.
+/// Scripts as [`stage`](slotilla_tests::stage) plays them.
 const SCRIPTS: &[&str] = &[
     // What is there is taken at once, from the first key that has something.
     "b: rpush k 1 2 3
@@ -536,103 +529,12 @@ const SCRIPTS_ALONE: &[&str] = &[
      b: lrange k2 0 -1",
 ];
 
-/// One server and the connections of a script to it.
-struct Stage<'s> {
-    server: &'s Server,
-    control: Client,
-    protocol: &'s str,
-    clients: BTreeMap<String, (Client, String)>,
-}
-
-impl<'s> Stage<'s> {
-    fn new(server: &'s Server, protocol: &'s str) -> Self {
-        let mut control = server.client();
-        control.ok(&["flushall"]);
-        Self {
-            server,
-            control,
-            protocol,
-            clients: BTreeMap::new(),
-        }
-    }
-
-    fn enter(&mut self, name: &str) {
-        if !self.clients.contains_key(name) {
-            let mut client = self.server.client();
-            assert_eq!(client.call(&["hello", self.protocol]).error(), None);
-            let id = client.call(&["client", "id"]).to_string();
-            self.clients.insert(name.to_owned(), (client, id));
-        }
-    }
-
-    fn is_blocked(&mut self, name: &str) -> bool {
-        let id = &self.clients[name].1;
-        let line = self.control.call(&["client", "list", "id", id]).text();
-        line.split_whitespace().any(|field| field == "flags=b")
-    }
-
-    /// Plays one line; what is to be compared.
-    fn play(&mut self, line: &str) -> String {
-        let (name, rest) = line.split_at(1);
-        self.enter(name);
-        let (sign, command) = rest.split_at(1);
-        let mut words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
-        for word in &mut words {
-            if let Some(of) = word.strip_prefix('@') {
-                let of = of.to_owned();
-                self.enter(&of);
-                word.clone_from(&self.clients[&of].1);
-            }
-        }
-        let client = &mut self.clients.get_mut(name).unwrap().0;
-        if matches!(sign, ":" | "!" | ">") {
-            let mut request = Vec::new();
-            slotilla_tests::encode(&mut request, &words);
-            client.send(&request);
-        }
-        match sign {
-            ":" | "?" => format!("{:?}", client.read()),
-            "!" => wait_for(line, Duration::from_secs(10), || {
-                self.is_blocked(name).then_some(String::new())
-            }),
-            ">" => String::new(),
-            "-" => format!("blocked: {}", self.is_blocked(name)),
-            other => panic!("{other:?} in {line:?}"),
-        }
-    }
-}
-
-fn compare(theirs: &Server, ours: &Server, scripts: &[&str]) {
-    for protocol in ["2", "3"] {
-        for script in scripts {
-            let (mut theirs, mut ours) = (Stage::new(theirs, protocol), Stage::new(ours, protocol));
-            let mut played = String::new();
-            for line in script.lines().map(str::trim) {
-                // Replies to CLIENT REPLY do not come, so there is nothing to read.
-                if line.contains("client reply off") {
-                    let line = line.replacen(':', ">", 1);
-                    theirs.play(&line);
-                    ours.play(&line);
-                    continue;
-                }
-                played.push_str(line);
-                played.push('\n');
-                let (their, our) = (theirs.play(line), ours.play(line));
-                assert_eq!(
-                    our, their,
-                    "ours and theirs, RESP{protocol}, after\n{played}"
-                );
-            }
-        }
-    }
-}
-
 #[test]
 fn several_connections_get_what_they_get_of_redis() {
     let theirs = Server::start(Kind::Redis, &[]);
     let ours = Server::start(Kind::Node, &[("io-threads", "4")]);
-    compare(&theirs, &ours, SCRIPTS);
-    compare(&theirs, &ours, SCRIPTS_ALONE);
+    compare(&theirs, &ours, BOTH, SCRIPTS);
+    compare(&theirs, &ours, BOTH, SCRIPTS_ALONE);
 }
 
 #[test]
@@ -642,14 +544,14 @@ fn the_same_on_a_cluster_of_one_node() {
     // All in one slot: the names behind the tag are those of the scripts.
     let tagged: Vec<String> = SCRIPTS.iter().map(|script| tag(script)).collect();
     let tagged: Vec<&str> = tagged.iter().map(String::as_str).collect();
-    compare(&theirs, &ours, &tagged);
+    compare(&theirs, &ours, BOTH, &tagged);
     let across = "a: blpop k l 0
         a: blmove k l left right 0
         a: bzmpop 0 2 k l min
         a: multi
         a: brpoplpush k l 0
         a: exec";
-    compare(&theirs, &ours, &[across]);
+    compare(&theirs, &ours, BOTH, &[across]);
 }
 
 /// Gives every key of a script one hash tag.

@@ -278,6 +278,98 @@ const SCRIPTS: &[&str] = &[
      smembers nosuch
      srandmember nosuch
      sscan nosuch 0",
+    // Lists, and blocking commands that find something.
+    "lpush a 1 2 3
+     lpush a 4
+     rpush a 5 6
+     lpushx a 7
+     rpushx a 8
+     lpushx nosuch 1
+     rpushx nosuch 1
+     linsert a before 5 x
+     linsert a after nosuch x
+     linsert nosuch after 5 x
+     lset a 0 y
+     lset a 100 y
+     lset nosuch 0 y
+     lrem a 0 y
+     lrem a 0 nosuch
+     lrem nosuch 0 x
+     lpop a
+     rpop a
+     lpop a 0
+     rpop a 2
+     lpop nosuch
+     rpop nosuch 2
+     ltrim a 0 -1
+     ltrim a 1 -1
+     ltrim a 5 4
+     ltrim a 0 0
+     rpush a 1
+     lrem a -1 1
+     rpush a 1
+     lpop a
+     rpush a 1 2
+     rpop a 5
+     rpush a 1 2 3 4 5 6
+     lmove a a left right
+     lmove a b left right
+     lmove a b right left
+     rpoplpush a b
+     rpoplpush a a
+     rpoplpush nosuch b
+     lmove nosuch b left left
+     lmpop 2 nosuch a left
+     lmpop 1 a right count 5
+     lmpop 1 a right count 5
+     rpush c 1
+     rpoplpush c d
+     rpoplpush d d
+     lmove d d left right
+     set s x
+     lmove d s left right
+     rpoplpush s d
+     lpush s x
+     blpop nosuch d 0
+     rpush a 1 2 3 4 5 6
+     blpop a 0
+     brpop a nosuch 0
+     blmove a b left right 0
+     brpoplpush a b 0
+     brpoplpush a a 0
+     blmpop 0 1 a left count 9
+     zadd z 1 a 2 b 3 c 4 d
+     bzpopmin z 0
+     bzpopmax nosuch z 0
+     bzmpop 0 2 nosuch z min count 9
+     llen nosuch
+     lindex nosuch 0
+     lrange nosuch 0 1
+     lpos nosuch x
+     multi
+     blpop nosuch 0
+     blmove nosuch a left left 0
+     bzpopmin nosuch 0
+     exec",
+    "rpush l 3 1 2
+     sort l
+     sort_ro nosuch
+     sort nosuch
+     sort l store a
+     sort l store a
+     sort l store l
+     sort l limit 5 1 store a
+     sort nosuch store a
+     sort nosuch store l
+     rpush l 2 1
+     mset w_1 2 o_1 x
+     hset h_1 f 5
+     sort l by w_* get # get o_* store b
+     sort l by h_*->f get h_*->f
+     sort l by nosuch store b
+     set s x
+     sort l store s
+     sort s store l",
     // Sorted sets and places.
     "zadd a 1 x
      zadd a 1 x

@@ -95,6 +95,7 @@ impl Blocked {
         self.client
             .active_ms
             .store(clock::unix_ms(), Ordering::Relaxed);
+        self.client.hold_mail();
         self.client.set(flag::BLOCKED | flag::TIMED, false);
         *self.outcome.lock() = Some(outcome);
         self.client.wake();
@@ -123,6 +124,8 @@ impl Blocked {
 
 impl Waiter for Blocked {
     fn serve(&self, db: &mut Db<'_>, key: &[u8]) {
+        // The client hears of what is taken for it after it has it.
+        self.client.hold_mail();
         let clock = &self.server.clock;
         let start = clock.now();
         let mut reply = Vec::new();

@@ -218,6 +218,19 @@ impl Client {
         }
     }
 
+    /// A command that has waited is answered now: mail from now on comes after its reply, and cannot
+    /// be taken before that.
+    pub fn hold_mail(&self) {
+        self.mail.lock().hold_for_reply();
+    }
+
+    /// The reply is where it belongs: all mail can be taken again.
+    pub fn release_mail(&self) {
+        let mut mail = self.mail.lock();
+        let is_left = mail.release();
+        self.set(flag::MAIL, is_left);
+    }
+
     /// Bytes of mail that its worker has not taken yet.
     pub fn mail_bytes(&self) -> usize {
         self.mail.lock().bytes()

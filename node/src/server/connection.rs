@@ -429,9 +429,13 @@ impl Connection {
                 self.closing = close;
             }
         }
+        let mut out = self.output(worker);
+        self.session.state.client.take_mail(&mut out, usize::MAX);
+        self.put_output(worker, out);
         if self.session.hears() {
             self.unsent.put(reply);
         }
+        self.session.state.client.release_mail();
     }
 
     /// Sends what the socket takes of the first buffer.
