@@ -15,9 +15,8 @@ const EVENTS: &[&str] = &[
      b: lpush k 1 2
      a?
      e*
+     b: del k
      a! blmpop 0 1 k left count 2
-     b: rpush k 3
-     e*
      b: rpush k 1 2 3
      a?
      e*",
