@@ -186,6 +186,29 @@ const LISTENERS: &[&str] = &[
      a?
      a?
      a*",
+    // What it moves has arrived before it hears, and leaves after.
+    "a: psubscribe __keyevent*
+     a! blmove k l left right 0
+     b: rpush k 1
+     a?
+     a?
+     a?
+     a?
+     a*
+     a! brpoplpush m m 0
+     b: rpush m 1 2
+     a?
+     a?
+     a?
+     a?
+     a*
+     b: set s x
+     a?
+     a! blmove k s left left 0
+     b: rpush k 1
+     a?
+     a?
+     a*",
     // What follows the command waits with it.
     "a: subscribe c
      a! blpop k 0 ; unsubscribe c ; ping

@@ -64,7 +64,8 @@ impl Wanted {
         }
     }
 
-    /// Takes it from a key and answers with it; false if there is no such key.
+    /// Takes it from a key and answers with it; false if there is no such key. `answered` is called
+    /// where the reply belongs among the events of the keys.
     ///
     /// # Errors
     /// The key has a value of another type, or it cannot be put where it should go. Then nothing is
@@ -75,18 +76,27 @@ impl Wanted {
         db: &mut Db<'_>,
         reply: &mut ReplyWriter<'_>,
         key: &[u8],
+        answered: impl FnOnce(),
     ) -> Result<bool, CommandError> {
         let begin = |reply: &mut ReplyWriter<'_>| {
             reply.array(2);
             reply.bulk(key);
         };
         match self {
-            Self::Element(end) => list::pop_each(db, reply, key, *end, 1, |reply, _| begin(reply)),
-            Self::Elements(end, count) => list::pop_many(db, reply, key, *end, *count, begin),
             Self::Move { from, to, target } => {
-                list::move_element(server, db, reply, (key, *from), (target, *to))
+                let (source, target) = ((key, *from), (&**target, *to));
+                list::move_element(server, db, reply, source, target, answered)
+            }
+            Self::Element(end) => {
+                answered();
+                list::pop_each(db, reply, key, *end, 1, |reply, _| begin(reply))
+            }
+            Self::Elements(end, count) => {
+                answered();
+                list::pop_many(db, reply, key, *end, *count, begin)
             }
             Self::Member(end) => {
+                answered();
                 let popped = sorted_set::pop(db, key, *end, 1)?;
                 for (member, score) in popped.iter().flatten() {
                     reply.array(3);
@@ -97,6 +107,7 @@ impl Wanted {
                 Ok(popped.is_some())
             }
             Self::Members(end, count) => {
+                answered();
                 let popped = sorted_set::pop(db, key, *end, *count)?;
                 if let Some(popped) = &popped {
                     sorted_set::write_pairs(reply, key, popped);
@@ -189,7 +200,7 @@ fn take_or_wait(
 ) -> Result<(), CommandError> {
     let keys = keys.map(|at| args.get(at));
     for key in keys.clone() {
-        if wanted.take(ctx.server, &mut ctx.db, &mut ctx.reply, key)? {
+        if wanted.take(ctx.server, &mut ctx.db, &mut ctx.reply, key, || ())? {
             return Ok(());
         }
     }

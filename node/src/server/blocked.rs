@@ -124,13 +124,13 @@ impl Blocked {
 
 impl Waiter for Blocked {
     fn serve(&self, db: &mut Db<'_>, key: &[u8]) {
-        // The client hears of what is taken for it after it has it.
-        self.client.hold_mail();
         let clock = &self.server.clock;
         let start = clock.now();
         let mut reply = Vec::new();
         let mut writer = ReplyWriter::new(&mut reply, self.protocol);
-        let taken = self.wanted.take(&self.server, db, &mut writer, key);
+        // It hears of what is taken for it after it has it.
+        let hold = || self.client.hold_mail();
+        let taken = self.wanted.take(&self.server, db, &mut writer, key, hold);
         let error = match taken {
             Ok(true) => None,
             // Whoever serves has looked: there is something.

@@ -194,20 +194,29 @@ fn move_or_nothing(
     to: End,
 ) -> Result<(), CommandError> {
     let (source, target) = ((args.get(1), from), (args.get(2), to));
-    if !move_element(ctx.server, &mut ctx.db, &mut ctx.reply, source, target)? {
+    if !move_element(
+        ctx.server,
+        &mut ctx.db,
+        &mut ctx.reply,
+        source,
+        target,
+        || (),
+    )? {
         ctx.reply.null();
     }
     Ok(())
 }
 
 /// Moves an element from an end of a list to an end of another, and answers with it; whether there
-/// is such a list.
+/// is such a list. `answered` is called where Redis answers: when it has told of the push, before it
+/// tells of the pop.
 pub(in super::super) fn move_element(
     server: &Server,
     db: &mut Db<'_>,
     reply: &mut ReplyWriter<'_>,
     (source, from): (&[u8], End),
     (target, to): (&[u8], End),
+    answered: impl FnOnce(),
 ) -> Result<bool, CommandError> {
     if db.find_as::<List>(source)?.is_none() {
         return Ok(false);
@@ -230,8 +239,9 @@ pub(in super::super) fn move_element(
         })?
     };
     db.notify(EventClass::List, pushed(to), target);
-    db.notify_taken(EventClass::List, popped(from), source);
     reply.bulk(&moved.unwrap_or_default());
+    answered();
+    db.notify_taken(EventClass::List, popped(from), source);
     Ok(true)
 }
 
