@@ -4,8 +4,8 @@
 //! values. When the queue is full, whoever drops a value frees it: memory is never owed without
 //! bound.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
 
 use super::entry::{Entry, Garbage};
@@ -22,12 +22,15 @@ const EFFORT_MIN: usize = 64;
 /// The way to the freeing thread.
 #[derive(Default)]
 pub(crate) struct LazyFree {
-    queue: OnceLock<Option<SyncSender<Job>>>,
+    /// Bounded by [`Pending::begin`]: a channel with a bound of its own would take the memory for
+    /// all of it at once.
+    queue: OnceLock<Option<Sender<Job>>>,
     counters: Arc<Pending>,
 }
 
 #[derive(Default)]
 struct Pending {
+    jobs: AtomicUsize,
     values: AtomicI64,
     bytes: AtomicI64,
     freed: AtomicU64,
@@ -83,14 +86,11 @@ impl LazyFree {
 
     fn send(&self, job: Job) {
         let queue = self.queue.get_or_init(|| start(Arc::clone(&self.counters)));
-        self.counters.begin(&job);
+        let room = self.counters.begin(&job);
         let unsent = match queue {
-            // Full, or the thread could not be started: the job comes back.
-            Some(queue) => queue.try_send(job).err().map(|error| match error {
-                std::sync::mpsc::TrySendError::Full(job)
-                | std::sync::mpsc::TrySendError::Disconnected(job) => job,
-            }),
-            None => Some(job),
+            Some(queue) if room => queue.send(job).err().map(|error| error.0),
+            // Full, or the thread could not be started.
+            _ => Some(job),
         };
         if let Some(job) = unsent {
             self.counters.finish(job);
@@ -119,14 +119,17 @@ impl LazyFree {
 }
 
 impl Pending {
-    fn begin(&self, job: &Job) {
+    /// Counts a job; whether it may wait.
+    fn begin(&self, job: &Job) -> bool {
         self.values.fetch_add(job.values, Ordering::Relaxed);
         self.bytes.fetch_add(job.bytes, Ordering::Relaxed);
+        self.jobs.fetch_add(1, Ordering::Relaxed) < QUEUE_MAX
     }
 
     fn finish(&self, job: Job) {
         let (values, bytes) = (job.values, job.bytes);
         drop(job.load);
+        self.jobs.fetch_sub(1, Ordering::Relaxed);
         self.values.fetch_sub(values, Ordering::Relaxed);
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
         self.freed
@@ -134,8 +137,8 @@ impl Pending {
     }
 }
 
-fn start(counters: Arc<Pending>) -> Option<SyncSender<Job>> {
-    let (sender, receiver): (_, Receiver<Job>) = sync_channel(QUEUE_MAX);
+fn start(counters: Arc<Pending>) -> Option<Sender<Job>> {
+    let (sender, receiver): (_, Receiver<Job>) = channel();
     let run = move || receiver.into_iter().for_each(|job| counters.finish(job));
     match std::thread::Builder::new()
         .name("lazyfree".to_owned())
@@ -169,9 +172,10 @@ mod tests {
 
     #[test]
     fn a_full_queue_frees_in_place() {
-        let (sender, _receiver) = sync_channel(1);
+        let (sender, _receiver) = channel();
         let lazy = LazyFree::default();
         assert!(lazy.queue.set(Some(sender)).is_ok());
+        lazy.counters.jobs.store(QUEUE_MAX - 1, Ordering::Relaxed);
         for _ in 0..3 {
             lazy.value(Garbage::Bytes(Vec::with_capacity(BYTES_MIN)));
         }
