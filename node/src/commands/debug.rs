@@ -130,7 +130,10 @@ fn stringmatch_len(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandErro
     Ok(())
 }
 
-fn change_repl_id(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
+fn change_repl_id(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    if args.len() != 2 {
+        return Err(wrong_use(args));
+    }
     ctx.server.change_replid();
     ctx.reply.ok();
     Ok(())

@@ -44,7 +44,7 @@ pub enum EndpointType {
     Unknown,
 }
 
-/// Writes accessors of one number each.
+/// Writes accessors of one number each, none of which can be negative.
 macro_rules! numbers {
     ($($(#[$doc:meta])* $name:ident: $key:ident as $type:ty;)*) => {
         impl Config {
@@ -91,8 +91,6 @@ numbers! {
     zset_max_listpack_entries: ZsetMaxListpackEntries as usize;
     /// `zset-max-listpack-value`, in bytes.
     zset_max_listpack_value: ZsetMaxListpackValue as usize;
-    /// `list-max-listpack-size`: elements, or -1 to -5 for 4 to 64 KiB.
-    list_max_listpack_size: ListMaxListpackSize as i64;
     /// `notify-keyspace-events`, a bit for each class.
     notify_keyspace_events: NotifyKeyspaceEvents as u32;
     /// `slowlog-max-len`.
@@ -219,6 +217,13 @@ impl Config {
     #[inline]
     pub fn slowlog_log_slower_than_us(&self) -> i64 {
         self.number(Key::SlowlogLogSlowerThan)
+    }
+
+    /// `list-max-listpack-size`: elements, or -1 to -5 for 4 to 64 KiB.
+    #[must_use]
+    #[inline]
+    pub fn list_max_listpack_size(&self) -> i64 {
+        self.number(Key::ListMaxListpackSize)
     }
 
     /// `latency-tracking-info-percentiles`.
