@@ -239,6 +239,36 @@ fn histograms_count_every_call() {
 }
 
 #[test]
+fn histograms_count_what_was_sent_along() {
+    let scripts = [
+        "PING x|CONFIG RESETSTAT|PING a|PING b|ECHO c|LATENCY HISTOGRAM ping echo config",
+        "CONFIG RESETSTAT|MULTI|PING a|PING b|LATENCY HISTOGRAM ping exec|EXEC",
+        "MULTI|PING a|CONFIG RESETSTAT|PING b|LATENCY HISTOGRAM ping|EXEC",
+    ];
+    let pair = Pair::start(&[]);
+    for (mut redis, mut node) in pair.clients() {
+        for script in scripts {
+            let requests: Vec<Vec<&str>> = script.split('|').map(words).collect();
+            let [theirs, ours] = [&mut redis, &mut node].map(|client| {
+                let replies = client.pipeline(&requests);
+                let last = replies.last().unwrap();
+                // That of EXEC has it as its last.
+                let told = match last {
+                    Value::Array(replies) if script.ends_with("EXEC") => replies.last().unwrap(),
+                    told => told,
+                };
+                let of_command = |(name, told): &(Value, Value)| {
+                    (name.text(), told.entry("calls").unwrap().integer())
+                };
+                told.pairs().iter().map(of_command).collect::<BTreeSet<_>>()
+            });
+            assert_eq!(ours, theirs, "{script}");
+            assert!(!ours.is_empty(), "{script}");
+        }
+    }
+}
+
+#[test]
 fn what_is_listed_is_what_is_there() {
     let node = Server::start(Kind::Node, &[]);
     let mut client = node.client();

@@ -81,6 +81,7 @@ pub fn run(
         return Flow::Next;
     }
     note_command(session, Some(spec));
+    worker.settle(spec);
 
     let outcome = execute(session, worker, server, request, spec, handler, args, out);
     if let Outcome::Refused(error) = outcome {

@@ -314,6 +314,7 @@ impl<'a> Run<'a> {
         let server = self.ctx.server;
         let scope = self.worker.scope(self.ctx.session.db);
         let ctx = &mut self.ctx;
+        self.worker.settle(command.spec);
         ctx.spec = command.spec;
         ctx.scope = scope;
         ctx.reply.protocol = ctx.session.protocol;

@@ -1,7 +1,7 @@
 //! A worker: one thread with its own runtime, its own connections, its own buffers.
 
 use slotilla_common::clock::{self, Monotonic, Tick};
-use slotilla_common::command::{CommandId, Flags, Spec};
+use slotilla_common::command::{CommandId, Flags, Group, Spec};
 use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
@@ -224,6 +224,15 @@ impl Worker {
             }
         }
         self.server.stats.count_error(text);
+    }
+
+    /// To be called before a command runs: those that tell or reset figures see all that came
+    /// before them in the batch.
+    #[inline]
+    pub fn settle(&mut self, spec: &Spec) {
+        if spec.group == Group::Server {
+            self.finish_batch();
+        }
     }
 
     /// Hands the batch's latencies to the histograms.
