@@ -2,6 +2,8 @@
 //! redis-server 7.0.15.
 #![cfg(test)]
 
+use std::collections::BTreeSet;
+
 use slotilla_tests::{Client, Kind, Server, encode, wait_until};
 
 const SETTINGS: &[(&str, &str)] = &[("cluster-enabled", "no"), ("enable-debug-command", "yes")];
@@ -246,6 +248,46 @@ fn commands_and_errors_are_counted_alike() {
     });
     assert_eq!(ours, theirs);
     assert!(ours.len() > 10, "{ours:?}");
+}
+
+#[test]
+fn the_same_sections_and_fields_are_told() {
+    let servers = servers();
+    let mut clients = servers.each_ref().map(Server::client);
+    run(&mut clients, &["config resetstat", "set k v"]);
+    for request in [
+        "info",
+        "info all",
+        "info default",
+        "info everything",
+        "info modules",
+        "info default commandstats",
+        "info all nosuch",
+        "info nosuch",
+        "INFO CPU sErVeR cpu",
+    ] {
+        let [theirs, ours] = clients.each_mut().map(|client| {
+            let text = client.line(request).text();
+            let names = text.lines().filter_map(|line| line.split(':').next());
+            let names = names.filter(|name| !OWN_FIELDS.contains(name));
+            names.map(str::to_owned).collect::<Vec<_>>()
+        });
+        let [theirs, ours] = [theirs, ours].map(in_sections);
+        assert_eq!(ours, theirs, "{request}");
+    }
+}
+
+/// Fields that Redis does not have.
+const OWN_FIELDS: &[&str] = &["slotilla_version", "io_threads"];
+
+/// The names, those of commands sorted: Redis tells them in no order.
+fn in_sections(names: Vec<String>) -> Vec<String> {
+    let (of_commands, mut others): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| {
+        name.starts_with("cmdstat_") || name.starts_with("latency_percentiles_usec_")
+    });
+    let of_commands: BTreeSet<String> = of_commands.into_iter().collect();
+    others.extend(of_commands);
+    others
 }
 
 /// Clients of all kinds, by name, and one that looks.

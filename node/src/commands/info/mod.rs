@@ -126,10 +126,7 @@ pub(crate) fn text(server: &Server, wanted: &[&[u8]]) -> String {
     let defaults = wanted.is_empty() || asks("default");
     let mut text = String::new();
     for section in SECTIONS {
-        let modules_only_with_everything = section.name == "modules" && !asks("everything");
-        let shown = asks(section.name)
-            || (defaults && section.by_default)
-            || (all && !modules_only_with_everything);
+        let shown = asks(section.name) || all || (defaults && section.by_default);
         if !shown {
             continue;
         }
