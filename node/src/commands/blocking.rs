@@ -13,6 +13,7 @@ use super::sorted_set::pop as sorted_set;
 use super::{After, Args, CommandError, Ctx, Handler};
 use crate::server::Server;
 use crate::server::blocked::Blocked;
+use crate::server::client::flag;
 use crate::store::{Db, End, Kind, Waiting};
 
 /// The commands of this file.
@@ -198,9 +199,12 @@ fn take_or_wait(
     timeout_ms: Option<u64>,
     wanted: Wanted,
 ) -> Result<(), CommandError> {
+    // One that has been killed takes nothing along that came after: its keys are locked, so whoever
+    // has killed it has put nothing into them yet, or this flag is seen.
+    let is_there = !ctx.session.client.has(flag::KILLED);
     let keys = keys.map(|at| args.get(at));
     for key in keys.clone() {
-        if wanted.take(ctx.server, &mut ctx.db, &mut ctx.reply, key, || ())? {
+        if is_there && wanted.take(ctx.server, &mut ctx.db, &mut ctx.reply, key, || ())? {
             return Ok(());
         }
     }

@@ -160,6 +160,12 @@ fn a_client_that_is_closed_is_not_served() {
     assert_eq!(node.push("b"), ":1 ");
     assert_eq!(node.push("b"), ":2 ");
     wait.unwrap().abandon();
+    // Nor does it take what came after its end.
+    let mut session = node.session();
+    session.state.client.kill();
+    let (_, wait) = node.send(&mut session, "blpop b 0");
+    assert_eq!(node.push("b"), ":3 ");
+    wait.unwrap().abandon();
 }
 
 #[test]
