@@ -42,14 +42,18 @@ impl Client {
         let arguments: Vec<&[u8]> = arguments.iter().map(AsRef::as_ref).collect();
         let mut request = Vec::new();
         encode_command(&mut request, &arguments);
+        self.raw(&request).map(|(value, _)| value)
+    }
+
+    /// Sends the bytes of one request and gives its reply, and the bytes of that.
+    pub(crate) fn raw(&mut self, request: &[u8]) -> Outcome<(Value, Vec<u8>)> {
         let address = self.address;
         let broken = || Failure::io(format!("ask {address}"));
-        self.stream.write_all(&request).map_err(broken())?;
+        self.stream.write_all(request).map_err(broken())?;
         loop {
             match decode(&self.input) {
                 Ok(Some((value, used))) => {
-                    self.input.drain(..used);
-                    return Ok(value);
+                    return Ok((value, self.input.drain(..used).collect()));
                 }
                 Ok(None) => self.receive().map_err(broken())?,
                 Err(error) => {

@@ -37,6 +37,15 @@ impl Failure {
         move |source| Self::Io { what, source }
     }
 
+    /// Says who failed at what.
+    pub(crate) fn of(self, who: &str, what: &str) -> Self {
+        match self {
+            Self::WrongAnswer(text) => Self::WrongAnswer(format!("{who} at {what}: {text}")),
+            Self::Subject(text) => Self::Subject(format!("{who} at {what}: {text}")),
+            other => other,
+        }
+    }
+
     /// The exit status that the program ends with.
     pub(crate) fn exit_status(&self) -> u8 {
         match self {

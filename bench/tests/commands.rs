@@ -91,7 +91,10 @@ fn a_wrong_command_line_ends_with_2_and_says_what_is_right() {
         (&["load", "--mix", "del"], "get:9,set:1"),
         (&["load", "--value-size", "7"], "values need 8 bytes"),
         (&["fill", "--target", "nowhere"], "no HOST:PORT"),
-        (&["compare", "--suite", "x"], "none of node, memory, proxy"),
+        (
+            &["compare", "--suite", "x"],
+            "none of node, memory, types, proxy",
+        ),
         (
             &["compare", "--check", "--wrong"],
             "unknown argument --wrong",

@@ -6,7 +6,7 @@ use super::options::Options;
 use super::subject::Subject;
 use crate::failure::{Failure, Outcome};
 use crate::load::{Extent, LoadReport, Plan, drive};
-use crate::workload::{Kind, Mix, Order, Shape};
+use crate::workload::{Kind, Mix, Order, Shape, Work};
 use crate::{note, stats};
 
 /// What is asked, and by how many.
@@ -42,9 +42,11 @@ impl Workload {
             },
             connections: self.connections,
             pipeline: self.pipeline,
-            mix: Mix::only(self.kind),
-            shape: shape.clone(),
-            answers: subject.answers,
+            work: Work::Keys {
+                mix: Mix::only(self.kind),
+                shape: shape.clone(),
+                answers: subject.answers,
+            },
             order: Order::Random(fastrand::Rng::with_seed(1)),
             extent,
             watch,
@@ -79,7 +81,7 @@ pub(super) struct Sample {
 }
 
 impl Sample {
-    fn new(report: &LoadReport, resident_bytes: u64) -> Outcome<Self> {
+    pub(super) fn new(report: &LoadReport, resident_bytes: u64) -> Outcome<Self> {
         let Some((subject, upstream)) = report.watched.split_first() else {
             return Err(Failure::Subject("nobody was watched".to_owned()));
         };
@@ -199,12 +201,7 @@ pub(super) fn explain(failure: Failure, subject: &mut Subject, workload: &Worklo
     if let Err(ended) = subject.process.check() {
         return ended;
     }
-    let (name, workload) = (&subject.name, workload.name());
-    match failure {
-        Failure::WrongAnswer(text) => Failure::WrongAnswer(format!("{name} at {workload}: {text}")),
-        Failure::Subject(text) => Failure::Subject(format!("{name} at {workload}: {text}")),
-        other => other,
-    }
+    failure.of(&subject.name, &workload.name())
 }
 
 #[cfg(test)]

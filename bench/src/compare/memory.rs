@@ -96,13 +96,14 @@ fn per_key(bench: &Bench, name: &str) -> Outcome<PerKey> {
     })
 }
 
-struct Memory {
-    used: f64,
-    resident: f64,
+/// What a subject takes.
+pub(super) struct Memory {
+    pub(super) used: f64,
+    pub(super) resident: f64,
 }
 
 impl Memory {
-    fn of(subject: &Subject) -> Outcome<Self> {
+    pub(super) fn of(subject: &Subject) -> Outcome<Self> {
         let used = subject.client()?.info("memory", "used_memory")?;
         Ok(Self {
             used: used.parse().unwrap_or(0.0),
@@ -146,13 +147,18 @@ fn shape_behind_connections() -> Shape {
 /// Waits until a process's memory stays as it is for six seconds, a minute at most. Redis looks
 /// every five seconds whether a client's reply buffer can be smaller.
 fn settle(subject: &Subject) -> Outcome<()> {
-    const STEADY: usize = 30;
+    await_steady(subject, 30)
+}
+
+/// Waits until a process's memory stays as it is for so many readings, five of them a second; a
+/// minute at most.
+pub(super) fn await_steady(subject: &Subject, steady: usize) -> Outcome<()> {
     let mut readings = Vec::new();
     for _ in 0..300 {
         interrupt::check()?;
         readings.push(subject.resident_bytes()? as f64);
-        let last = readings.get(readings.len().saturating_sub(STEADY)..);
-        if readings.len() >= STEADY && stats::spread(last.unwrap_or_default()) < 0.001 {
+        let last = readings.get(readings.len().saturating_sub(steady)..);
+        if readings.len() >= steady && stats::spread(last.unwrap_or_default()) < 0.001 {
             break;
         }
         thread::sleep(Duration::from_millis(200));

@@ -16,6 +16,7 @@ mod proxy;
 mod report;
 mod subject;
 mod syscalls;
+mod types;
 
 use std::fs;
 use std::path::Path;
@@ -59,6 +60,7 @@ struct Results {
     calibrated_after: Vec<Calibration>,
     node: Option<node::Results>,
     memory: Option<memory::Results>,
+    types: Option<types::Results>,
     proxy: Option<proxy::Results>,
 }
 
@@ -105,6 +107,7 @@ fn measure(bench: &Bench, others_before: f64) -> Outcome<Results> {
         calibrated_after: Vec::new(),
         node: None,
         memory: None,
+        types: None,
         proxy: None,
     };
     say(&report::head(&results))?;
@@ -119,6 +122,9 @@ fn measure(bench: &Bench, others_before: f64) -> Outcome<Results> {
                 let found = memory::run(bench)?;
                 say(&report::memory(&found))?;
                 results.memory = Some(found);
+            }
+            Suite::Types => {
+                results.types = Some(types::run(bench)?);
             }
             Suite::Proxy => {
                 let found = proxy::run(bench)?;
@@ -139,6 +145,7 @@ fn programs_of(options: &Options) -> Outcome<Vec<&str>> {
         needed.extend(match suite {
             Suite::Node => node::SUBJECTS,
             Suite::Memory => memory::SUBJECTS,
+            Suite::Types => types::SUBJECTS,
             Suite::Proxy => proxy::SUBJECTS,
         });
     }

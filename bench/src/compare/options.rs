@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::types::PARTS;
 use crate::args::{Args, Flag};
 use crate::failure::{Failure, Outcome};
 
@@ -12,7 +13,12 @@ pub(crate) const FLAGS: &[Flag] = &[
     Flag {
         name: "suite",
         value: "NAME,...",
-        help: "node, memory, proxy or all (all)",
+        help: "node, memory, types, proxy or all (all)",
+    },
+    Flag {
+        name: "part",
+        value: "NAME,...",
+        help: "of the suite of types: default, random, large, memory (all)",
     },
     Flag {
         name: "subjects",
@@ -69,6 +75,8 @@ pub(super) enum Suite {
     Node,
     /// Memory of keys and of connections.
     Memory,
+    /// The types: redis-benchmark's list, costly commands, bytes per element.
+    Types,
     /// Proxies in front of three primaries.
     Proxy,
 }
@@ -93,6 +101,8 @@ const PRIMARIES: &[&str] = &["redis", "valkey", "node"];
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Options {
     pub(super) suites: Vec<Suite>,
+    /// Parts of the suite of types.
+    pub(super) parts: Vec<String>,
     pub(super) subjects: Vec<String>,
     pub(super) primaries: String,
     pub(super) rounds: usize,
@@ -102,6 +112,8 @@ pub(super) struct Options {
     pub(super) warm_up: Duration,
     /// Keys in the suites of nodes and proxies.
     pub(super) keys: u64,
+    /// Requests of one line of redis-benchmark's list; of a costly one fewer.
+    pub(super) requests: u64,
     /// Keys in the suite of memory.
     pub(super) memory_keys: u64,
     /// Connections in the suite of memory.
@@ -129,12 +141,14 @@ impl Options {
         }
         Ok(Self {
             suites: suites(args)?,
+            parts: known("part", args.list("part"), PARTS)?,
             subjects: known("subjects", args.list("subjects"), SUBJECTS)?,
             primaries: primaries(args)?,
             rounds,
             measured: Duration::from_secs_f64(seconds),
             warm_up: Duration::from_millis(pick(500, 100)),
             keys: pick(1_000_000, 100_000),
+            requests: pick(200_000, 20_000),
             memory_keys: pick(5_000_000, 500_000),
             idle_connections: if quick { 1_000 } else { 10_000 },
             counter: counter(args)?,
@@ -151,7 +165,7 @@ impl Options {
 }
 
 fn suites(args: &Args) -> Outcome<Vec<Suite>> {
-    let all = [Suite::Node, Suite::Memory, Suite::Proxy];
+    let all = [Suite::Node, Suite::Memory, Suite::Types, Suite::Proxy];
     let names = args.list("suite");
     if names.is_empty() {
         return Ok(all.to_vec());
@@ -161,10 +175,11 @@ fn suites(args: &Args) -> Outcome<Vec<Suite>> {
         match name.as_str() {
             "node" => suites.push(Suite::Node),
             "memory" => suites.push(Suite::Memory),
+            "types" => suites.push(Suite::Types),
             "proxy" => suites.push(Suite::Proxy),
             "all" => suites.extend(all),
             other => {
-                let text = format!("--suite: {other:?} is none of node, memory, proxy, all");
+                let text = format!("--suite: {other:?} is none of node, memory, types, proxy, all");
                 return Err(Failure::Usage(text));
             }
         }
@@ -209,7 +224,11 @@ mod tests {
     #[test]
     fn everything_is_compared_unless_told_otherwise() {
         let all = options("").unwrap();
-        assert_eq!(all.suites, [Suite::Node, Suite::Memory, Suite::Proxy]);
+        assert_eq!(
+            all.suites,
+            [Suite::Node, Suite::Memory, Suite::Types, Suite::Proxy]
+        );
+        assert_eq!(all.parts, PARTS);
         assert!(SUBJECTS.iter().all(|subject| all.wants(subject)));
         assert_eq!((all.rounds, all.keys), (3, 1_000_000));
         let few = options("--suite proxy --subjects envoy,nutcracker --quick").unwrap();
@@ -224,6 +243,7 @@ mod tests {
         assert!(said("--suite nodes").contains("\"nodes\" is none of node"));
         assert!(said("--subjects keydb").contains("\"keydb\" is none of floor, floor-2"));
         assert!(said("--primaries floor").contains("none of redis, valkey, node"));
+        assert!(said("--part small").contains("\"small\" is none of default, random"));
         assert!(said("--counter ltrace").contains("none of perf, strace"));
         assert!(said("--seconds 0").contains("--seconds"));
         assert!(said("--rounds 0").contains("--rounds"));

@@ -5,6 +5,10 @@ use super::measure::{Comparison, Row};
 use super::noise::Calibration;
 use super::{memory, node, proxy};
 
+mod types;
+
+pub(super) use types::{types_benchmark, types_head, types_large, types_memory};
+
 /// Peers that servers are compared with, and peers that proxies are.
 const SERVER_PEERS: &[&str] = &["redis", "valkey"];
 const PROXY_PEERS: &[&str] = &["nutcracker", "envoy"];
@@ -118,7 +122,9 @@ pub(super) fn noise(results: &Results) -> String {
     }
     let of_node = results.node.iter().flat_map(|suite| &suite.comparisons);
     let of_proxy = results.proxy.iter().flat_map(|suite| &suite.comparisons);
-    let rows: Vec<&Row> = of_node.chain(of_proxy).flat_map(|c| &c.rows).collect();
+    let of_types = results.types.iter().flat_map(|suite| suite.comparisons());
+    let comparisons = of_node.chain(of_types).chain(of_proxy);
+    let rows: Vec<&Row> = comparisons.flat_map(|c| &c.rows).collect();
     let worst = |figure: fn(&Row) -> f64| rows.iter().map(|row| figure(row)).fold(0.0, f64::max);
     if !rows.is_empty() {
         lines.push(format!(

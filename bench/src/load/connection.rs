@@ -4,9 +4,10 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use slotilla_common::clock::Tick;
+use slotilla_common::resp::{FrameScanner, ReplyKind, Scan};
 
 use crate::failure::{Failure, Outcome};
-use crate::workload::{Batch, Order};
+use crate::workload::{Batch, Expected, Order};
 
 /// A connection of the generator.
 #[derive(Debug)]
@@ -14,7 +15,9 @@ pub(super) struct Connection {
     pub(super) stream: TcpStream,
     batch: Batch,
     sent: usize,
+    /// Bytes of replies that were known beforehand.
     received: usize,
+    replies: Replies,
     /// When the batch was sent.
     pub(super) started: Tick,
     busy: bool,
@@ -39,6 +42,7 @@ impl Connection {
             batch,
             sent: 0,
             received: 0,
+            replies: Replies::default(),
             started: now,
             busy: false,
         })
@@ -59,6 +63,7 @@ impl Connection {
         self.batch.renew(order);
         self.sent = 0;
         self.received = 0;
+        self.replies.count = 0;
         self.started = now;
         self.busy = true;
         self.send()
@@ -91,12 +96,7 @@ impl Connection {
                 Err(error) => return Err(Failure::io("receive")(error)),
             };
             let chunk = scratch.get(..count).unwrap_or_default();
-            let end = self.received + count;
-            if self.batch.expected().get(self.received..end) != Some(chunk) {
-                return Err(self.wrong(chunk));
-            }
-            self.received = end;
-            if end == self.batch.expected().len() {
+            if self.take(chunk)? {
                 self.busy = false;
                 return Ok(Received::All(self.batch.commands()));
             }
@@ -107,14 +107,70 @@ impl Connection {
         }
     }
 
-    fn hung_up(&self) -> Failure {
-        let due = self.batch.expected().len() - self.received;
-        Failure::Subject(format!("the subject hung up; {due} bytes were due"))
+    /// Compares what has come with what is expected. Gives whether that was the end of it.
+    fn take(&mut self, chunk: &[u8]) -> Outcome<bool> {
+        match self.batch.expected() {
+            Expected::Bytes(expected) => {
+                let end = self.received + chunk.len();
+                if expected.get(self.received..end) != Some(chunk) {
+                    let rest = expected.get(self.received..).unwrap_or_default();
+                    return Err(Failure::WrongAnswer(difference(rest, chunk)));
+                }
+                self.received = end;
+                Ok(end == expected.len())
+            }
+            Expected::Replies(due) => {
+                self.replies.take(chunk, due)?;
+                Ok(self.replies.count == due)
+            }
+        }
     }
 
-    fn wrong(&self, chunk: &[u8]) -> Failure {
-        let rest = self.batch.expected().get(self.received..);
-        Failure::WrongAnswer(difference(rest.unwrap_or_default(), chunk))
+    fn hung_up(&self) -> Failure {
+        let due = match self.batch.expected() {
+            Expected::Bytes(expected) => format!("{} bytes", expected.len() - self.received),
+            Expected::Replies(due) => format!("{} replies", due - self.replies.count),
+        };
+        Failure::Subject(format!("the subject hung up; {due} were due"))
+    }
+}
+
+/// Replies that are counted, whatever they are.
+#[derive(Debug, Default)]
+struct Replies {
+    count: u64,
+    scanner: FrameScanner,
+    /// The start of a reply whose end has not come.
+    begun: Vec<u8>,
+}
+
+impl Replies {
+    /// Counts the replies that end in `chunk`, of which there are `due` at most in all.
+    fn take(&mut self, chunk: &[u8], due: u64) -> Outcome<()> {
+        let mut begun = std::mem::take(&mut self.begun);
+        let mut rest = if begun.is_empty() {
+            chunk
+        } else {
+            begun.extend_from_slice(chunk);
+            &begun
+        };
+        while !rest.is_empty() {
+            let shown = || format!("got {}", excerpt(rest));
+            match self.scanner.scan(rest) {
+                Ok(Scan::Complete { len, kind }) if kind != ReplyKind::Error => {
+                    if self.count == due {
+                        let text = format!("{}, which nobody asked for", shown());
+                        return Err(Failure::WrongAnswer(text));
+                    }
+                    self.count += 1;
+                    rest = rest.get(len..).unwrap_or_default();
+                }
+                Ok(Scan::Incomplete { .. }) => break,
+                Ok(Scan::Complete { .. }) | Err(_) => return Err(Failure::WrongAnswer(shown())),
+            }
+        }
+        self.begun = rest.to_vec();
+        Ok(())
     }
 }
 
@@ -126,12 +182,15 @@ fn difference(expected: &[u8], actual: &[u8]) -> String {
     let before = expected.get(..differs).unwrap_or_default();
     let line_start = before.iter().rposition(|&byte| byte == b'\n');
     let from = line_start.map_or(0, |end| end + 1);
-    let excerpt = |bytes: &[u8]| {
-        let rest = bytes.get(from..).unwrap_or_default();
-        let shown = rest.get(..rest.len().min(120)).unwrap_or_default();
-        format!("\"{}\"", shown.escape_ascii())
-    };
-    format!("expected {}, got {}", excerpt(expected), excerpt(actual))
+    let from_there = |bytes: &[u8]| excerpt(bytes.get(from..).unwrap_or_default());
+    let (expected, actual) = (from_there(expected), from_there(actual));
+    format!("expected {expected}, got {actual}")
+}
+
+/// The first bytes, as one would type them.
+fn excerpt(bytes: &[u8]) -> String {
+    let shown = bytes.get(..bytes.len().min(120)).unwrap_or_default();
+    format!("\"{}\"", shown.escape_ascii())
 }
 
 #[cfg(test)]

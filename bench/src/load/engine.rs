@@ -13,7 +13,7 @@ use super::connection::{Connection, Received};
 use super::window::{LoadReport, Window};
 use super::{Extent, Plan};
 use crate::failure::{Failure, Outcome};
-use crate::workload::{Batch, Order};
+use crate::workload::Order;
 use crate::{hold, interrupt};
 
 /// How long nothing may come before the subject is called stuck.
@@ -76,8 +76,7 @@ impl Engine {
         let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(system("create an epoll"))?;
         let mut connections = Vec::with_capacity(plan.connections);
         for place in 0..plan.connections {
-            let kinds = plan.mix.commands(place * plan.pipeline, plan.pipeline);
-            let batch = Batch::new(&kinds, &plan.shape, plan.answers);
+            let batch = plan.work.batch(place, plan.pipeline);
             let opened = Connection::open(plan.target, batch, clock.now());
             let what = format!("connect to {}", plan.target);
             let connection = opened.map_err(Failure::io(what))?;

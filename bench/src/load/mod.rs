@@ -18,7 +18,7 @@ pub(crate) use window::{Latency, Watched};
 
 use crate::args::{Args, Flag};
 use crate::failure::{Failure, Outcome};
-use crate::workload::{Answers, Kind, Mix, Order, Shape};
+use crate::workload::{Answers, Kind, Mix, Order, Shape, Work};
 use crate::{affinity, say};
 
 /// Everything about one run.
@@ -30,12 +30,8 @@ pub(crate) struct Plan {
     pub(crate) connections: usize,
     /// Commands that a connection sends at once.
     pub(crate) pipeline: usize,
-    /// Which commands.
-    pub(crate) mix: Mix,
-    /// Keys and values.
-    pub(crate) shape: Shape,
-    /// What must come back.
-    pub(crate) answers: Answers,
+    /// Which commands, and what must come back.
+    pub(crate) work: Work,
     /// Which keys.
     pub(crate) order: Order,
     /// When it ends.
@@ -179,9 +175,11 @@ pub(crate) fn run(args: &Args) -> Outcome<()> {
         target: target(args)?,
         connections: args.value("connections", 50)?,
         pipeline: args.value("pipeline", 1)?,
-        mix: Mix::parse(args.text("mix").unwrap_or("get"))?,
-        shape: shape(args)?,
-        answers,
+        work: Work::Keys {
+            mix: Mix::parse(args.text("mix").unwrap_or("get"))?,
+            shape: shape(args)?,
+            answers,
+        },
         order: Order::Random(fastrand::Rng::with_seed(args.value("seed", 1)?)),
         extent,
         watch: watch.collect::<Outcome<_>>()?,
@@ -207,10 +205,12 @@ pub(crate) fn sequential(target: SocketAddr, kind: Kind, shape: Shape) -> Plan {
         target,
         connections: 50,
         pipeline: 64,
-        mix: Mix::only(kind),
         extent: Extent::Commands(shape.keys),
-        shape,
-        answers: Answers::Values,
+        work: Work::Keys {
+            mix: Mix::only(kind),
+            shape,
+            answers: Answers::Values,
+        },
         order: Order::Sequential(0),
         watch: Vec::new(),
     }

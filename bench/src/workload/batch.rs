@@ -5,7 +5,8 @@
 //! and a reply one comparison of memory.
 
 use super::digits::{DIGITS, digits};
-use super::{Answers, Kind, Order, Shape};
+use super::template::Place;
+use super::{Answers, Kind, Order, Reply, Shape, Template, put};
 
 /// Commands that are sent in one go.
 #[derive(Debug)]
@@ -15,6 +16,19 @@ pub(crate) struct Batch {
     keys: Vec<KeyPlaces>,
     key_space: u64,
     commands: u64,
+    /// Where the numbers of templates stand, a command after the other.
+    numbers: Vec<Vec<Place>>,
+    random: fastrand::Rng,
+    any_replies: bool,
+}
+
+/// What must come back for a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expected<'a> {
+    /// These bytes.
+    Bytes(&'a [u8]),
+    /// So many replies that are no errors.
+    Replies(u64),
 }
 
 /// Where the digits of one key stand.
@@ -40,11 +54,45 @@ impl Batch {
             keys: Vec::new(),
             key_space: shape.keys,
             commands: kinds.len() as u64,
+            numbers: Vec::new(),
+            random: fastrand::Rng::with_seed(0),
+            any_replies: false,
         };
         for kind in kinds {
             batch.push(*kind, shape, answers);
         }
         batch
+    }
+
+    /// Lays out a command `count` times. Batches with another `seed` get other random numbers.
+    pub(crate) fn repeat(template: &Template, count: usize, seed: u64) -> Self {
+        let length = template.request.len();
+        let places = template.places.as_slice();
+        let shifted = |by: usize| {
+            let places = places.iter().map(|place| Place {
+                at: place.at + by,
+                ..*place
+            });
+            places.collect()
+        };
+        let (expected, any_replies) = match &template.reply {
+            Reply::Same(bytes) => (bytes.repeat(count), false),
+            Reply::Any => (Vec::new(), true),
+        };
+        Self {
+            request: template.request.repeat(count),
+            expected,
+            keys: Vec::new(),
+            key_space: template.range,
+            commands: count as u64,
+            numbers: if places.is_empty() {
+                Vec::new()
+            } else {
+                (0..count).map(|turn| shifted(turn * length)).collect()
+            },
+            random: fastrand::Rng::with_seed(seed),
+            any_replies,
+        }
     }
 
     /// How many commands it holds.
@@ -57,9 +105,13 @@ impl Batch {
         &self.request
     }
 
-    /// The bytes that must come back.
-    pub(crate) fn expected(&self) -> &[u8] {
-        &self.expected
+    /// What must come back.
+    pub(crate) fn expected(&self) -> Expected<'_> {
+        if self.any_replies {
+            Expected::Replies(self.commands)
+        } else {
+            Expected::Bytes(&self.expected)
+        }
     }
 
     /// Gives the commands other keys.
@@ -78,6 +130,17 @@ impl Batch {
                     put(&mut self.expected, head, text);
                     put(&mut self.expected, tail, text);
                 }
+            }
+        }
+        for places in &self.numbers {
+            let number = digits(order.next(self.key_space));
+            for place in places {
+                let text = if place.is_random {
+                    digits(self.random.u64(..self.key_space))
+                } else {
+                    number
+                };
+                put(&mut self.request, place.at, text);
             }
         }
     }
@@ -128,13 +191,6 @@ fn push_bulk(out: &mut Vec<u8>, bytes: &[u8]) -> usize {
     place
 }
 
-#[inline]
-fn put(bytes: &mut [u8], place: usize, text: [u8; DIGITS]) {
-    if let Some(digits) = bytes.get_mut(place..place + DIGITS) {
-        digits.copy_from_slice(&text);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use slotilla_common::resp::encode_command;
@@ -154,7 +210,35 @@ mod tests {
         let mut batch = Batch::new(kinds, &Shape::default(), answers);
         batch.renew(&mut Order::Sequential(77));
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        (text(batch.request()), text(batch.expected()))
+        let Expected::Bytes(expected) = batch.expected() else {
+            panic!("every reply is known");
+        };
+        (text(batch.request()), text(expected))
+    }
+
+    #[test]
+    fn a_template_is_repeated_with_other_numbers() {
+        let template = Template::new("ZADD z {r} m{n}", 1000);
+        let mut batch = Batch::repeat(&template, 3, 5);
+        assert_eq!(batch.expected(), Expected::Replies(3));
+        let mut order = Order::Sequential(7);
+        let mut scores = Vec::new();
+        for first in [7, 10] {
+            batch.renew(&mut order);
+            let request = String::from_utf8(batch.request().to_vec()).unwrap();
+            let words: Vec<&str> = request.split("\r\n").collect();
+            let members = words.iter().filter(|word| word.starts_with('m'));
+            let expected = (first..first + 3).map(|number| format!("m{number:08}"));
+            assert!(members.eq(expected.collect::<Vec<_>>().iter()), "{request}");
+            scores.extend(words.iter().skip(6).step_by(9).map(|word| word.to_string()));
+        }
+        assert!(scores.iter().all(|score| score.starts_with("00000")));
+        scores.sort();
+        scores.dedup();
+        assert!(scores.len() > 3, "{scores:?}");
+        let same = template.replies(Reply::Same(b":1\r\n".to_vec()));
+        let batch = Batch::repeat(&same, 2, 0);
+        assert_eq!(batch.expected(), Expected::Bytes(b":1\r\n:1\r\n"));
     }
 
     #[test]

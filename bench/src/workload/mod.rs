@@ -5,9 +5,11 @@
 
 mod batch;
 mod digits;
+mod template;
 
-pub(crate) use batch::Batch;
+pub(crate) use batch::{Batch, Expected};
 pub(crate) use digits::DIGITS;
+pub(crate) use template::{Reply, Template};
 
 use crate::failure::{Failure, Outcome};
 use digits::digits;
@@ -118,6 +120,36 @@ impl Kind {
     }
 }
 
+/// What a run sends.
+#[derive(Debug, Clone)]
+pub(crate) enum Work {
+    /// Commands whose every reply is known beforehand.
+    Keys {
+        /// Which commands.
+        mix: Mix,
+        /// Keys and values.
+        shape: Shape,
+        /// What must come back.
+        answers: Answers,
+    },
+    /// One command over and over, with other numbers.
+    Template(Template),
+}
+
+impl Work {
+    /// A batch of `count` commands; `place` is the turn of its connection.
+    pub(crate) fn batch(&self, place: usize, count: usize) -> Batch {
+        match self {
+            Self::Keys {
+                mix,
+                shape,
+                answers,
+            } => Batch::new(&mix.commands(place * count, count), shape, *answers),
+            Self::Template(template) => Batch::repeat(template, count, place as u64),
+        }
+    }
+}
+
 /// In which proportion commands are sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mix(Vec<Kind>);
@@ -180,6 +212,14 @@ impl Order {
                 number
             }
         }
+    }
+}
+
+/// Writes digits over those at `place`.
+#[inline]
+fn put(bytes: &mut [u8], place: usize, text: [u8; DIGITS]) {
+    if let Some(digits) = bytes.get_mut(place..place + DIGITS) {
+        digits.copy_from_slice(&text);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::super::measure::Sample;
 use super::*;
 
-fn sample(cpu_us: f64, busy: f64, waited: f64) -> Sample {
+pub(super) fn sample(cpu_us: f64, busy: f64, waited: f64) -> Sample {
     Sample {
         per_second: 1e5,
         cpu_us,
@@ -21,7 +21,7 @@ fn sample(cpu_us: f64, busy: f64, waited: f64) -> Sample {
     }
 }
 
-fn row(subject: &str, samples: &[Sample]) -> Row {
+pub(super) fn row(subject: &str, samples: &[Sample]) -> Row {
     Row {
         subject: subject.to_owned(),
         samples: samples.to_vec(),

@@ -7,7 +7,7 @@ use std::thread;
 use super::*;
 use crate::floor;
 use crate::load::sequential;
-use crate::workload::{Answers, Kind, Mix, Shape};
+use crate::workload::{Answers, Kind, Mix, Shape, Template, Work};
 
 fn start_floor() -> SocketAddr {
     let (sender, receiver) = std::sync::mpsc::channel();
@@ -38,12 +38,19 @@ fn start_fixed(answer: &'static [u8]) -> SocketAddr {
     address
 }
 
+fn work(mix: &str, shape: Shape) -> Work {
+    Work::Keys {
+        mix: Mix::parse(mix).unwrap(),
+        shape,
+        answers: Answers::AlwaysOk,
+    }
+}
+
 fn plan(target: SocketAddr, extent: Extent) -> Plan {
     Plan {
         connections: 3,
         pipeline: 16,
-        mix: Mix::parse("set:2,mget").unwrap(),
-        answers: Answers::AlwaysOk,
+        work: work("set:2,mget", Shape::default()),
         extent,
         watch: vec![std::process::id()],
         ..sequential(target, Kind::Set, Shape::default())
@@ -69,8 +76,7 @@ fn a_pipeline_larger_than_the_sockets_hold_is_sent_in_parts() {
     };
     let plan = Plan {
         pipeline: 200,
-        mix: Mix::only(Kind::Set),
-        shape,
+        work: work("set", shape),
         ..plan(start_floor(), Extent::Commands(600))
     };
     assert_eq!(drive(plan).unwrap().commands, 600);
@@ -103,6 +109,34 @@ fn said_of(answer: &'static [u8]) -> String {
         ..sequential(start_fixed(answer), Kind::Get, Shape::default())
     };
     drive(plan).unwrap_err().to_string()
+}
+
+#[test]
+fn replies_that_nobody_knows_are_counted_and_must_be_no_errors() {
+    let any = |target| Plan {
+        connections: 1,
+        pipeline: 2,
+        work: Work::Template(Template::new("SPOP s", 1)),
+        ..sequential(target, Kind::Get, Shape::default())
+    };
+    let said = |answer| drive(any(start_fixed(answer))).unwrap_err().to_string();
+    assert_eq!(
+        said(b"$1\r\na\r\n-ERR no\r\n"),
+        "wrong answer: got \"-ERR no\\r\\n\""
+    );
+    assert_eq!(
+        said(b"*1\r\n$1\r\n"),
+        "the subject hung up; 2 replies were due"
+    );
+    assert_eq!(
+        said(b":1\r\n:2\r\n:3\r\n"),
+        "wrong answer: got \":3\\r\\n\", which nobody asked for"
+    );
+    let plan = Plan {
+        extent: Extent::Commands(100),
+        ..any(start_floor())
+    };
+    assert_eq!(drive(plan).unwrap().commands, 100);
 }
 
 #[test]
