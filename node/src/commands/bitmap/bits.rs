@@ -1,5 +1,7 @@
 //! Counting and finding bits.
 
+use super::ones::count;
+
 /// The bits of a byte from `offset % 8` on.
 const fn mask_from(offset: u64) -> u8 {
     0xff >> (offset % 8)
@@ -52,19 +54,6 @@ pub(super) fn count_range(bytes: &[u8], from: u64, to: u64) -> u64 {
             .tail
             .map_or(0, |(tail, mask)| (tail & mask).count_ones());
     u64::from(ends) + count(cut.middle)
-}
-
-/// How many bits are 1.
-pub(super) fn count(bytes: &[u8]) -> u64 {
-    let (words, rest) = bytes.as_chunks::<8>();
-    let rest: u32 = rest.iter().map(|byte| byte.count_ones()).sum();
-    count_words(words) + u64::from(rest)
-}
-
-#[inline(always)]
-fn count_words(words: &[[u8; 8]]) -> u64 {
-    let ones = |word: &[u8; 8]| u64::from(u64::from_ne_bytes(*word).count_ones());
-    words.iter().map(ones).sum()
 }
 
 /// The first of the bits `from` to `to`, which is included, that is `bit`.

@@ -1,12 +1,13 @@
 //! Bitmaps: strings seen as arrays of bits, the most significant bit of the first byte first.
 //!
-//! `bits` counts and finds, `range` has BITCOUNT and BITPOS, `combine` BITOP, `field` BITFIELD, and
+//! `bits` finds bits and counts them in a range, `ones` all of them, `range` has BITCOUNT and BITPOS, `combine` BITOP, `field` BITFIELD, and
 //! `integer` what its integers do when they overflow.
 
 mod bits;
 mod combine;
 mod field;
 mod integer;
+mod ones;
 mod range;
 
 use slotilla_common::resp::parse_i64;

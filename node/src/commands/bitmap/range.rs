@@ -1,7 +1,7 @@
 //! BITCOUNT and BITPOS: bits in a range of a string.
 
 use super::super::{Args, CommandError, Ctx};
-use super::{bits, bytes_at};
+use super::{bits, bytes_at, ones};
 use crate::store::Digits;
 
 const BAD_WANTED_BIT: CommandError = CommandError::fixed("ERR The bit argument must be 1 or 0.");
@@ -44,7 +44,7 @@ pub(super) fn bitcount(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), Command
 
 fn count(bytes: &[u8], args: &Args<'_>) -> Result<u64, CommandError> {
     match args.len() {
-        2 => return Ok(bits::count(bytes)),
+        2 => return Ok(ones::count(bytes)),
         4 | 5 => {}
         _ => return Err(CommandError::Syntax),
     }
