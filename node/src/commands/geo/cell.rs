@@ -77,19 +77,81 @@ impl Point {
 
     /// Metres between two places, on a sphere.
     pub(super) fn distance(self, other: Self) -> f64 {
-        let across =
-            ((other.longitude.to_radians_as_c() - self.longitude.to_radians_as_c()) / 2.0).sin();
+        Origin::new(self).distance(other)
+    }
+}
+
+/// A place that distances are measured from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin {
+    latitude_degrees: f64,
+    longitude: f64,
+    latitude: f64,
+    /// The latitude's cosine.
+    shrunk: f64,
+}
+
+impl Origin {
+    pub(super) fn new(place: Point) -> Self {
+        let latitude = place.latitude.to_radians_as_c();
+        Self {
+            latitude_degrees: place.latitude,
+            longitude: place.longitude.to_radians_as_c(),
+            latitude,
+            shrunk: latitude.cos(),
+        }
+    }
+
+    /// Metres to another place, on a sphere.
+    pub(super) fn distance(&self, place: Point) -> f64 {
+        let across = ((place.longitude.to_radians_as_c() - self.longitude) / 2.0).sin();
         // A case of its own in Redis, which rounds differently.
         if across == 0.0 {
-            return latitude_distance(self.latitude, other.latitude);
+            return latitude_distance(self.latitude_degrees, place.latitude);
         }
-        let (here, there) = (
-            self.latitude.to_radians_as_c(),
-            other.latitude.to_radians_as_c(),
-        );
-        let along = ((there - here) / 2.0).sin();
-        let half = along * along + here.cos() * there.cos() * across * across;
+        let there = place.latitude.to_radians_as_c();
+        let along = ((there - self.latitude) / 2.0).sin();
+        let half = along * along + self.shrunk * there.cos() * across * across;
         2.0 * EARTH_RADIUS * half.sqrt().asin()
+    }
+
+    /// Whether a place lies farther away than `radius`, and so much that rounding does not
+    /// matter. If not, it may still lie farther away.
+    ///
+    /// The haversine formula with lower bounds in place of the sines and the cosine, which cost
+    /// most of the time: sin x > x - x³/6, and a cosine changes by less than its angle does.
+    #[inline]
+    pub(super) fn is_surely_beyond(&self, radius: Radius, place: Point) -> bool {
+        let along = (place.latitude.to_radians_as_c() - self.latitude).abs() / 2.0;
+        let across = (place.longitude.to_radians_as_c() - self.longitude).abs() / 2.0;
+        // Beyond this, the cubic is no good bound; beyond the poles, where only members with odd
+        // scores lie, cosines are negative. What is no number is not small.
+        let is_usual = along < 0.5 && across < 0.5 && place.latitude.abs() <= 90.0;
+        if !(is_usual && self.shrunk >= 0.0) {
+            return false;
+        }
+        let sine = |angle: f64| angle - angle * angle * angle / 6.0;
+        let (along_sine, across_sine) = (sine(along), sine(across));
+        let shrunk = self.shrunk * (self.shrunk - 2.0 * along).max(0.0);
+        along_sine * along_sine + shrunk * across_sine * across_sine > radius.half_chord_squared
+    }
+}
+
+/// A distance to compare with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Radius {
+    /// Of half the angle, the sine's square and a little more.
+    half_chord_squared: f64,
+}
+
+impl Radius {
+    pub(super) fn of(metres: f64) -> Self {
+        let angle = metres / EARTH_RADIUS / 2.0;
+        // Sines stop growing at a quarter of the way around.
+        let sine = angle.clamp(0.0, std::f64::consts::FRAC_PI_2).sin();
+        Self {
+            half_chord_squared: sine * sine * (1.0 + 1e-9),
+        }
     }
 }
 
@@ -152,14 +214,33 @@ fn interleaved(point: Point, latitude_max: f64, steps: u32) -> u64 {
         | spread(offset(point.longitude, LONGITUDE_MAX)) << 1
 }
 
+/// Halves of a word: their bits move apart by half as far in each step.
+const HALVES: [(u32, u64); 5] = [
+    (16, 0x0000_ffff_0000_ffff),
+    (8, 0x00ff_00ff_00ff_00ff),
+    (4, 0x0f0f_0f0f_0f0f_0f0f),
+    (2, 0x3333_3333_3333_3333),
+    (1, NORTH_BITS),
+];
+
 /// Puts a zero before each bit.
+#[inline]
 fn spread(bits: u32) -> u64 {
-    (0..32).fold(0, |sum, at| sum | u64::from(bits >> at & 1) << (2 * at))
+    let halves = HALVES.iter();
+    halves.fold(u64::from(bits), |bits, (by, mask)| {
+        (bits | bits << by) & mask
+    })
 }
 
 /// Takes every other bit.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is wanted")]
 fn gather(bits: u64) -> u32 {
-    (0..32).fold(0, |sum, at| sum | ((bits >> (2 * at) & 1) as u32) << at)
+    let mut bits = bits & NORTH_BITS;
+    for ((by, _), (_, mask)) in HALVES.iter().rev().zip(HALVES.iter().rev().skip(1)) {
+        bits = (bits | bits >> by) & mask;
+    }
+    (bits | bits >> 16) as u32
 }
 
 impl Cell {
@@ -272,6 +353,39 @@ mod tests {
             let south = cell.neighbour(0, -1).area();
             prop_assert!(near(south.latitude.end, here.latitude.start));
             prop_assert_eq!(cell.neighbour(1, 1).neighbour(-1, -1), cell);
+        }
+
+        #[test]
+        fn bits_are_spread_and_gathered_one_by_one(bits in any::<u32>(), others in any::<u64>()) {
+            let slowly = (0..32).fold(0, |sum, at| sum | u64::from(bits >> at & 1) << (2 * at));
+            prop_assert_eq!(spread(bits), slowly);
+            prop_assert_eq!(gather(slowly), bits);
+            prop_assert_eq!(gather(slowly | (others & EAST_BITS)), bits);
+        }
+
+        #[test]
+        fn what_is_surely_beyond_a_radius_is_beyond_it(
+            longitude in -180.0..180.0f64, latitude in -85.0..85.0f64,
+            east in -1.0..1.0f64, north in -1.0..1.0f64,
+            size in -8i32..3, share in 0.5..1.5f64,
+        ) {
+            let here = Point { longitude, latitude };
+            let there = Point {
+                longitude: longitude + east * 10f64.powi(size),
+                latitude: latitude + north * 10f64.powi(size),
+            };
+            let origin = Origin::new(here);
+            let distance = origin.distance(there);
+            prop_assert_eq!(distance.to_bits(), here.distance(there).to_bits());
+            let radius = distance * share;
+            if origin.is_surely_beyond(Radius::of(radius), there) {
+                prop_assert!(distance > radius);
+            }
+            prop_assert!(!origin.is_surely_beyond(Radius::of(distance), there));
+            // Near by, hardly anything is left in doubt.
+            if size < 0 && latitude.abs() < 60.0 {
+                prop_assert!(origin.is_surely_beyond(Radius::of(distance * 0.8), there));
+            }
         }
 
         #[test]

@@ -9,7 +9,7 @@ use super::{
     Args, CommandError, Ctx, Handler, limits, place, point, store, unit, write_distance,
     write_point,
 };
-use crate::store::{Bounds, SortedSet};
+use crate::store::{Bounds, Member, SortedSet};
 
 /// The commands of this file.
 pub(in super::super) const HANDLERS: &[(&str, Handler)] = &[
@@ -71,8 +71,8 @@ struct Request<'a> {
 }
 
 /// A member that was found.
-struct Found {
-    member: Vec<u8>,
+struct Found<'a> {
+    member: Member<'a>,
     score: f64,
     place: Point,
     distance: f64,
@@ -274,12 +274,13 @@ impl<'a> Request<'a> {
     }
 
     /// The members that are wanted, in the order that is.
-    fn find(&self, set: &SortedSet) -> Vec<Found> {
+    fn find<'s>(&self, set: &'s SortedSet) -> Vec<Found<'s>> {
         let (Some(center), Some(extent)) = (self.center, self.extent) else {
             return Vec::new();
         };
         let shape = Shape { center, extent };
         let limit = if self.any { self.count } else { usize::MAX };
+        let measure = shape.measure();
         let mut found = Vec::new();
         'cells: for cell in shape.cells() {
             let scores = cell.scores();
@@ -289,13 +290,14 @@ impl<'a> Request<'a> {
                 max: scores.end,
                 without_max: true,
             };
-            for (member, score) in set.range(set.ranks_within(&bounds), false) {
+            let from_there = set.range(set.rank_of_start(&bounds)..usize::MAX, false);
+            for (member, score) in from_there.take_while(|(_, score)| *score < scores.end) {
                 let place = Point::of_score(score);
-                let Some(distance) = shape.distance_to(place) else {
+                let Some(distance) = measure.distance_to(place) else {
                     continue;
                 };
                 found.push(Found {
-                    member: member.to_vec(),
+                    member,
                     score,
                     place,
                     distance,
@@ -321,7 +323,7 @@ impl<'a> Request<'a> {
         found
     }
 
-    fn reply(&self, reply: &mut ReplyWriter<'_>, found: &[Found]) {
+    fn reply(&self, reply: &mut ReplyWriter<'_>, found: &[Found<'_>]) {
         let extras = [self.with_distance, self.with_hash, self.with_place];
         let extras = extras.into_iter().filter(|extra| *extra).count();
         reply.array(found.len());
@@ -329,7 +331,7 @@ impl<'a> Request<'a> {
             if extras > 0 {
                 reply.array(extras + 1);
             }
-            reply.bulk(&item.member);
+            item.member.with_text(|member| reply.bulk(member));
             if self.with_distance {
                 write_distance(reply, item.distance / self.metres);
             }
@@ -373,7 +375,7 @@ fn search(ctx: &mut Ctx<'_>, args: &Args<'_>, form: Form) -> Result<(), CommandE
             } else {
                 item.score
             };
-            (item.member, score)
+            (item.member.to_vec(), score)
         })
         .collect();
     let set = SortedSet::from_members(&members, limits(ctx.server));

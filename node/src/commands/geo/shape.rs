@@ -1,6 +1,8 @@
 //! What is searched: a circle or a rectangle, and the cells that cover it.
 
-use super::cell::{Cell, Point, STEPS_MAX, ToRadians as _, degrees, latitude_distance};
+use super::cell::{
+    Cell, Origin, Point, Radius, STEPS_MAX, ToRadians as _, degrees, latitude_distance,
+};
 
 /// What is searched, in metres around a place.
 #[derive(Clone, Copy, Debug)]
@@ -22,13 +24,26 @@ pub(super) enum Extent {
     },
 }
 
-impl Shape {
+/// How far places are from the middle of a shape.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Measure {
+    shape: Shape,
+    origin: Origin,
+    /// Of a circle: what lies beyond it is outside.
+    reach: Option<Radius>,
+}
+
+impl Measure {
     /// How far a place is from the middle, if it is inside.
     pub(super) fn distance_to(&self, place: Point) -> Option<f64> {
-        let center = self.center;
-        match self.extent {
+        let center = self.shape.center;
+        match self.shape.extent {
             Extent::Circle { radius } => {
-                let distance = center.distance(place);
+                let is_beyond = |reach| self.origin.is_surely_beyond(reach, place);
+                if self.reach.is_some_and(is_beyond) {
+                    return None;
+                }
+                let distance = self.origin.distance(place);
                 // What is no number is inside.
                 if distance > radius {
                     return None;
@@ -46,8 +61,23 @@ impl Shape {
                 if place.distance(beside) > width / 2.0 {
                     return None;
                 }
-                Some(center.distance(place))
+                Some(self.origin.distance(place))
             }
+        }
+    }
+}
+
+impl Shape {
+    /// To measure places with.
+    pub(super) fn measure(self) -> Measure {
+        let reach = match self.extent {
+            Extent::Circle { radius } => Some(Radius::of(radius)),
+            Extent::Box { .. } => None,
+        };
+        Measure {
+            shape: self,
+            origin: Origin::new(self.center),
+            reach,
         }
     }
 

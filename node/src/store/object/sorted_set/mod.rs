@@ -225,26 +225,31 @@ impl SortedSet {
     /// The ranks of the members within bounds.
     #[must_use]
     pub fn ranks_within(&self, bounds: &Bounds<'_>) -> Range<usize> {
-        let (start, end) = match self.form() {
-            View::Small(pack) => (
-                packed::partition(pack, |score, member| bounds.are_behind(score, || member)),
-                packed::partition(pack, |score, member| bounds.reach(score, || member)),
-            ),
-            View::Big(scored) => {
-                let tree = scored.tree();
-                let member = |item: &tree::Item<EntryRef>| item.member;
-                let start = tree.partition(|item| {
-                    let member = member(item);
-                    bounds.are_behind(item.score, || Member(Item::Bytes(member.key())))
-                });
-                let end = tree.partition(|item| {
-                    let member = member(item);
-                    bounds.reach(item.score, || Member(Item::Bytes(member.key())))
-                });
-                (start, end)
+        let start = self.rank_of_start(bounds);
+        let end = match self.form() {
+            View::Small(pack) => {
+                packed::partition(pack, |score, member| bounds.reach(score, || member))
             }
+            View::Big(scored) => scored.tree().partition(|item| {
+                let member = || Member(Item::Bytes(item.member.key()));
+                bounds.reach(item.score, member)
+            }),
         };
         start..end.max(start)
+    }
+
+    /// How many members lie before bounds.
+    #[must_use]
+    pub fn rank_of_start(&self, bounds: &Bounds<'_>) -> usize {
+        match self.form() {
+            View::Small(pack) => {
+                packed::partition(pack, |score, member| bounds.are_behind(score, || member))
+            }
+            View::Big(scored) => scored.tree().partition(|item| {
+                let member = || Member(Item::Bytes(item.member.key()));
+                bounds.are_behind(item.score, member)
+            }),
+        }
     }
 
     /// The members of some ranks with their scores, in order; or in reverse order, the last of
