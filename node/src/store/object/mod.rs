@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Object ─┬─ Hash      (hash.rs)      small: a listpack             big: Fields
-//!         ├─ Set       (set.rs)       small and numbers: an intset  else: Fields
+//!         ├─ Set       (set.rs)       small: an intset or listpack  big: Fields
 //!         ├─ SortedSet (sorted_set/)  small: a listpack             big: a table and a tree
 //!         └─ List      (list/)        small: a listpack             big: a row of listpacks
 //! ```
@@ -134,6 +134,8 @@ impl Object {
         match self.0.form() {
             // The name that clients know for every list.
             Form::Pack(_) | Form::Row(_) if self.kind() == Kind::List => "quicklist",
+            // The name that Redis 7.0 has for every set but an intset.
+            Form::Pack(_) if self.kind() == Kind::Set => "hashtable",
             Form::Pack(_) | Form::Row(_) => "listpack",
             Form::Ints(_) => "intset",
             Form::Fields(_) => "hashtable",
@@ -162,17 +164,20 @@ impl Object {
     #[must_use]
     pub fn packed(&self) -> Option<String> {
         match self.0.form() {
-            Form::Pack(pack) if self.kind() != Kind::List => Some(format!("{pack:?}")),
+            Form::Pack(pack) if matches!(self.kind(), Kind::Hash | Kind::SortedSet) => {
+                Some(format!("{pack:?}"))
+            }
             _ => None,
         }
     }
 
-    /// How many elements a table has, and its bytes.
+    /// How many elements a table has, or what is called one, and its bytes.
     #[must_use]
     pub fn table(&self) -> Option<(usize, usize)> {
         match self.0.form() {
             Form::Fields(fields) => Some((fields.len(), fields.table_memory())),
             Form::Scored(scored) => Some((scored.len(), scored.table_memory())),
+            Form::Pack(pack) if self.kind() == Kind::Set => Some((pack.len(), pack.memory())),
             Form::Pack(_) | Form::Ints(_) | Form::Row(_) => None,
         }
     }

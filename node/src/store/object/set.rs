@@ -1,15 +1,26 @@
 //! Sets.
+//!
+//! A small set of anything but integers is packed, as Valkey's sets are: a table of ten members
+//! takes twice their bytes. Redis 7.0 has a table then, so that is what OBJECT ENCODING says.
 
 use super::draw::{self, Draw};
 use super::intset::COUNT_MAX;
-use super::listpack::Item;
+use super::listpack::{At, Item, Listpack};
 use super::word::{Form, FormMut, Word};
-use super::{Collection, Fields, Intset, Kind};
+use super::{Collection, Fields, Intset, Kind, PackedLimits};
 use crate::store::entry::{Digits, strict_integer};
+
+/// How large a set may be while it is in a listpack: Valkey's limits. Nobody can tell from outside
+/// but by memory and time, so there is nothing to configure.
+const PACKED: PackedLimits = PackedLimits {
+    entries: 128,
+    bytes: 64,
+};
 
 /// Members, each once.
 ///
-/// While all are integers, and few: an intset. Else a table, whose values are empty.
+/// While all are integers, and few: an intset. Else, while few and short: a listpack. Else a table,
+/// whose values are empty.
 #[repr(transparent)]
 pub struct Set(Word);
 
@@ -20,7 +31,8 @@ unsafe impl Collection for Set {
     fn is_empty(&self) -> bool {
         match self.0.form() {
             Form::Ints(ints) => ints.is_empty(),
-            Form::Pack(_) | Form::Fields(_) | Form::Scored(_) | Form::Row(_) => self.len() == 0,
+            Form::Pack(pack) => pack.is_empty(),
+            Form::Fields(_) | Form::Scored(_) | Form::Row(_) => self.len() == 0,
         }
     }
 }
@@ -38,8 +50,9 @@ impl Set {
     pub fn len(&self) -> usize {
         match self.0.form() {
             Form::Ints(ints) => ints.len(),
+            Form::Pack(pack) => pack.len(),
             Form::Fields(fields) => fields.len(),
-            Form::Pack(_) | Form::Scored(_) | Form::Row(_) => 0,
+            Form::Scored(_) | Form::Row(_) => 0,
         }
     }
 
@@ -49,8 +62,9 @@ impl Set {
     pub fn contains(&self, member: &[u8]) -> bool {
         match self.0.form() {
             Form::Ints(ints) => strict_integer(member).is_some_and(|number| ints.contains(number)),
+            Form::Pack(pack) => find(pack, member).is_some(),
             Form::Fields(fields) => fields.contains(member),
-            Form::Pack(_) | Form::Scored(_) | Form::Row(_) => false,
+            Form::Scored(_) | Form::Row(_) => false,
         }
     }
 
@@ -65,17 +79,27 @@ impl Set {
     }
 
     /// Adds a member; whether it is new. With more than `ints_max` integers, or anything else, the
-    /// set gets a table.
+    /// set is no intset any more.
     pub fn add(&mut self, member: &[u8], ints_max: usize) -> bool {
         if let FormMut::Ints(mut ints) = self.0.form_mut() {
             if let Some(number) = strict_integer(member) {
                 let is_new = ints.add(number);
                 if is_new && ints.len() > ints_max.min(COUNT_MAX) {
-                    self.unpack();
+                    self.leave_intset();
                 }
                 return is_new;
             }
-            self.unpack();
+            self.leave_intset();
+        }
+        if let FormMut::Pack(mut pack) = self.0.form_mut() {
+            if find(&pack, member).is_some() {
+                return false;
+            }
+            if member.len() <= PACKED.bytes && pack.len() < PACKED.entries {
+                pack.push(member);
+                return true;
+            }
+            self.0 = Word::of_fields(Kind::Set, self.to_fields());
         }
         match self.0.form_mut() {
             FormMut::Fields(fields) => fields.add(member),
@@ -89,23 +113,26 @@ impl Set {
             FormMut::Ints(mut ints) => {
                 strict_integer(member).is_some_and(|number| ints.remove(number))
             }
+            FormMut::Pack(mut pack) => find(&pack, member).map(|at| pack.remove(at, 1)).is_some(),
             FormMut::Fields(fields) => fields.remove(member),
-            FormMut::Pack(_) | FormMut::Scored(_) | FormMut::Row(_) => false,
+            FormMut::Scored(_) | FormMut::Row(_) => false,
         }
     }
 
-    /// All members: integers ascending, others in no order.
+    /// All members: those of an intset ascending, others in no order.
     pub fn iter(&self) -> impl Iterator<Item = Item<'_>> {
-        let (ints, table) = match self.0.form() {
-            Form::Ints(ints) => (Some(ints.iter().map(Item::Int)), None),
+        let (ints, pack, table) = match self.0.form() {
+            Form::Ints(ints) => (Some(ints.iter().map(Item::Int)), None, None),
+            Form::Pack(pack) => (None, Some(pack.iter()), None),
             Form::Fields(fields) => {
                 let members = fields.iter().map(|entry| Item::Bytes(entry.key()));
-                (None, Some(members))
+                (None, None, Some(members))
             }
-            Form::Pack(_) | Form::Scored(_) | Form::Row(_) => (None, None),
+            Form::Scored(_) | Form::Row(_) => (None, None, None),
         };
         ints.into_iter()
             .flatten()
+            .chain(pack.into_iter().flatten())
             .chain(table.into_iter().flatten())
     }
 
@@ -118,21 +145,17 @@ impl Set {
     ) {
         match self.0.form() {
             Form::Ints(ints) => {
-                // Not a list of them all for the commonest case.
-                if draw == Draw::Distinct(1) || matches!(draw, Draw::Repeated(_)) {
-                    for _ in 0..draw.count(ints.len()) {
-                        let number = ints.nth(random.usize(..ints.len()));
-                        number.into_iter().for_each(|n| visit(Item::Int(n)));
-                    }
-                    return;
-                }
-                let all = ints.iter().map(Item::Int).collect();
-                draw::from_list(all, draw, random, visit);
+                let nth = |at| ints.nth(at).map(Item::Int);
+                draw_listed(self.iter(), ints.len(), nth, draw, random, visit);
+            }
+            Form::Pack(pack) => {
+                let nth = |at| pack.nth(i64::try_from(at).ok()?).map(|at| pack.item(at));
+                draw_listed(self.iter(), pack.len(), nth, draw, random, visit);
             }
             Form::Fields(fields) => draw::from_fields(fields, draw, random, |entry| {
                 visit(Item::Bytes(entry.key()));
             }),
-            Form::Pack(_) | Form::Scored(_) | Form::Row(_) => {}
+            Form::Scored(_) | Form::Row(_) => {}
         }
     }
 
@@ -146,17 +169,53 @@ impl Set {
         0
     }
 
-    fn unpack(&mut self) {
+    /// Keeps the members in another form than an intset.
+    fn leave_intset(&mut self) {
         let Form::Ints(ints) = self.0.form() else {
             return;
         };
+        self.0 = if ints.len() > PACKED.entries {
+            Word::of_fields(Kind::Set, self.to_fields())
+        } else {
+            let mut pack = Listpack::default();
+            let mut digits = Digits::default();
+            ints.iter().for_each(|number| pack.push(digits.of(number)));
+            Word::of_pack(Kind::Set, pack)
+        };
+    }
+
+    /// The members in a table.
+    fn to_fields(&self) -> Fields {
         let mut fields = Fields::default();
         let mut digits = Digits::default();
-        for number in ints.iter() {
-            fields.add(digits.of(number));
+        for member in self.iter() {
+            fields.add(member.text(&mut digits));
         }
-        self.0 = Word::of_fields(Kind::Set, fields);
+        fields
     }
+}
+
+fn find(pack: &Listpack, member: &[u8]) -> Option<At> {
+    pack.find(pack.first(), member, 1)
+}
+
+/// Draws from `len` members, of which `nth` gives any one.
+fn draw_listed<'s>(
+    all: impl Iterator<Item = Item<'s>>,
+    len: usize,
+    nth: impl Fn(usize) -> Option<Item<'s>>,
+    draw: Draw,
+    random: &mut fastrand::Rng,
+    mut visit: impl FnMut(Item<'s>),
+) {
+    // Not a list of them all for the commonest case.
+    if draw == Draw::Distinct(1) || matches!(draw, Draw::Repeated(_)) {
+        for _ in 0..draw.count(len) {
+            nth(random.usize(..len)).into_iter().for_each(&mut visit);
+        }
+        return;
+    }
+    draw::from_list(all.collect(), draw, random, visit);
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ fn member() -> impl Strategy<Value = Vec<u8>> {
         1 => any::<i64>().prop_map(|n| n.to_string().into_bytes()),
         1 => prop_oneof![Just("07"), Just("-0"), Just(""), Just("a")]
             .prop_map(|s| s.as_bytes().to_vec()),
+        1 => (62usize..67).prop_map(|len| vec![b'x'; len]),
     ]
 }
 
@@ -67,6 +68,46 @@ proptest! {
             prop_assert_eq!(set.has(item), model.contains(member));
         }
     }
+}
+
+#[test]
+fn a_listpack_holds_as_many_as_it_may_and_then_becomes_a_table() {
+    let is_pack = |set: &Set| matches!(set.0.form(), Form::Pack(_));
+    for first in [&b"a"[..], b"-7"] {
+        let mut set = Set::default();
+        let mut model = BTreeSet::from([first.to_vec(), b"x".to_vec()]);
+        assert!(set.add(first, INTS_MAX) && set.add(b"x", INTS_MAX));
+        for number in 2..PACKED.entries {
+            assert!(is_pack(&set), "{number}");
+            let member = number.to_string().into_bytes();
+            assert!(set.add(&member, INTS_MAX) && !set.add(&member, INTS_MAX));
+            model.insert(member);
+        }
+        assert!(is_pack(&set) && contents(&set) == model);
+        assert!(set.add(b"one more", INTS_MAX) && !is_pack(&set));
+        model.insert(b"one more".to_vec());
+        assert_eq!(contents(&set), model);
+        assert_eq!(Object(set.0.duplicate()).encoding(), "hashtable");
+    }
+    let mut set = Set::default();
+    set.add(b"a", INTS_MAX);
+    assert!(set.add(&[b'x'; 64], INTS_MAX) && is_pack(&set));
+    let object = Object(set.0.duplicate());
+    assert_eq!((object.encoding(), object.packed()), ("hashtable", None));
+    assert_eq!(object.table().map(|(len, _)| len), Some(2));
+    assert!(set.add(&[b'x'; 65], INTS_MAX) && !is_pack(&set));
+    assert_eq!(set.len(), 3);
+}
+
+#[test]
+fn an_intset_that_outgrows_a_listpack_becomes_a_table() {
+    let mut set = Set::default();
+    for number in 0..200 {
+        set.add(number.to_string().as_bytes(), 512);
+    }
+    assert!(is_ints(&set) && set.add(b"a", 512));
+    assert!(matches!(set.0.form(), Form::Fields(_)));
+    assert_eq!(set.len(), 201);
 }
 
 #[test]
