@@ -11,6 +11,7 @@
 //! holds one null pointer.
 
 use super::{ProtocolError, RequestLimits, encode_command, parse_u64, split_args};
+use smallvec::SmallVec;
 
 /// Where one argument lies, counted from the start of the input of its parse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -226,14 +227,21 @@ impl RequestParser {
             }
         };
         let line = input.get(..end).unwrap_or_default();
-        let words = split_args(line.strip_suffix(b"\r").unwrap_or(line))?;
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
         let consumed = end.saturating_add(1);
-        if words.is_empty() {
+        let mut request = Vec::new();
+        let is_empty = if let Some(words) = plain_words(line) {
+            encode_command(&mut request, &words);
+            words.is_empty()
+        } else {
+            let words = split_args(line)?;
+            let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+            encode_command(&mut request, &words);
+            words.is_empty()
+        };
+        if is_empty {
             return Ok(Parsed::Complete { consumed });
         }
-        let mut request = Vec::new();
-        let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
-        encode_command(&mut request, &words);
         Progress::default().advance(&request, args, &RequestLimits::default())?;
         Ok(Parsed::Inline { consumed, request })
     }
@@ -387,6 +395,18 @@ impl Progress {
             }
         }
     }
+}
+
+/// The words of a line in which nothing is quoted and no byte is odd, as [`split_args`] has them.
+fn plain_words(line: &[u8]) -> Option<SmallVec<[&[u8]; 8]>> {
+    if line
+        .iter()
+        .any(|byte| matches!(byte, b'"' | b'\'' | 0 | 0x0b | 0x0c))
+    {
+        return None;
+    }
+    let words = line.split(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
+    Some(words.filter(|word| !word.is_empty()).collect())
 }
 
 /// A number of one to three digits with its line end: its value and the length of the line.
@@ -609,6 +629,21 @@ mod tests {
             encode_command(&mut out, &words);
             out
         })
+    }
+
+    proptest! {
+        #[test]
+        fn words_without_quotes_are_split_alike(
+            line in proptest::collection::vec(
+                proptest::sample::select(b"ab\\\"' \t\r\0\x0b\xff".to_vec()), 0..12)
+        ) {
+            if let Some(words) = plain_words(&line) {
+                let words: Vec<Vec<u8>> = words.iter().map(|word| word.to_vec()).collect();
+                prop_assert_eq!(Ok(words), split_args(&line));
+            } else {
+                prop_assert!(line.iter().any(|byte| b"\"'\0\x0b".contains(byte)));
+            }
+        }
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 use slotilla_common::resp::{ReplyWriter, parse_i64};
 
 use super::{Args, CommandError, Ctx, Handler};
-use crate::store::{Digits, EventClass, NewValue, SetExpiry, ValueRef};
+use crate::store::{Digits, EventClass, LOOK_AHEAD, NewValue, SetExpiry, ValueRef};
 
 /// The commands of this file.
 pub(super) const HANDLERS: &[(&str, Handler)] = &[
@@ -71,11 +71,16 @@ fn strlen(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
 
 fn mget(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     ctx.reply.array(args.len() - 1);
-    for key in args.iter_from(1) {
-        match ctx.db.read(key) {
-            None | Some(ValueRef::Object(_)) => ctx.reply.null(),
-            Some(ValueRef::Bytes(bytes)) => ctx.reply.bulk(bytes),
-            Some(ValueRef::Int(number)) => ctx.reply.bulk(Digits::default().of(number)),
+    for from in (1..args.len()).step_by(LOOK_AHEAD) {
+        let keys = args.iter_from(from).take(LOOK_AHEAD);
+        let hashes = ctx.db.look_ahead(keys.clone());
+        for (key, hash) in keys.zip(hashes) {
+            ctx.db.know_hash(key, hash);
+            match ctx.db.read(key) {
+                None | Some(ValueRef::Object(_)) => ctx.reply.null(),
+                Some(ValueRef::Bytes(bytes)) => ctx.reply.bulk(bytes),
+                Some(ValueRef::Int(number)) => ctx.reply.bulk(Digits::default().of(number)),
+            }
         }
     }
     Ok(())
@@ -111,8 +116,13 @@ fn check_pairs(ctx: &Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
 
 fn set_pairs(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     check_pairs(ctx, args)?;
-    for at in (1..args.len()).step_by(2) {
-        store(ctx, args.get(at), args.get(at + 1), SetExpiry::Clear);
+    for from in (1..args.len()).step_by(2 * LOOK_AHEAD) {
+        let places = (from..args.len()).step_by(2).take(LOOK_AHEAD);
+        let hashes = ctx.db.look_ahead(places.clone().map(|at| args.get(at)));
+        for (at, hash) in places.zip(hashes) {
+            ctx.db.know_hash(args.get(at), hash);
+            store(ctx, args.get(at), args.get(at + 1), SetExpiry::Clear);
+        }
     }
     Ok(())
 }

@@ -19,7 +19,9 @@ use crate::cluster::routing::Serving;
 
 mod collection;
 mod several;
+
 pub use collection::WrongType;
+pub use several::LOOK_AHEAD;
 
 /// What a write does to the key's expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -48,7 +48,7 @@ use slotilla_common::clock;
 use slotilla_common::slot::Slot;
 use smallvec::SmallVec;
 
-pub use db::{Db, SetExpiry, WrongType};
+pub use db::{Db, LOOK_AHEAD, SetExpiry, WrongType};
 pub use entry::{Digits, Encoding, Entry, Garbage, NewValue, ValueRef};
 pub use event::{EventClass, EventSink};
 pub use evict::Room;

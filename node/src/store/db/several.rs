@@ -1,7 +1,18 @@
 //! Several values at once, for commands that combine them.
 
+use slotilla_common::slot::Slot;
+use smallvec::SmallVec;
+
 use super::super::entry::{Entry, ValueRef};
 use super::Db;
+use crate::store::slot::SlotGuard;
+
+/// So many keys are looked ahead for at a time: what was fetched for them must still be in the
+/// cache when their turn comes.
+pub const LOOK_AHEAD: usize = 16;
+
+/// Hashes of keys.
+pub(crate) type Hashes = SmallVec<[u64; LOOK_AHEAD]>;
 
 impl Db<'_> {
     /// The values at several keys, for a command that reads: counts hits and misses and the use.
@@ -10,6 +21,25 @@ impl Db<'_> {
             self.read_entry(key);
         }
         self.all_of(keys)
+    }
+
+    /// Hashes keys that are about to be looked up one after the other, and starts to fetch the
+    /// memory of all, so that the waits overlap. Their slots are locked.
+    pub(crate) fn look_ahead<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) -> Hashes {
+        let places: SmallVec<[(Slot, u64); LOOK_AHEAD]> = keys
+            .map(|key| (Slot::of_key(key), self.store.key_hash(key)))
+            .collect();
+        for (slot, hash) in &places {
+            self.store.prefetch_bucket(*slot, *hash);
+        }
+        for (slot, hash) in &places {
+            let number = self.guards.binary_search_by_key(slot, SlotGuard::slot);
+            let guard = number.ok().and_then(|number| self.guards.get(number));
+            if let Some(table) = guard.and_then(|guard| guard.table(self.scope.db)) {
+                table.prefetch(*hash);
+            }
+        }
+        places.into_iter().map(|(_, hash)| hash).collect()
     }
 
     fn all_of(&self, keys: &[&[u8]]) -> Vec<Option<ValueRef<'_>>> {
