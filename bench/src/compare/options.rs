@@ -148,7 +148,7 @@ impl Options {
             measured: Duration::from_secs_f64(seconds),
             warm_up: Duration::from_millis(pick(500, 100)),
             keys: pick(1_000_000, 100_000),
-            requests: pick(200_000, 20_000),
+            requests: pick(70_000, 20_000),
             memory_keys: pick(5_000_000, 500_000),
             idle_connections: if quick { 1_000 } else { 10_000 },
             counter: counter(args)?,

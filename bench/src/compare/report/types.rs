@@ -3,6 +3,7 @@
 use super::super::measure::{Comparison, Row};
 use super::super::types::{Bytes, Elements};
 use super::{SERVER_PEERS, is_disturbed, table};
+use crate::stats;
 
 /// What our figure may be at most, as a part of a peer's.
 const OF_REDIS_MAX: f64 = 0.75;
@@ -13,7 +14,8 @@ const BYTES_MAX: f64 = 1.0;
 
 /// What stands above the tables.
 pub(in crate::compare) fn types_head() -> String {
-    "\n## Types\n\nCPU µs per request; pipeline 16, one thread. A figure in bold misses its goal."
+    "\n## Types\n\nCPU µs per request; pipeline 16, one thread; medians of the \
+     rounds, and of their ratios. A figure in bold misses its goal."
         .to_owned()
 }
 
@@ -42,8 +44,8 @@ fn benchmark(lines: &[Comparison]) -> String {
     ];
     let rows = lines.iter().map(|line| {
         let mut cells = times(line);
-        cells.push(ratio(of(line, "node"), of(line, "redis"), OF_REDIS_MAX));
-        cells.push(ratio(of(line, "node"), of(line, "valkey"), OF_VALKEY_MAX));
+        cells.push(judged(beside(line, "redis"), OF_REDIS_MAX));
+        cells.push(judged(beside(line, "valkey"), OF_VALKEY_MAX));
         cells.push(spread(line));
         cells
     });
@@ -55,8 +57,8 @@ fn large(lines: &[Comparison]) -> String {
     let head = ["line", "redis", "valkey", "node", &of_better, "spread"];
     let rows = lines.iter().map(|line| {
         let mut cells = times(line);
-        let peers = SERVER_PEERS.iter().filter_map(|peer| of(line, peer));
-        cells.push(ratio(of(line, "node"), peers.reduce(f64::min), LARGE_MAX));
+        let beside = SERVER_PEERS.iter().filter_map(|peer| beside(line, peer));
+        cells.push(judged(beside.reduce(f64::max), LARGE_MAX));
         cells.push(spread(line));
         cells
     });
@@ -74,7 +76,9 @@ fn bytes(rows: &[Elements]) -> String {
         cells.extend(["redis", "valkey", "node"].iter().map(cell));
         let peers = SERVER_PEERS.iter().filter_map(|peer| of(peer));
         let better = peers.map(|bytes| bytes.used).reduce(f64::min);
-        cells.push(ratio(of("node").map(|bytes| bytes.used), better, BYTES_MAX));
+        let own = of("node").map(|bytes| bytes.used);
+        let ratio = own.zip(better).map(|(own, better)| own / better);
+        cells.push(judged(ratio, BYTES_MAX));
         cells
     });
     table(&head, rows.collect())
@@ -93,9 +97,13 @@ fn times(line: &Comparison) -> Vec<String> {
     cells
 }
 
-fn of(line: &Comparison, subject: &str) -> Option<f64> {
-    line.row(subject)
-        .map(|row| row.median(|sample| sample.cpu_us))
+/// Our processor time beside a peer's: the median of the rounds' ratios. What disturbs a round
+/// disturbs both, as they follow each other within a second.
+fn beside(line: &Comparison, peer: &str) -> Option<f64> {
+    let (own, peer) = (line.row("node")?, line.row(peer)?);
+    let rounds = own.samples.iter().zip(&peer.samples);
+    let ratios: Vec<f64> = rounds.map(|(own, peer)| own.cpu_us / peer.cpu_us).collect();
+    Some(stats::median(&ratios))
 }
 
 /// The worst of all subjects' spreads.
@@ -104,18 +112,15 @@ fn spread(line: &Comparison) -> String {
     format!("{:.0} %", worst * 100.0)
 }
 
-fn ratio(own: Option<f64>, other: Option<f64>, most: f64) -> String {
-    match (own, other) {
-        (Some(own), Some(other)) if other > 0.0 => {
-            let ratio = format!("{:.2}", own / other);
-            // Judged as shown.
-            if ratio.parse().is_ok_and(|shown: f64| shown > most) {
-                format!("**{ratio}**")
-            } else {
-                ratio
-            }
-        }
-        _ => missing(),
+/// A ratio, in bold if it misses its goal as shown.
+fn judged(ratio: Option<f64>, most: f64) -> String {
+    let Some(ratio) = ratio.map(|ratio| format!("{ratio:.2}")) else {
+        return missing();
+    };
+    if ratio.parse().is_ok_and(|shown: f64| shown > most) {
+        format!("**{ratio}**")
+    } else {
+        ratio
     }
 }
 
@@ -154,6 +159,21 @@ mod tests {
             "{text}"
         );
         assert!(large(&lines).contains(" 0.80 |"));
+    }
+
+    #[test]
+    fn rounds_are_compared_one_by_one() {
+        let samples = |figures: [f64; 3]| figures.map(|cpu_us| sample(cpu_us, 1.0, 0.0));
+        let line = Comparison {
+            workload: "ZADD".to_owned(),
+            rows: vec![
+                row("redis", &samples([1.0, 4.0, 2.0])),
+                row("node", &samples([0.5, 2.0, 3.0])),
+            ],
+        };
+        let ratio = beside(&line, "redis").unwrap();
+        assert!((ratio - 0.5).abs() < 1e-9, "{ratio}");
+        assert_eq!(beside(&line, "valkey"), None);
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl Keys {
 /// Measures every line once a round; each round begins with empty subjects.
 pub(super) fn run(bench: &Bench, subjects: &mut [Subject], keys: Keys) -> Outcome<Vec<Comparison>> {
     let mut lines = lines(keys, bench.options.requests);
-    for round in 0..bench.options.rounds {
+    for round in 0..bench.options.rounds * super::ROUNDS {
         note(&format!("redis-benchmark's list, round {}", round + 1));
         for subject in subjects.iter() {
             subject.client()?.text("FLUSHALL SYNC")?;

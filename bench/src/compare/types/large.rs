@@ -30,7 +30,7 @@ pub(super) fn run(bench: &Bench, subjects: &mut [Subject]) -> Outcome<Vec<Compar
     for line in &lines {
         line.check(subjects)?;
     }
-    for round in 0..bench.options.rounds {
+    for round in 0..bench.options.rounds * super::ROUNDS {
         for line in &mut lines {
             line.measure(subjects, round)?;
         }

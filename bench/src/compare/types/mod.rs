@@ -24,6 +24,10 @@ pub(super) const SUBJECTS: &[&str] = &["redis", "valkey", "node"];
 /// The parts of the suite.
 pub(super) const PARTS: &[&str] = &["default", "random", "large", "memory"];
 
+/// A round of the other suites is so many here: what disturbs a machine lasts longer than one of
+/// them, and then it disturbs all servers alike.
+const ROUNDS: usize = 3;
+
 /// What was found.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Results {
