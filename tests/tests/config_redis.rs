@@ -9,7 +9,13 @@ use slotilla_node::config::{Access, Config, Directive, Effect, Key, Kind as Valu
 use slotilla_tests::{Client, Kind, Server, binaries, run_tool_input};
 
 /// Directives that Redis does not have.
-const OURS: [&str; 4] = ["admin-port", "admin-bind", "huge-pages", "log-format"];
+const OURS: [&str; 5] = [
+    "admin-port",
+    "admin-bind",
+    "huge-pages",
+    "log-format",
+    "long-command-threads",
+];
 
 fn load(args: &[&str]) -> Config {
     Config::load(args.iter().map(|arg| (*arg).to_owned())).unwrap()

@@ -11,6 +11,7 @@ use slotilla_common::slot::Slot;
 use super::{Args, CommandError, Ctx, Handler};
 use crate::cluster::shell::Handle;
 use crate::cluster::{Command, NodeView, View};
+use crate::store::Store;
 
 /// The commands of this file.
 #[rustfmt::skip] // One row, one line.
@@ -369,7 +370,9 @@ fn keys_in_slot(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> 
     let (Some(slot), Ok(most)) = (slot, usize::try_from(most)) else {
         return Err(CommandError::fixed("ERR Invalid slot or number of keys"));
     };
-    let keys = ctx.server.store.slot_keys(slot, most);
+    let guard = ctx.server.store.lock_in_turn(slot, ctx.session.ticket())?;
+    let keys = Store::slot_keys(&guard, most);
+    drop(guard);
     ctx.reply.array(keys.len());
     for key in keys {
         ctx.reply.bulk(&key);

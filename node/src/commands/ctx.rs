@@ -2,6 +2,7 @@
 
 use slotilla_common::command::Spec;
 use slotilla_common::resp::{Protocol, ReplyWriter};
+use slotilla_common::slot::Slot;
 use std::fmt;
 use std::sync::Arc;
 
@@ -62,7 +63,17 @@ pub struct Background(Box<Work>);
 /// Work for the client's own thread, once the command's locks are released.
 pub struct Deferred(Box<Work>);
 
-impl Ctx<'_> {
+impl<'a> Ctx<'a> {
+    /// Locks the slot of a key that the command table does not know to be one.
+    ///
+    /// # Errors
+    /// The slot is out: the command comes again.
+    pub fn db_of(&self, key: &[u8]) -> Result<Db<'a>, CommandError> {
+        let (slot, ticket) = (Slot::of_key(key), self.session.ticket());
+        let guard = self.server.store.lock_in_turn(slot, ticket)?;
+        Ok(Db::one(guard, self.scope))
+    }
+
     /// Leaves the command to a background thread: for what may take longer than a millisecond.
     /// The thread holds no slot; `work` locks what it needs, slot by slot, inside
     /// [`crate::server::gate::Gate::guest`].

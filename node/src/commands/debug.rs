@@ -242,9 +242,21 @@ fn populate(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     ctx.in_background(move |server, reply| {
         for step in (0..count).step_by(1000) {
             let end = count.min(step.saturating_add(POPULATE_STEP));
-            server
-                .gate
-                .guest(|| (step..end).for_each(|n| populate_one(server, db, &prefix, n, size)));
+            let mut next = step;
+            while next < end {
+                // As many as go without a slot that is out.
+                let populate = || {
+                    let mut numbers = next..end;
+                    let stop = numbers.find(|n| !populate_one(server, db, &prefix, *n, size));
+                    stop.unwrap_or(end)
+                };
+                next = server.gate.guest(populate);
+                if next < end {
+                    server
+                        .store
+                        .await_back(Slot::of_key(&populated(&prefix, next)));
+                }
+            }
         }
         reply.ok();
         Ok(())
@@ -252,8 +264,16 @@ fn populate(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn populate_one(server: &Server, db: u16, prefix: &[u8], n: u64, size: Option<usize>) {
-    let key = [prefix, format!(":{n}").as_bytes()].concat();
+fn populated(prefix: &[u8], n: u64) -> Vec<u8> {
+    [prefix, format!(":{n}").as_bytes()].concat()
+}
+
+/// False if the slot is out.
+fn populate_one(server: &Server, db: u16, prefix: &[u8], n: u64, size: Option<usize>) -> bool {
+    let key = populated(prefix, n);
+    let Some(guard) = server.store.try_lock(Slot::of_key(&key)) else {
+        return false;
+    };
     let mut value = format!("value:{n}").into_bytes();
     if let Some(size) = size {
         value.resize(size, 0);
@@ -263,10 +283,11 @@ fn populate_one(server: &Server, db: u16, prefix: &[u8], n: u64, size: Option<us
         now_ms: clock::unix_ms(),
         thread: 0,
     };
-    let mut db = Db::one(server.store.lock(Slot::of_key(&key)), scope);
+    let mut db = Db::one(guard, scope);
     if !db.contains(&key) {
         db.set(&key, NewValue::encoded(&value), SetExpiry::Clear);
     }
+    true
 }
 
 fn object(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
@@ -274,8 +295,7 @@ fn object(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         return Err(wrong_use(args));
     }
     let key = args.get(2);
-    let scope = ctx.scope;
-    let mut db = Db::one(ctx.server.store.lock(Slot::of_key(key)), scope);
+    let mut db = ctx.db_of(key)?;
     let entry = db.peek(key).ok_or(CommandError::NoSuchKey)?;
     let (encoding, access) = (entry.encoding().name(), entry.access());
     let address = std::ptr::from_ref(entry).addr();

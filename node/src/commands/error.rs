@@ -4,6 +4,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use slotilla_common::slot::Slot;
+
+use crate::store::Need;
+
 /// Why a command failed. [`fmt::Display`] gives Redis 7.0.15's text, without the leading `-`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CommandError {
@@ -68,6 +72,9 @@ pub enum CommandError {
     Redirect(String),
     /// More memory is used than `maxmemory` allows.
     OutOfMemory,
+    /// A slot is out, or kept for others: it has not run, and does when its turn comes. No client
+    /// sees this.
+    Busy(Box<Need>),
     /// A text of its own, with its code in front (`ERR …`).
     Text(Cow<'static, str>),
 }
@@ -85,6 +92,12 @@ impl CommandError {
         Self::Text(Cow::Borrowed(text))
     }
 
+    /// A slot is out that the command has met.
+    #[must_use]
+    pub fn out(slot: Slot) -> Self {
+        Self::Busy(Box::new(Need::slots(&[slot])))
+    }
+
     /// A container's answer to a subcommand that it does not know.
     #[must_use]
     pub fn unknown_subcommand(given: &[u8], container: &str) -> Self {
@@ -93,6 +106,12 @@ impl CommandError {
             given: String::from_utf8_lossy(given).into_owned(),
             container: container.to_ascii_uppercase(),
         }
+    }
+}
+
+impl From<Box<Need>> for CommandError {
+    fn from(need: Box<Need>) -> Self {
+        Self::Busy(need)
     }
 }
 
@@ -142,6 +161,7 @@ impl fmt::Display for CommandError {
                 return write!(f, "ERR unknown subcommand '{given}'. Try {container} HELP.");
             }
             Self::Redirect(text) => text,
+            Self::Busy(_) => "TRYAGAIN The slot is in use",
             Self::Text(text) => text,
         };
         f.write_str(fixed)

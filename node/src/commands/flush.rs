@@ -1,5 +1,7 @@
 //! FLUSHALL, FLUSHDB.
 
+use crate::server::long::InLine;
+
 use super::{Args, CommandError, Ctx, Handler};
 
 /// The commands of this file.
@@ -41,7 +43,10 @@ fn flush(ctx: &mut Ctx<'_>, args: &Args<'_>, db: Option<u16>) -> Result<(), Comm
     } else {
         // All tables go at one instant; the client waits until they are freed, and nobody else.
         ctx.in_background(move |server, reply| {
-            drop(server.gate.exclusive(None, |_| server.store.flush(db)));
+            let turn = InLine::everything(server);
+            let flushed = server.gate.exclusive(None, |_| server.store.flush(db));
+            drop(turn);
+            drop(flushed);
             reply.ok();
             Ok(())
         });

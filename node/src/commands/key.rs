@@ -162,7 +162,8 @@ fn copy(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
 }
 
 fn randomkey(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
-    match ctx.server.store.random_key(ctx.db.scope()) {
+    let key = ctx.server.store.random_key(ctx.db.scope());
+    match key.map_err(CommandError::out)? {
         Some(key) => ctx.reply.bulk(&key),
         None => ctx.reply.null(),
     }

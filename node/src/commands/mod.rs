@@ -16,6 +16,7 @@ pub(crate) mod connection;
 mod ctx;
 mod debug;
 mod double;
+mod effort;
 mod error;
 mod expire;
 mod flush;
@@ -51,6 +52,7 @@ use std::collections::HashMap;
 pub use args::Args;
 pub use blocking::{Wait, Wanted};
 pub use ctx::{After, Background, Ctx, Deferred, Handler};
+pub use effort::Effort;
 pub use error::CommandError;
 
 /// The groups of commands that this node implements.
@@ -103,19 +105,27 @@ const GROUPS: &[&[(&str, Handler)]] = &[
 
 /// The handler of each command, by [`CommandId`].
 #[derive(Debug)]
-pub struct Handlers(Box<[Option<Handler>]>);
+pub struct Handlers(Box<[Row]>);
+
+/// What this node has for a command.
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    handler: Option<Handler>,
+    /// There for commands that may take long.
+    effort: Option<Effort>,
+}
 
 impl Handlers {
     /// Joins the groups with the command table.
     #[must_use]
     pub fn new() -> Self {
         let by_name: HashMap<&str, Handler> = GROUPS.iter().copied().flatten().copied().collect();
-        Self(
-            COMMANDS
-                .iter()
-                .map(|spec| by_name.get(spec.name).copied())
-                .collect(),
-        )
+        let efforts: HashMap<&str, Effort> = effort::EFFORTS.iter().copied().collect();
+        let row = |spec: &Spec| Row {
+            handler: by_name.get(spec.name).copied(),
+            effort: efforts.get(spec.name).copied(),
+        };
+        Self(COMMANDS.iter().map(row).collect())
     }
 
     /// Whether this node has a command; a container counts if it has one of its subcommands.
@@ -132,7 +142,14 @@ impl Handlers {
     #[must_use]
     #[inline]
     pub fn of(&self, id: CommandId) -> Option<Handler> {
-        self.0.get(id.index()).copied().flatten()
+        self.0.get(id.index())?.handler
+    }
+
+    /// What tells how long a command will take; `None` if it never takes long.
+    #[must_use]
+    #[inline]
+    pub fn effort(&self, id: CommandId) -> Option<Effort> {
+        self.0.get(id.index())?.effort
     }
 }
 
@@ -156,6 +173,11 @@ mod tests {
                 "{name} is not in the command table"
             );
             assert!(seen.insert(name), "{name} has two handlers");
+        }
+        let mut estimated = BTreeSet::new();
+        for (name, _) in effort::EFFORTS {
+            assert!(seen.contains(name), "{name} has no handler");
+            assert!(estimated.insert(name), "{name} has two estimates");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! KEYS, SCAN, DBSIZE: going through all keys.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use slotilla_common::resp::ReplyWriter;
@@ -82,9 +83,8 @@ fn keys(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
             }
         };
         // Others may be adding keys: this visits what a scan must, and ends.
-        scan_all(visit, |cursor, visit| {
-            ctx.server.store.scan(scope, cursor, INLINE_MAX, visit)
-        });
+        let step = |cursor, visit: &mut _| ctx.server.store.scan(scope, cursor, INLINE_MAX, visit);
+        scan_all(visit, step).map_err(CommandError::out)?;
         found.reply(&mut ctx.reply);
         return Ok(());
     }
@@ -96,8 +96,8 @@ fn keys(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
                 found.push(entry.key(), protocol);
             }
         };
-        scan_all(visit, |cursor, visit| {
-            scan_as_guest(server, scope, cursor, BACKGROUND_STEP, visit)
+        let Ok(()) = scan_all(visit, |cursor, visit: &mut _| {
+            Ok::<_, Infallible>(scan_as_guest(server, scope, cursor, BACKGROUND_STEP, visit))
         });
         found.reply(reply);
         Ok(())
@@ -106,17 +106,20 @@ fn keys(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
 }
 
 /// Scans from the first cursor to the last.
-fn scan_all<V: FnMut(&Entry)>(mut visit: V, mut step: impl FnMut(u64, &mut V) -> u64) {
+fn scan_all<V: FnMut(&Entry), E>(
+    mut visit: V,
+    mut step: impl FnMut(u64, &mut V) -> Result<u64, E>,
+) -> Result<(), E> {
     let mut cursor = 0;
     loop {
-        cursor = step(cursor, &mut visit);
+        cursor = step(cursor, &mut visit)?;
         if cursor == 0 {
-            return;
+            return Ok(());
         }
     }
 }
 
-/// One step of a scan on a thread without a seat at the gate.
+/// One step of a scan on a thread without a seat at the gate. What is out is waited for outside.
 fn scan_as_guest(
     server: &Arc<Server>,
     scope: Scope,
@@ -124,9 +127,13 @@ fn scan_as_guest(
     count: usize,
     visit: &mut impl FnMut(&Entry),
 ) -> u64 {
-    server
-        .gate
-        .guest(|| server.store.scan(scope, cursor, count, visit))
+    loop {
+        let step = || server.store.scan(scope, cursor, count, &mut *visit);
+        match server.gate.guest(step) {
+            Ok(cursor) => return cursor,
+            Err(slot) => server.store.await_back(slot),
+        }
+    }
 }
 
 fn scan(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
@@ -162,6 +169,7 @@ fn scan(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
                 found.push(entry.key(), protocol);
             }
         });
+        let next = next.map_err(CommandError::out)?;
         reply_scan(&mut ctx.reply, next, &found);
         return Ok(());
     }

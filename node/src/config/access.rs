@@ -67,6 +67,8 @@ numbers! {
     admin_port: AdminPort as u16;
     /// `io-threads`: the threads that serve clients.
     io_threads: IoThreads as usize;
+    /// `long-command-threads`: how many long commands run at one time.
+    long_command_threads: LongCommandThreads as usize;
     /// `databases`.
     databases: Databases as u16;
     /// `tcp-backlog`.

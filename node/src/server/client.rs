@@ -20,7 +20,7 @@ use super::mailbox::Mailbox;
 use super::output_limit::Excess;
 use super::pubsub::Subscriptions;
 use crate::config::{Config, OutputLimit};
-use crate::store::{Touched, Waiting};
+use crate::store::{Touched, Waiting, Waits};
 
 /// One bit each of [`Client::flags`].
 pub mod flag {
@@ -34,7 +34,7 @@ pub mod flag {
     pub const NO_EVICT: u32 = 1 << 3;
     /// Reads from replicas are fine (READONLY).
     pub const READONLY: u32 = 1 << 4;
-    /// Waits for something: a background result, a pause to end.
+    /// Waits for something: a background result, a slot, a pause to end.
     pub const BLOCKED: u32 = 1 << 5;
     /// Came in through the Unix socket.
     pub const UNIX_SOCKET: u32 = 1 << 6;
@@ -279,6 +279,12 @@ impl Client {
     /// The last command it sent.
     pub fn last_command(&self) -> Option<&'static Spec> {
         COMMANDS.get(usize::from(self.last_command.load(Ordering::Relaxed)))
+    }
+}
+
+impl Waits for Client {
+    fn wake(&self) {
+        Client::wake(self);
     }
 }
 

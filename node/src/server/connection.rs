@@ -13,10 +13,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, ReadBuf};
+use tokio::sync::oneshot;
 
 use super::Server;
 use super::blocked::{BlockedCommand, Outcome, UNBLOCKED};
 use super::client::{Introduction, flag};
+use super::long::{Done, InLine};
 use super::output_limit::OutputWatch;
 use super::session::{OUTPUT_PER_TURN, Session, SessionState, Then};
 use super::socket::{Raw, Socket};
@@ -65,6 +67,10 @@ enum Wait {
     Background(tokio::task::JoinHandle<Vec<u8>>),
     Pause(Pin<Box<dyn Future<Output = ()> + Send>>),
     Keys(Box<BlockedCommand>),
+    /// For what the session has got in line for.
+    InLine,
+    /// The session is away with it.
+    Long(oneshot::Receiver<Done>),
 }
 
 struct Connection {
@@ -204,7 +210,7 @@ impl Connection {
     }
 
     /// While clients are paused or wait for keys: notices one that has gone. As in Redis its requests
-    /// then never run; what it asked for before a background command, which Redis runs at once, does.
+    /// then never run; what it asked for where Redis runs everything at once does.
     fn poll_held(
         &mut self,
         worker: &mut Worker,
@@ -214,7 +220,7 @@ impl Connection {
             Wait::Pause(_) => self.pending.len() < INPUT_BYTES,
             // For as long as that takes: or one that has gone would be served.
             Wait::Keys(_) => true,
-            Wait::Background(_) | Wait::Nothing => false,
+            Wait::Background(_) | Wait::InLine | Wait::Long(_) | Wait::Nothing => false,
         };
         if reads {
             self.poll_read(worker, cx)
@@ -331,6 +337,17 @@ impl Connection {
                 command.start_timer();
                 self.wait = Wait::Keys(command);
             }
+            Then::GetInLine(need) => {
+                let client = &self.session.state.client;
+                self.session.state.in_line = Some(InLine::new(&self.server, client, &need));
+                self.wait_for(Wait::InLine);
+            }
+            Then::Long(command) => {
+                let client = Arc::clone(&self.session.state.client);
+                let stand_in = SessionState::new(client, false);
+                let state = std::mem::replace(&mut self.session.state, stand_in);
+                self.wait_for(Wait::Long(command.start(worker, state)));
+            }
             Then::Paused => {
                 let server = Arc::clone(&self.server);
                 let ended = Box::pin(async move { server.pause.ended().await });
@@ -406,6 +423,16 @@ impl Connection {
                 let outcome = ready!(command.poll(cx));
                 self.end_wait(worker, outcome);
             }
+            Wait::InLine => {
+                let place = self.session.state.in_line.as_ref();
+                if place.is_some_and(|place| !place.is_first()) {
+                    return Poll::Pending;
+                }
+            }
+            Wait::Long(done) => {
+                let done = ready!(Pin::new(done).poll(cx));
+                self.end_long(done.ok());
+            }
         }
         self.wait = Wait::Nothing;
         self.session.state.client.set(flag::BLOCKED, false);
@@ -436,6 +463,25 @@ impl Connection {
             self.unsent.put(reply);
         }
         self.session.state.client.release_mail();
+    }
+
+    /// The session is back from a long command; unless that panicked, which has been logged.
+    fn end_long(&mut self, done: Option<Done>) {
+        let Some(done) = done else {
+            self.unsent.put(b"-ERR internal error\r\n".to_vec());
+            self.closing = true;
+            return;
+        };
+        self.session.state = done.session;
+        let mut reply = done.reply;
+        if !self.session.hears() {
+            // What it is pushed it hears all the same.
+            reply.truncate(self.session.state.pushed_to);
+        }
+        if !reply.is_empty() {
+            self.unsent.put(reply);
+        }
+        self.closing = done.closing;
     }
 
     /// Sends what the socket takes of the first buffer.

@@ -12,12 +12,14 @@ use std::sync::atomic::Ordering;
 use super::batch::{KeyAt, Request};
 use super::blocked::BlockedCommand;
 use super::client::flag;
+use super::long::{LONG_NANOS, LongCommand};
 use super::session::SessionState;
+use super::transaction::Queue;
 use super::worker::Worker;
 use super::{Server, exec};
 use crate::cluster::routing::{self, Refusal, Serving, Verdict};
-use crate::commands::{After, Args, Background, CommandError, Ctx, Handler};
-use crate::store::{Db, Scope, SlotGuard};
+use crate::commands::{After, Args, Background, CommandError, Ctx, Deferred, Effort, Handler};
+use crate::store::{Db, Need, Scope, SlotGuard, Taken};
 
 /// What follows a request.
 #[derive(Debug)]
@@ -30,6 +32,10 @@ pub enum Flow {
     Wait(Box<BlockedCommand>),
     /// This one has not run; it does when clients are no longer paused.
     Postpone,
+    /// This one has not run; it does when what it needs is there.
+    GetInLine(Box<Need>),
+    /// This one runs on a thread that has its slots.
+    Long(Box<LongCommand>),
     /// Nothing: close once the replies are sent.
     Close,
     /// Nothing: close at once, without the replies that are still to be sent.
@@ -77,35 +83,92 @@ pub fn run(
     let scope = worker.scope(session.db);
     if !has_room(server, spec, scope) {
         let error = refuse_for_memory(session, server, request, spec, args, scope);
-        reject(session, worker, Some(spec), &error, out);
-        return Flow::Next;
+        return refused(session, worker, spec, error, out);
     }
     note_command(session, Some(spec));
     worker.settle(spec);
 
     let outcome = execute(session, worker, server, request, spec, handler, args, out);
-    if let Outcome::Refused(error) = outcome {
-        reject(session, worker, Some(spec), &error, out);
-        return Flow::Next;
-    }
+    let outcome = match outcome {
+        Outcome::Done => Outcome::Done,
+        Outcome::Refused(error) => return refused(session, worker, spec, error, out),
+        Outcome::Failed(CommandError::Busy(need)) => return Flow::GetInLine(need),
+        Outcome::Long(taken) => {
+            let request = Queue::of(request.key, args, (spec, handler));
+            return Flow::Long(Box::new(LongCommand::new(server, taken, request, None)));
+        }
+        Outcome::Then(After::Exclusive(work)) => {
+            match exclusively(session, worker, server, work, out) {
+                Ok(outcome) => outcome,
+                Err(need) => return Flow::GetInLine(need),
+            }
+        }
+        other => other,
+    };
     if spec.flags.contains(Flags::DENYOOM) && server.config.maxmemory() != 0 {
         // Enough or not: the next command of this kind will be told.
         let _enough = server.make_room(scope);
     }
-    if server.clients.has_monitors() {
-        super::monitor::feed(server, session, spec, args);
-    }
     let flow = match outcome {
         Outcome::Done => Flow::Next,
         Outcome::Then(After::Wait(wait)) => {
+            feed_monitors(session, server, spec, args);
             let begun = worker.begin_wait(session, spec, args);
             let command = BlockedCommand::new(wait.waiting, wait.timeout_ms, begun);
             return Flow::Wait(Box::new(command));
         }
         other => conclude(session, worker, server, other, out),
     };
+    if matches!(flow, Flow::GetInLine(_)) {
+        return flow;
+    }
+    feed_monitors(session, server, spec, args);
     worker.finish_command(session, spec, args);
     flow
+}
+
+#[inline]
+fn feed_monitors(session: &SessionState, server: &Server, spec: &Spec, args: &Args<'_>) {
+    if server.clients.has_monitors() {
+        super::monitor::feed(server, session, spec, args);
+    }
+}
+
+/// Answers a command that was refused before it ran; or has it wait for its turn.
+#[cold]
+fn refused(
+    session: &mut SessionState,
+    worker: &mut Worker,
+    spec: &'static Spec,
+    error: CommandError,
+    out: &mut Vec<u8>,
+) -> Flow {
+    if let CommandError::Busy(need) = error {
+        return Flow::GetInLine(need);
+    }
+    reject(session, worker, Some(spec), &error, out);
+    Flow::Next
+}
+
+/// Does work at the gate, unless a slot is out, which all threads would wait for.
+#[cold]
+fn exclusively(
+    session: &SessionState,
+    worker: &Worker,
+    server: &Arc<Server>,
+    work: Deferred,
+    out: &mut Vec<u8>,
+) -> Result<Outcome, Box<Need>> {
+    let mut reply = ReplyWriter::new(out, session.protocol);
+    let done = server.gate.exclusive(Some(worker.seat), |_| {
+        let quiet = server.store.is_quiet();
+        quiet.then(|| work.run(server, &mut reply))
+    });
+    match done {
+        Some(Ok(())) => Ok(Outcome::Done),
+        Some(Err(error)) => Ok(Outcome::Failed(error)),
+        None => Err(Box::new(Need::everything())),
+    }
 }
 
 /// Tells CLIENT LIST what the client did last; `None` if it is no command.
@@ -270,15 +333,13 @@ pub(super) fn ask(
     scope: Scope,
 ) -> Result<(), CommandError> {
     let mut unwritten = Vec::new();
+    let lock = |key: KeyAt| server.store.lock_in_turn(key.slot, session.ticket());
+    let guard = request.key.map(lock).transpose()?;
     let mut ctx = Ctx {
         server,
         reply: ReplyWriter::new(&mut unwritten, session.protocol),
         session,
-        db: Db::new(
-            &server.store,
-            request.key.map(|key| server.store.lock(key.slot)),
-            scope,
-        ),
+        db: Db::new(&server.store, guard, scope),
         spec,
         now_ms: scope.now_ms,
         scope,
@@ -293,8 +354,10 @@ enum Outcome {
     Done,
     /// It ran, and this is left to do.
     Then(After),
-    /// It never ran: redirected, or its keys could not be found.
+    /// It never ran: redirected, or its keys could not be found, or its slots are not to be had.
     Refused(CommandError),
+    /// It takes long: these are its slots.
+    Long(Taken),
     /// It ran and failed.
     Failed(CommandError),
 }
@@ -313,25 +376,18 @@ fn conclude(
             answer_error(session, worker, &error, out);
             Flow::Next
         }
-        // A wait has been seen to before.
-        Outcome::Done | Outcome::Then(After::Nothing | After::Wait(_)) => Flow::Next,
+        // The others have been seen to before.
+        Outcome::Done
+        | Outcome::Long(_)
+        | Outcome::Then(After::Nothing | After::Wait(_) | After::Exclusive(_)) => Flow::Next,
         Outcome::Then(After::Close) => Flow::Close,
         Outcome::Then(After::Background(work)) => Flow::Background(work),
         Outcome::Then(After::Unlocked(work)) => {
             let mut reply = ReplyWriter::new(out, session.protocol);
-            if let Err(error) = work.run(server, &mut reply) {
-                answer_error(session, worker, &error, out);
-            }
-            Flow::Next
-        }
-        Outcome::Then(After::Exclusive(work)) => {
-            let mut reply = ReplyWriter::new(out, session.protocol);
-            let seat = Some(worker.seat);
-            if let Err(error) = server
-                .gate
-                .exclusive(seat, |_| work.run(server, &mut reply))
-            {
-                answer_error(session, worker, &error, out);
+            match work.run(server, &mut reply) {
+                Ok(()) => {}
+                Err(CommandError::Busy(need)) => return Flow::GetInLine(need),
+                Err(error) => answer_error(session, worker, &error, out),
             }
             Flow::Next
         }
@@ -355,8 +411,14 @@ fn execute(
     out: &mut Vec<u8>,
 ) -> Outcome {
     let scope = worker.scope(session.db);
+    let guard = match request.key {
+        None => None,
+        Some(key) => match server.store.lock_in_turn(key.slot, session.ticket()) {
+            Ok(guard) => Some(guard),
+            Err(need) => return Outcome::Refused(CommandError::Busy(need)),
+        },
+    };
     // Made in its place: moving a view of the keyspace costs more than a look-up.
-    let guard = request.key.map(|key| server.store.lock(key.slot));
     let mut ctx = Ctx {
         server,
         reply: ReplyWriter::new(out, session.protocol),
@@ -370,11 +432,80 @@ fn execute(
     if let Err(error) = lock_and_ask(&mut ctx, request, args) {
         return Outcome::Refused(error);
     }
+    if let Some(effort) = server.handlers.effort(spec.id)
+        && let Some(outcome) = leave_if_long(&mut ctx, effort, args)
+    {
+        return outcome;
+    }
     match handler(&mut ctx, args) {
         Ok(()) if matches!(ctx.after, After::Nothing) => Outcome::Done,
         Ok(()) => Outcome::Then(std::mem::take(&mut ctx.after)),
         Err(error) => Outcome::Failed(error),
     }
+}
+
+/// Takes the slots of a command out if it will take long.
+#[inline(never)]
+fn leave_if_long(ctx: &mut Ctx<'_>, effort: Effort, args: &Args<'_>) -> Option<Outcome> {
+    // Without a slot its arguments are none of this command's, and it fails at once.
+    ctx.db.guards().next()?;
+    if effort(&mut ctx.db, args) < LONG_NANOS {
+        return None;
+    }
+    let guards = ctx.db.release();
+    let taken = ctx.server.store.take_out(guards, ctx.session.ticket());
+    Some(match taken {
+        Ok(taken) => Outcome::Long(taken),
+        Err(need) => Outcome::Refused(CommandError::Busy(need)),
+    })
+}
+
+/// Runs a command whose slots are out, on the thread that has them; whether its connection is to
+/// close.
+pub(super) fn run_long(
+    session: &mut SessionState,
+    worker: &mut Worker,
+    server: &Arc<Server>,
+    request: &Queue,
+    taken: &mut Taken,
+    out: &mut Vec<u8>,
+) -> bool {
+    let Some(command) = request.command(0) else {
+        return false;
+    };
+    let (spec, args) = (command.spec, request.args(command));
+    let scope = worker.scope(session.db);
+    let mut ctx = Ctx {
+        server,
+        reply: ReplyWriter::new(out, session.protocol),
+        session,
+        db: Db::many(&server.store, server.store.resume(taken), scope),
+        spec,
+        now_ms: scope.now_ms,
+        scope,
+        after: After::Nothing,
+    };
+    if let Some(key) = command.key {
+        ctx.db.know_hash(args.get(key.arg), key.hash);
+    }
+    let result = (command.handler)(&mut ctx, &args);
+    feed_monitors(ctx.session, server, spec, &args);
+    let after = std::mem::take(&mut ctx.after);
+    // Puts the slots back.
+    drop(ctx);
+    let outcome = match result {
+        Ok(()) => Outcome::Then(after),
+        Err(error) => Outcome::Failed(error),
+    };
+    let closing = match conclude(session, worker, server, outcome, out) {
+        Flow::Background(work) => {
+            out.extend(work.run(server, session.protocol));
+            false
+        }
+        flow => matches!(flow, Flow::Close),
+    };
+    worker.finish_command(session, spec, &args);
+    closing
 }
 
 /// Locks the slots of a command's keys, unless it has but one key, whose slot is locked already;
@@ -396,7 +527,7 @@ fn one_slot(ctx: &mut Ctx<'_>, key: KeyAt, args: &Args<'_>) -> Result<(), Comman
     if ctx.server.cluster_enabled {
         serves(ctx, key.slot, &[name])?;
     } else if ctx.db.is_entangled() {
-        lock_along(ctx, key.slot);
+        lock_along(ctx, key.slot)?;
         ctx.db.know_hash(name, key.hash);
     }
     Ok(())
@@ -404,10 +535,12 @@ fn one_slot(ctx: &mut Ctx<'_>, key: KeyAt, args: &Args<'_>) -> Result<(), Comman
 
 /// Locks the slot again, and what serving those who wait for its keys may take.
 #[cold]
-fn lock_along(ctx: &mut Ctx<'_>, slot: Slot) {
+fn lock_along(ctx: &mut Ctx<'_>, slot: Slot) -> Result<(), CommandError> {
     let store = &ctx.server.store;
     ctx.db = Db::new(store, None, ctx.scope);
-    ctx.db = Db::many(store, store.lock_many(&[slot]), ctx.scope);
+    let guards = store.lock_many_in_turn(&[slot], ctx.session.ticket())?;
+    ctx.db = Db::many(store, guards, ctx.scope);
+    Ok(())
 }
 
 /// Locks the slots of a command with several keys. In a cluster they must lie in one slot; a node
@@ -424,17 +557,20 @@ fn several_slots(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError>
     let first = slots.first().copied();
     slots.sort_unstable();
     slots.dedup();
+    let ticket = ctx.session.ticket();
     match (first, slots.as_slice()) {
         (Some(slot), [_]) if server.cluster_enabled => {
-            ctx.db = Db::new(&server.store, Some(server.store.lock(slot)), ctx.scope);
+            let guard = server.store.lock_in_turn(slot, ticket)?;
+            ctx.db = Db::new(&server.store, Some(guard), ctx.scope);
             serves(ctx, slot, &keys)
         }
         (Some(first), _) if server.cluster_enabled => {
-            let serving = server.store.lock(first).serving();
+            let serving = server.store.lock_in_turn(first, ticket)?.serving();
             Err(refuse(server, routing::cross_slot(serving), first))
         }
         _ => {
-            ctx.db = Db::many(&server.store, server.store.lock_many(&slots), ctx.scope);
+            let guards = server.store.lock_many_in_turn(&slots, ticket)?;
+            ctx.db = Db::many(&server.store, guards, ctx.scope);
             Ok(())
         }
     }

@@ -11,6 +11,9 @@
 //! its turn at the gate, or go to a background thread, is done at once. The one exception is what
 //! the cluster thread does (CLUSTER ADDSLOTS and the like): it needs the gate itself, so the gate is
 //! open meanwhile.
+//!
+//! A transaction that will take long takes its slots out and runs as a whole on the thread of a long
+//! command ([`super::long`]); one at the gate does not, but waits until no slot is out.
 
 use slotilla_common::command::{Flags, Group, Spec};
 use slotilla_common::resp::{Protocol, ReplyWriter};
@@ -19,13 +22,17 @@ use std::sync::Arc;
 use super::Server;
 use super::batch::Request;
 use super::dispatch::{self, Flow};
+use super::long::{LONG_NANOS, LongCommand};
 use super::monitor;
 use super::session::{ReplyMode, SessionState};
 use super::transaction::{Queue, Queued};
 use super::worker::Worker;
 use crate::cluster::routing::{self, Serving, Verdict};
 use crate::commands::{After, Args, Background, CommandError, Ctx, Handler};
-use crate::store::Db;
+use crate::store::{Db, Need, Taken};
+
+/// What a command takes of a transaction that is not known to take longer.
+const NANOS_PER_COMMAND: u64 = 500;
 
 const ABORTED: CommandError =
     CommandError::fixed("EXECABORT Transaction discarded because of previous errors.");
@@ -42,7 +49,7 @@ pub(super) fn inside(
     out: &mut Vec<u8>,
 ) -> Option<Flow> {
     match spec.name {
-        "exec" => Some(exec(session, worker, server, spec, args, out)),
+        "exec" => Some(exec(session, worker, server, (spec, handler), args, out)),
         "discard" | "multi" | "quit" | "reset" | "watch" => None,
         _ if server.postpones(spec) => Some(Flow::Postpone),
         _ => {
@@ -54,6 +61,7 @@ pub(super) fn inside(
                     session.transaction.push(client, request, args, what);
                     ReplyWriter::new(out, session.protocol).simple("QUEUED");
                 }
+                Err(CommandError::Busy(need)) => return Some(Flow::GetInLine(need)),
                 Err(error) => dispatch::reject(session, worker, Some(spec), &error, out),
             }
             Some(Flow::Next)
@@ -97,13 +105,17 @@ enum End {
     Refused(CommandError),
     /// A command could not be queued: none has run.
     Aborted,
+    /// Slots are not to be had: none has run, and EXEC comes again.
+    Busy(Box<Need>),
+    /// It takes long: none has run, and these are its slots.
+    Long(Taken),
 }
 
 fn exec(
     session: &mut SessionState,
     worker: &mut Worker,
     server: &Arc<Server>,
-    spec: &'static Spec,
+    (spec, handler): (&'static Spec, Handler),
     args: &Args<'_>,
     out: &mut Vec<u8>,
 ) -> Flow {
@@ -117,14 +129,28 @@ fn exec(
     let room = !bounded || server.make_room(worker.scope(session.db));
     let queue = session.transaction.take().unwrap_or_default();
     let started = worker.start_transaction();
-    let end = run(session, worker, server, spec, &queue, room, out);
+    let end = match run(session, worker, server, spec, &queue, room, out) {
+        End::Busy(need) => {
+            session.transaction.put_back(queue);
+            return Flow::GetInLine(need);
+        }
+        End::Long(taken) => {
+            let request = Queue::of(None, args, (spec, handler));
+            let command = LongCommand::new(server, taken, request, Some(queue));
+            return Flow::Long(Box::new(command));
+        }
+        end => end,
+    };
     session.transaction.close(&session.client, &server.store);
     let mut flow = Flow::Next;
     match end {
         End::Ran { closing: true } => flow = Flow::Close,
         End::Ran { closing: false } => {}
         End::Broken => ReplyWriter::new(out, session.protocol).null_array(),
-        End::Aborted => dispatch::answer_error(session, worker, &ABORTED, out),
+        // The last two have been seen to before.
+        End::Aborted | End::Busy(_) | End::Long(_) => {
+            dispatch::answer_error(session, worker, &ABORTED, out);
+        }
         End::Redirected(error) => {
             let text = error.to_string();
             ReplyWriter::new(out, session.protocol).error(&text);
@@ -179,6 +205,10 @@ fn run(
     };
     let left = if run.at_gate {
         server.gate.exclusive(Some(seat), |_| {
+            if !server.store.is_quiet() {
+                // All threads would wait for what is out.
+                return Err(End::Busy(Box::new(Need::everything())));
+            }
             server.store.as_one(scope, || {
                 run.begin(room)?;
                 run.unlock();
@@ -207,6 +237,53 @@ fn run(
     End::Ran {
         closing: run.closing,
     }
+}
+
+/// Runs a transaction whose slots are out, on the thread that has them; whether its connection is to
+/// close.
+pub(super) fn run_long(
+    session: &mut SessionState,
+    worker: &mut Worker,
+    server: &Arc<Server>,
+    (request, queue): (&Queue, &Queue),
+    taken: &mut Taken,
+    out: &mut Vec<u8>,
+) -> bool {
+    let Some(exec) = request.command(0) else {
+        return false;
+    };
+    let (started, scope) = (worker.start_transaction(), worker.scope(session.db));
+    let mut run = Run {
+        ctx: Ctx {
+            server,
+            reply: ReplyWriter::new(out, session.protocol),
+            session,
+            db: Db::many(&server.store, server.store.resume(taken), scope),
+            spec: exec.spec,
+            now_ms: scope.now_ms,
+            scope,
+            after: After::Nothing,
+        },
+        worker,
+        queue,
+        next: 0,
+        at_gate: false,
+        closing: false,
+    };
+    run.start();
+    let left = run.go_on();
+    debug_assert!(left.is_none(), "only at the gate is anything left");
+    let args = request.args(exec);
+    if server.clients.has_monitors() {
+        monitor::feed(server, run.ctx.session, exec.spec, &args);
+    }
+    let closing = run.closing;
+    // Puts the slots back.
+    drop(run);
+    session.transaction.close(&session.client, &server.store);
+    worker.end_transaction(started);
+    worker.finish_command(session, exec.spec, &args);
+    closing
 }
 
 /// Does a command's work on a thread of its own, as it may wait in a way that a worker must not.
@@ -238,7 +315,9 @@ impl<'a> Run<'a> {
         self.ctx.session.transaction.watched_slots(&mut slots);
         slots.sort_unstable();
         slots.dedup();
-        self.ctx.db = Db::many(&server.store, server.store.lock_many(&slots), scope);
+        let ticket = self.ctx.session.ticket();
+        let guards = server.store.lock_many_in_turn(&slots, ticket);
+        self.ctx.db = Db::many(&server.store, guards.map_err(End::Busy)?, scope);
         if server.cluster_enabled {
             self.ask().map_err(End::Redirected)?;
         }
@@ -248,15 +327,50 @@ impl<'a> Run<'a> {
         if self.queue.is_aborted() {
             return Err(End::Aborted);
         }
-        let session = &mut *self.ctx.session;
-        if session.transaction.is_broken(&self.ctx.db) {
+        if self.ctx.session.transaction.is_broken(&self.ctx.db) {
             return Err(End::Broken);
         }
+        self.leave_if_long()?;
+        self.start();
+        Ok(())
+    }
+
+    /// Takes the slots out if it will take long.
+    fn leave_if_long(&mut self) -> Result<(), End> {
+        if self.at_gate || self.ctx.db.guards().next().is_none() || self.effort() < LONG_NANOS {
+            return Ok(());
+        }
+        let guards = self.ctx.db.release();
+        let ticket = self.ctx.session.ticket();
+        let taken = self.ctx.server.store.take_out(guards, ticket);
+        Err(taken.map_or_else(End::Busy, End::Long))
+    }
+
+    /// How long it will take, in nanoseconds, by what is there now.
+    fn effort(&mut self) -> u64 {
+        let (queue, handlers) = (self.queue, &self.ctx.server.handlers);
+        let mut sum = NANOS_PER_COMMAND.saturating_mul(queue.count() as u64);
+        let mut next = 0;
+        while let Some(command) = queue.command(next) {
+            next += 1;
+            if let Some(effort) = handlers
+                .effort(command.spec.id)
+                .filter(|_| command.has_keys())
+            {
+                let nanos = effort(&mut self.ctx.db, &queue.args(command));
+                sum = sum.saturating_add(nanos);
+            }
+        }
+        sum
+    }
+
+    /// Nothing stands in its way: begins the reply; nothing is watched any longer.
+    fn start(&mut self) {
+        let (server, session) = (self.ctx.server, &mut *self.ctx.session);
         session.transaction.start(&session.client, &server.store);
         let length = self.ctx.reply.out.len();
         self.ctx.reply.array(self.queue.count());
         self.silence(length);
-        Ok(())
     }
 
     /// Whether this node serves the slot of the keys, which must be one.

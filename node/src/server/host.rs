@@ -8,6 +8,7 @@ use super::Server;
 use crate::cluster::Post;
 use crate::cluster::routing::{Condition, Serving};
 use crate::cluster::shell::Host;
+use crate::store::{Errand, SlotGuard};
 
 /// The node, as its cluster thread sees it. Weak, because the server holds the cluster's handle.
 #[derive(Debug)]
@@ -21,14 +22,27 @@ impl ClusterHost {
     }
 }
 
+fn drop_keys(server: &Server, guard: &mut SlotGuard<'_>) {
+    let dropped = server.store.flush_slot(guard);
+    if dropped.keys() > 0 {
+        let (keys, slot) = (dropped.keys(), guard.slot());
+        tracing::warn!("Dropped {keys} keys of slot {slot}: it is another node's now");
+    }
+    dropped.free_in_background(&server.store);
+}
+
 impl Host for ClusterHost {
     fn set_serving(&self, slot: Slot, serving: Serving) {
         if let Some(server) = self.0.upgrade() {
-            // Not in the midst of a transaction at the gate, which locks its slots one by one.
+            let node = Arc::clone(&server);
+            let store = &server.store;
+            // Not in the midst of a transaction at the gate, which locks its slots one by one; nor of
+            // a long command, which has its slots to itself.
             server.gate.guest(|| {
-                let mut guard = server.store.lock(slot);
-                guard.set_serving(serving);
-                server.release_waiters(slot, serving);
+                store.when_in(slot, Errand::Serving, move |guard| {
+                    guard.set_serving(serving);
+                    node.release_waiters(slot, serving);
+                });
             });
             if !matches!(
                 serving,
@@ -57,14 +71,11 @@ impl Host for ClusterHost {
             return;
         };
         for slot in slots {
-            let dropped = server.gate.guest(|| server.store.flush_slot(*slot));
-            if dropped.keys() > 0 {
-                tracing::warn!(
-                    "Dropped {} keys of slot {slot}: it is another node's now",
-                    dropped.keys()
-                );
-            }
-            dropped.free_in_background(&server.store);
+            let node = Arc::clone(&server);
+            server.gate.guest(|| {
+                let drop_keys = move |guard: &mut SlotGuard<'_>| drop_keys(&node, guard);
+                server.store.when_in(*slot, Errand::DropKeys, drop_keys);
+            });
         }
     }
 
@@ -73,7 +84,8 @@ impl Host for ClusterHost {
             return false;
         };
         let withdrawn = server.gate.exclusive(None, |_| {
-            if !server.store.is_empty() {
+            // What is out may be about to have keys.
+            if !server.store.is_empty() || !server.store.is_quiet() {
                 return false;
             }
             for slot in Slot::all() {

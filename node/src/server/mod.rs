@@ -4,7 +4,8 @@
 //! main thread     acceptor, timers, signals
 //! worker 0..N     connection -> session -> dispatch -> a command's handler
 //! cluster thread  gossip (crate::cluster)
-//! background      per worker, for what takes long; one for freeing, one for expiry
+//! background      per worker, for what goes slot by slot; one for freeing, one for expiry
+//! long 0..N       commands that own their slots for longer (long.rs)
 //! ```
 
 pub mod acceptor;
@@ -21,6 +22,7 @@ pub mod host;
 pub mod keyspace_events;
 pub mod latency;
 mod listeners;
+pub mod long;
 pub mod machine;
 mod mailbox;
 pub mod metrics;
@@ -54,6 +56,7 @@ use crate::store::{Room, Scope, Store};
 use client::Registry;
 use gate::Gate;
 use latency::LatencyMonitor;
+use long::LongThreads;
 use pause::Pause;
 use slowlog::SlowLog;
 use stats::Stats;
@@ -81,6 +84,8 @@ pub struct Server {
     pub latency: LatencyMonitor,
     /// Tells of clients that send HTTP.
     pub http_alarm: HttpAlarm,
+    /// The threads of long commands.
+    pub long_threads: LongThreads,
     /// What each command does.
     pub handlers: Handlers,
     /// Whether this node is of a cluster: fixed at start.

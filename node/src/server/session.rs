@@ -2,7 +2,7 @@
 //!
 //! A read brings a batch of pipelined requests. They are parsed first, then the memory of their
 //! keys is prefetched, then they run one by one, all replies going to one buffer. Whatever cannot
-//! be answered at once (work for a background thread, BLPOP, CLIENT PAUSE) ends the batch; its
+//! be answered at once (work for a background thread, BLPOP, CLIENT PAUSE, a slot that is out) ends the batch; its
 //! worker waits and then goes on with the bytes that are left.
 
 use slotilla_common::resp::{Protocol, ProtocolError, ReplyWriter, RequestLimits, RequestParser};
@@ -14,9 +14,11 @@ use super::batch::{Batch, Request};
 use super::blocked::BlockedCommand;
 use super::client::{Client, flag};
 use super::dispatch;
+use super::long::{InLine, LongCommand};
 use super::transaction::Transaction;
 use super::worker::Worker;
 use crate::commands::Background;
+use crate::store::{Need, Ticket};
 
 /// Replies that pile up before they are sent, even if more requests are at hand: what a turn
 /// writes is at most this and one reply more.
@@ -60,6 +62,35 @@ pub struct SessionState {
     /// Up to here what the batch has answered are pushes, or stands before some: the client hears
     /// it, CLIENT REPLY OFF or not.
     pub pushed_to: usize,
+    /// The slots that the request has waited for, until its batch has run.
+    pub in_line: Option<InLine>,
+}
+
+impl SessionState {
+    /// Of a client that has just connected.
+    #[must_use]
+    pub fn new(client: Arc<Client>, authenticated: bool) -> Self {
+        Self {
+            client,
+            protocol: Protocol::Resp2,
+            authenticated,
+            db: 0,
+            asking: false,
+            readonly: false,
+            reply_mode: ReplyMode::On,
+            closing: false,
+            transaction: Transaction::default(),
+            pushed_to: 0,
+            in_line: None,
+        }
+    }
+
+    /// The place in line that it has slots by, if it has waited for them.
+    #[must_use]
+    #[inline]
+    pub fn ticket(&self) -> Option<&Ticket> {
+        self.in_line.as_ref().map(InLine::ticket)
+    }
 }
 
 /// One client's conversation.
@@ -92,6 +123,10 @@ pub enum Then {
     Wait(Box<BlockedCommand>),
     /// Wait until clients are no longer paused, then go on with the input.
     Paused,
+    /// Wait until this is there, then go on with the input.
+    GetInLine(Box<Need>),
+    /// Have this run by a thread that has its slots, send what it answers, then go on with the input.
+    Long(Box<LongCommand>),
     /// Send what has been answered, then close.
     Close,
     /// Close at once.
@@ -103,18 +138,7 @@ impl Session {
     #[must_use]
     pub fn new(client: Arc<Client>, authenticated: bool) -> Self {
         Self {
-            state: SessionState {
-                client,
-                protocol: Protocol::Resp2,
-                authenticated,
-                db: 0,
-                asking: false,
-                readonly: false,
-                reply_mode: ReplyMode::On,
-                closing: false,
-                transaction: Transaction::default(),
-                pushed_to: 0,
-            },
+            state: SessionState::new(client, authenticated),
             parser: RequestParser::default(),
         }
     }
@@ -148,6 +172,7 @@ impl Session {
 
         let seated = server.gate.sit(worker.seat);
         let ran = self.run_parsed(batch, worker, server, input, out);
+        self.state.in_line = None;
         drop(seated);
         worker.finish_batch();
 
@@ -238,6 +263,18 @@ impl Session {
                         then: Then::Paused,
                     };
                 }
+                dispatch::Flow::GetInLine(need) => {
+                    return Ran::Stopped {
+                        consumed,
+                        then: Then::GetInLine(need),
+                    };
+                }
+                dispatch::Flow::Long(command) => {
+                    return Ran::Stopped {
+                        consumed: request.end(),
+                        then: Then::Long(command),
+                    };
+                }
                 dispatch::Flow::Close => {
                     return Ran::Stopped {
                         consumed: request.end(),
@@ -288,7 +325,10 @@ impl Session {
         } else {
             dispatch::run(&mut self.state, worker, server, request, args, out)
         };
-        if matches!(flow, dispatch::Flow::Postpone) {
+        if matches!(
+            flow,
+            dispatch::Flow::Postpone | dispatch::Flow::GetInLine(_)
+        ) {
             // It comes again, as if for the first time.
             return flow;
         }
@@ -299,7 +339,7 @@ impl Session {
         // A reply that comes later: [`Session::hears`] decides then.
         let comes_later = matches!(
             flow,
-            dispatch::Flow::Background(_) | dispatch::Flow::Wait(_)
+            dispatch::Flow::Background(_) | dispatch::Flow::Wait(_) | dispatch::Flow::Long(_)
         );
         if before != self.state.reply_mode || before != ReplyMode::On {
             self.silence(before, length, out, comes_later);

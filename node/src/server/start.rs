@@ -15,6 +15,7 @@ use super::client::Registry;
 use super::gate::Gate;
 use super::latency::LatencyMonitor;
 use super::listeners::{self, Listeners};
+use super::long::LongThreads;
 use super::pause::Pause;
 use super::pubsub::Hub;
 use super::slowlog::SlowLog;
@@ -163,6 +164,8 @@ impl Server {
             Serving::Ours
         };
         let store = Store::new(config.databases(), serving);
+        let long = config.long_command_threads();
+        store.set_long_places(long);
         Self {
             slowlog: SlowLog::new(
                 config.slowlog_log_slower_than_us(),
@@ -171,8 +174,9 @@ impl Server {
             latency: LatencyMonitor::new(config.latency_monitor_threshold_ms()),
             http_alarm: HttpAlarm::default(),
             clients: Registry::default(),
-            stats: Stats::new(workers),
-            gate: Gate::new(workers),
+            stats: Stats::new(workers + long),
+            gate: Gate::new(workers + long),
+            long_threads: LongThreads::new(long),
             pause: Pause::default(),
             pubsub: Hub::default(),
             handlers: Handlers::new(),

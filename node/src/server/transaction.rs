@@ -137,6 +137,11 @@ impl Transaction {
         self.queue.take()
     }
 
+    /// EXEC comes again: puts back what it took.
+    pub fn put_back(&mut self, queue: Box<Queue>) {
+        self.queue = Some(queue);
+    }
+
     /// The end of EXEC, DISCARD, RESET: nothing is queued and nothing watched.
     pub fn close(&mut self, client: &Client, store: &Store) {
         self.queue = None;
@@ -215,6 +220,14 @@ impl Transaction {
 }
 
 impl Queue {
+    /// One command.
+    #[must_use]
+    pub fn of(key: Option<KeyAt>, args: &Args<'_>, what: (&'static Spec, Handler)) -> Self {
+        let mut queue = Self::default();
+        queue.push(key, args, what);
+        queue
+    }
+
     fn push(
         &mut self,
         key: Option<KeyAt>,

@@ -14,7 +14,7 @@ use super::settings::{Expired, add};
 use super::slot::SlotGuard;
 use super::table::Place;
 use super::wait::{self, Readied};
-use super::{Scope, Store};
+use super::{Guards, Scope, Store};
 use crate::cluster::routing::Serving;
 
 mod collection;
@@ -150,6 +150,12 @@ impl<'s> Db<'s> {
     #[inline]
     pub fn is_entangled(&self) -> bool {
         self.guards.iter().any(SlotGuard::is_entangled)
+    }
+
+    /// Takes the locked slots out of this view, which has none from then on.
+    pub fn release(&mut self) -> Guards<'s> {
+        debug_assert!(self.ready.is_none(), "who waits is served first");
+        std::mem::take(&mut self.guards)
     }
 
     /// The guard of a slot that is locked.

@@ -3,7 +3,7 @@
 //! Sampled, as in Redis: `maxmemory-samples` keys from random slots, each slot by its share of the
 //! keys, go into a pool of the best victims seen; the best of the pool goes. Two differences: a
 //! candidate that was used since it was sampled is let off, and an expired key that is met goes
-//! first. No lock is held but the one of the slot looked into.
+//! first. No lock is held but the one of the slot looked into; slots that are out are passed by.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -29,7 +29,7 @@ const WEIGHTS_AGE_MAX: u32 = 4096;
 pub enum Room {
     /// Memory is within the limit.
     Enough,
-    /// Some was freed, and the time was up: there is more to free.
+    /// Some was freed, and there is more to free: the time was up, or what could go is out.
     Partly,
     /// The policy allows no key to go.
     NoVictim,
@@ -69,6 +69,8 @@ impl Ranking for Policy {
 struct Weights {
     /// Slots that have any, with the sum of all before them and themselves.
     slots: Vec<(Slot, u64)>,
+    /// A slot was out: it may have some, too.
+    passed_by: bool,
 }
 
 impl Weights {
@@ -88,7 +90,10 @@ impl Weights {
         let (mut sum, mut from) = (0, 0);
         while let Some(slot) = store.occupied.next(from) {
             from = slot.index() + 1;
-            let guard = store.lock(slot);
+            let Some(guard) = store.try_lock(slot) else {
+                weights.passed_by = true;
+                continue;
+            };
             let keys: u64 = guard
                 .databases()
                 .map(|db| match volatile_only {
@@ -101,7 +106,7 @@ impl Weights {
                 weights.slots.push((slot, sum));
             }
         }
-        if volatile_only && !weights.slots.is_empty() {
+        if volatile_only && (weights.passed_by || !weights.slots.is_empty()) {
             store.due.set_noted(true);
         }
         weights
@@ -198,7 +203,12 @@ impl Evictor {
                 break Room::Enough;
             }
             if !self.evict_one(store, scope, clock) {
-                break Room::NoVictim;
+                // What is out now may be evicted soon: better too much for a while than an error.
+                break if store.is_quiet() {
+                    Room::NoVictim
+                } else {
+                    Room::Partly
+                };
             }
             evicted += 1;
             let elapsed = Duration::from_nanos(self.clock.nanos_between(start, self.clock.now()));
@@ -248,7 +258,9 @@ impl Evictor {
     fn search(&mut self, store: &Store, clock: AccessClock) -> bool {
         let policy = self.policy;
         for (slot, _) in &self.weights.slots {
-            let guard = store.lock(*slot);
+            let Some(guard) = store.try_lock(*slot) else {
+                continue;
+            };
             let found = guard.databases().find_map(|db| {
                 let mut entries = guard.table(db)?.iter();
                 let entry = entries.find(|e| e.is_volatile() || !policy.volatile_only())?;
@@ -278,7 +290,9 @@ impl Evictor {
             let Some(slot) = self.weights.choose(&mut self.random) else {
                 return false;
             };
-            let mut guard = store.lock(slot);
+            let Some(mut guard) = store.try_lock(slot) else {
+                continue;
+            };
             let dbs: smallvec::SmallVec<[u16; 16]> = guard.databases().collect();
             let Some(db) = self.random.choice(dbs.iter().copied()) else {
                 continue;
@@ -322,7 +336,9 @@ impl Evictor {
     fn take_best(&mut self, store: &Store, scope: Scope, clock: AccessClock) -> bool {
         let policy = self.policy;
         while let Some(candidate) = self.pool.pop() {
-            let mut guard = store.lock(candidate.slot);
+            let Some(mut guard) = store.try_lock(candidate.slot) else {
+                continue;
+            };
             let place = guard.table(candidate.db).and_then(|table| {
                 table.find_by(candidate.hash, |entry| {
                     store.hasher.hash(entry.key()) == candidate.hash

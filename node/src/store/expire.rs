@@ -125,28 +125,36 @@ impl Expirer {
             return false;
         };
         self.next_slot = slot.index() + 1;
-        self.unfinished = Some(begin(store, slot, until));
+        self.unfinished = begin(store, slot, until);
         true
     }
 }
 
-/// Starts the sweep of a slot: its bound begins anew, and keys that come meanwhile lower it.
-fn begin(store: &Store, slot: Slot, until: u32) -> Sweep {
-    let _guard = store.lock(slot);
+/// Starts the sweep of a slot: its bound begins anew, and keys that come meanwhile lower it. A slot
+/// that is out is due still when the next round comes to it.
+fn begin(store: &Store, slot: Slot, until: u32) -> Option<Sweep> {
+    let _guard = store.try_lock(slot)?;
     let bound = store.due.take(slot);
-    Sweep {
+    Some(Sweep {
         slot,
         window: (bound.saturating_sub(INTERVAL_MAX), until),
         ancient: bound == 0,
         db: 0,
         position: 0,
         earliest: None,
-    }
+    })
 }
 
 /// Sweeps one segment; what is left of the slot.
 fn sweep_segment(store: &Store, mut sweep: Sweep, now_ms: i64, expired: &mut u64) -> Option<Sweep> {
-    let mut guard = store.lock(sweep.slot);
+    let Some(mut guard) = store.try_lock(sweep.slot) else {
+        // It has gone out in the midst: another sweep begins anew.
+        let (from, _) = sweep.window;
+        store
+            .due
+            .lower(sweep.slot, if sweep.ancient { 0 } else { from });
+        return None;
+    };
     let next = if guard.expires(sweep.db) == 0 {
         None
     } else {
@@ -324,7 +332,7 @@ mod tests {
         set(&store, 0, b"{t}a", SetExpiry::At(now + 10));
         set(&store, 1, b"{t}b", SetExpiry::At(now + 10));
         let until = store.due.tick(now + 5000);
-        let (mut sweep, mut expired) = (begin(&store, Slot::of_key(b"{t}"), until), 0);
+        let (mut sweep, mut expired) = (begin(&store, Slot::of_key(b"{t}"), until).unwrap(), 0);
         sweep = sweep_segment(&store, sweep, now + 5000, &mut expired).unwrap();
         store.swap_databases(0, 1);
         while let Some(rest) = sweep_segment(&store, sweep, now + 5000, &mut expired) {

@@ -14,11 +14,12 @@
 //! event.rs          what happened to keys, for notifications
 //! watch.rs          who is to hear of changes to a key (WATCH)
 //! wait.rs           who waits for a key (BLPOP and its kin)
+//! turns.rs          long commands take slots out; who waits for a slot
 //! expire.rs         deletes keys whose time has come; evict.rs deletes keys to make room
 //! ```
 //!
-//! Locks: one per slot, held for microseconds, several only in ascending order; nothing else here
-//! blocks.
+//! Locks: one per slot, held for microseconds, several only in ascending order. What takes longer
+//! takes its slots out (`turns.rs`).
 
 mod access;
 mod db;
@@ -37,6 +38,7 @@ mod prefetch;
 mod settings;
 mod slot;
 mod table;
+mod turns;
 mod wait;
 mod walk;
 mod watch;
@@ -46,7 +48,6 @@ use std::sync::OnceLock;
 
 use slotilla_common::clock;
 use slotilla_common::slot::Slot;
-use smallvec::SmallVec;
 
 pub use db::{Db, LOOK_AHEAD, SetExpiry, WrongType};
 pub use entry::{Digits, Encoding, Entry, Garbage, NewValue, ValueRef};
@@ -62,6 +63,7 @@ pub use object::{
 pub use observe::{Change, Observer};
 pub use settings::{Expired, Policy, Settings, Totals};
 pub use slot::SlotGuard;
+pub use turns::{Errand, Guards, LongTotals, Need, Taken, Ticket, Waits};
 pub use wait::{Waiter, Waiting};
 pub use walk::{DbTotals, Flushed};
 pub use watch::{Touched, Watched};
@@ -72,6 +74,7 @@ use index::{Due, Occupied, OtherDbs};
 use lazyfree::LazyFree;
 use settings::{Counters, ShardedCounters};
 use slot::Cell;
+use turns::Turns;
 use wait::Waiters;
 use watch::Watchers;
 
@@ -101,6 +104,7 @@ pub struct Store {
     event_sink: OnceLock<Box<dyn EventSink>>,
     watchers: Watchers,
     waiters: Waiters,
+    turns: Turns,
     /// Held by whoever counts the keys that may be evicted.
     counting: parking_lot::Mutex<()>,
 }
@@ -123,6 +127,7 @@ impl Store {
             event_sink: OnceLock::new(),
             watchers: Watchers::new(),
             waiters: Waiters::new(),
+            turns: Turns::new(),
             counting: parking_lot::Mutex::new(()),
         }
     }
@@ -147,7 +152,7 @@ impl Store {
         self.hasher.hash(key)
     }
 
-    /// Locks a slot.
+    /// Locks a slot. If it is out, the thread sleeps until it is back: not for workers.
     #[inline]
     pub fn lock(&self, slot: Slot) -> SlotGuard<'_> {
         SlotGuard::lock(self, self.cell(slot), slot)
@@ -155,14 +160,24 @@ impl Store {
 
     /// Locks several slots: ascending, each once, or two threads would wait for each other. With
     /// them, those that serving who waits for their keys may take.
-    pub fn lock_many(&self, slots: &[Slot]) -> SmallVec<[SlotGuard<'_>; 1]> {
+    pub fn lock_many(&self, slots: &[Slot]) -> Guards<'_> {
         debug_assert!(slots.is_sorted_by(|a, b| a < b), "locks are taken in order");
-        let guards: SmallVec<_> = slots.iter().map(|slot| self.lock(*slot)).collect();
+        let lock = |slots: &[Slot]| slots.iter().map(|slot| self.lock(*slot)).collect();
+        let guards: Guards<'_> = lock(slots);
         if guards.iter().any(SlotGuard::is_entangled) {
             drop(guards);
-            return self.lock_entangled(slots);
+            let locked: Result<_, std::convert::Infallible> =
+                self.lock_entangled(slots, |slots| Ok(lock(slots)));
+            let Ok(guards) = locked;
+            return guards;
         }
         guards
+    }
+
+    /// What this node is to a slot, as of some moment ago.
+    #[must_use]
+    pub fn serving(&self, slot: Slot) -> Serving {
+        self.cell(slot).serving()
     }
 
     /// Starts fetching a slot's cache line.
@@ -182,8 +197,8 @@ impl Store {
     /// table may be read under its lock alone, so this takes it.
     #[inline]
     pub fn prefetch_entry(&self, slot: Slot, hash: u64) {
-        let guard = self.lock(slot);
-        if let Some(table) = guard.table(0) {
+        let guard = self.try_lock(slot);
+        if let Some(table) = guard.as_ref().and_then(|guard| guard.table(0)) {
             table.prefetch(hash);
         }
     }

@@ -5,17 +5,19 @@
 //!  1  serving, 1       12  of those volatile   24  table of db 0, 24
 //!  2  watched, 1
 //!  3  awaited, 1
-//!  4  how many buckets, 4                      48  the other databases, boxed, 8
+//!  4  busy, 1
+//!  6  how many buckets, 2                      48  the other databases, boxed, 8
 //!                                              56  where its buckets are, 8
 //! ```
 //!
 //! One cache line, so a command on a slot that is not in the cache waits once. What a slot will
-//! need rarely (waiting clients, who has the slot out, versions for a snapshot) belongs in
-//! [`Extra`], beside the other databases.
+//! need rarely (versions for a snapshot) belongs in [`Extra`], beside the other databases.
 
 use std::cell::UnsafeCell;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering,
+};
 
 use parking_lot::lock_api::RawMutex as _;
 use slotilla_common::slot::Slot;
@@ -23,6 +25,7 @@ use slotilla_common::slot::Slot;
 use super::Store;
 use super::entry::Entry;
 use super::table::{Bucket, Place, Table, prefetch_home};
+use super::turns::busy;
 use super::wait::bit;
 use crate::cluster::routing::Serving;
 
@@ -34,7 +37,10 @@ pub(crate) struct Cell {
     watched: AtomicBool,
     /// Whether somebody waits for a key of the slot; [`super::wait`] has who, and the bits.
     awaited: AtomicU8,
-    buckets: AtomicU32,
+    /// Whether the slot is out, and whether somebody stands in line for it: [`super::turns`] has
+    /// who, and the bits.
+    busy: AtomicU8,
+    buckets: AtomicU16,
     keys: AtomicU32,
     expires: AtomicU32,
     bytes: AtomicU64,
@@ -47,8 +53,9 @@ pub(crate) struct Cell {
 
 const _: () = assert!(size_of::<Cell>() == 64, "a slot is one cache line");
 
-// SAFETY: `data` is reached through a `SlotGuard` alone, of which the lock allows one at a time;
-// everything in it may be sent between threads.
+// SAFETY: `data` is reached through a `SlotGuard` alone, of which there is one at a time: whoever has
+// the lock finds the slot in, or makes none; while it is out its owner has the only one. Everything in
+// it may be sent between threads.
 unsafe impl Sync for Cell {}
 
 /// What the lock guards.
@@ -78,7 +85,8 @@ impl Cell {
             serving: AtomicU8::new(serving as u8),
             watched: AtomicBool::new(false),
             awaited: AtomicU8::new(0),
-            buckets: AtomicU32::new(0),
+            busy: AtomicU8::new(0),
+            buckets: AtomicU16::new(0),
             keys: AtomicU32::new(0),
             expires: AtomicU32::new(0),
             bytes: AtomicU64::new(0),
@@ -92,7 +100,20 @@ impl Cell {
     pub(crate) fn prefetch_bucket(&self, hash: u64) {
         let first = self.first_bucket.load(Ordering::Relaxed);
         let buckets = self.buckets.load(Ordering::Relaxed);
-        prefetch_home(first, buckets as usize, hash);
+        prefetch_home(first, usize::from(buckets), hash);
+    }
+
+    /// What this node is to the slot. Exact for whoever has it locked.
+    #[inline]
+    pub(super) fn serving(&self) -> Serving {
+        match self.serving.load(Ordering::Relaxed) {
+            0 => Serving::Ours,
+            1 => Serving::Migrating,
+            2 => Serving::Importing,
+            3 => Serving::Replica,
+            4 => Serving::Elsewhere,
+            _ => Serving::Unassigned,
+        }
     }
 
     /// Keys of database 0, as of some moment ago.
@@ -126,13 +147,20 @@ impl Cell {
         self.awaited.store(bits, Ordering::Relaxed);
     }
 
+    /// To be called under the lock of the lines, and, where it comes to be out or in, under the
+    /// slot's own.
+    pub(super) fn set_busy(&self, bits: u8) {
+        self.busy.store(bits, Ordering::Relaxed);
+    }
+
     /// Bytes of all databases' entries, as of some moment ago.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 }
 
-/// A locked slot. Held for microseconds, and never across an await.
+/// A slot that is locked, for microseconds and never across an await; or one that is out, and then
+/// only its owner has this.
 pub struct SlotGuard<'s> {
     store: &'s Store,
     cell: &'s Cell,
@@ -140,10 +168,67 @@ pub struct SlotGuard<'s> {
 }
 
 impl<'s> SlotGuard<'s> {
+    /// Locks a slot; if it is out, sleeps until it is back.
     #[inline]
     pub(super) fn lock(store: &'s Store, cell: &'s Cell, slot: Slot) -> Self {
+        loop {
+            if let Some(guard) = Self::lock_unless(store, cell, slot, busy::OUT) {
+                return guard;
+            }
+            store.await_back(slot);
+        }
+    }
+
+    /// Locks a slot unless one of these bits says that it is busy. They must include
+    /// [`busy::OUT`].
+    #[inline]
+    pub(super) fn lock_unless(
+        store: &'s Store,
+        cell: &'s Cell,
+        slot: Slot,
+        bits: u8,
+    ) -> Option<Self> {
         cell.lock.lock();
+        if cell.busy.load(Ordering::Relaxed) & bits != 0 {
+            // SAFETY: locked the line before.
+            unsafe { cell.lock.unlock() };
+            return None;
+        }
+        Some(Self { store, cell, slot })
+    }
+
+    /// Lets the lock go, though not the slot, which has been noted to be out.
+    pub(super) fn go_out(self) {
+        debug_assert!(self.is_out(), "noted under the lock");
+        let guard = std::mem::ManuallyDrop::new(self);
+        // SAFETY: a guard is made by locking, and is the only one; this one is not dropped.
+        unsafe { guard.cell.lock.unlock() };
+    }
+
+    /// A slot that is out, for its owner: whoever has let it go out.
+    pub(super) fn resume(store: &'s Store, cell: &'s Cell, slot: Slot) -> Self {
         Self { store, cell, slot }
+    }
+
+    #[inline]
+    fn is_out(&self) -> bool {
+        self.cell.busy.load(Ordering::Relaxed) & busy::OUT != 0
+    }
+
+    /// The end of being out.
+    #[cold]
+    fn put_back(&mut self) {
+        loop {
+            self.store.do_errands(self);
+            self.cell.lock.lock();
+            let called = self.store.note_back(self.slot);
+            // SAFETY: locked above.
+            unsafe { self.cell.lock.unlock() };
+            if let Some(called) = called {
+                self.store.call(&called);
+                return;
+            }
+        }
     }
 
     /// Which slot.
@@ -176,14 +261,7 @@ impl<'s> SlotGuard<'s> {
     #[must_use]
     #[inline]
     pub fn serving(&self) -> Serving {
-        match self.cell.serving.load(Ordering::Relaxed) {
-            0 => Serving::Ours,
-            1 => Serving::Migrating,
-            2 => Serving::Importing,
-            3 => Serving::Replica,
-            4 => Serving::Elsewhere,
-            _ => Serving::Unassigned,
-        }
+        self.cell.serving()
     }
 
     /// Sets what this node is to the slot; commands see it from the next one on.
@@ -199,13 +277,15 @@ impl<'s> SlotGuard<'s> {
 
     #[inline]
     fn data(&self) -> &Data {
-        // SAFETY: the lock is held, and writers borrow the guard mutably.
+        // SAFETY: the lock is held, or the slot is out and its owner's; writers borrow the guard
+        // mutably.
         unsafe { &*self.cell.data.get() }
     }
 
     #[inline]
     fn data_mut(&mut self) -> &mut Data {
-        // SAFETY: the lock is held, and the guard is borrowed mutably.
+        // SAFETY: the lock is held, or the slot is out and its owner's; the guard is borrowed
+        // mutably.
         unsafe { &mut *self.cell.data.get() }
     }
 
@@ -451,13 +531,13 @@ impl<'s> SlotGuard<'s> {
         }
         let buckets = self.data().table.buckets();
         let first = buckets.as_ptr().cast_mut();
-        // A segment has far fewer than 2^32 buckets: it splits at 128.
-        let count = buckets.len() as u32;
+        // A segment has far fewer than 2^16 buckets: it splits at 128.
+        let count = buckets.len() as u16;
         self.cell.first_bucket.store(first, Ordering::Relaxed);
         self.cell.buckets.store(count, Ordering::Relaxed);
     }
 
-    /// Moves the counters. The lock is held, so plain loads and stores lose nothing.
+    /// Moves the counters. Nobody else does meanwhile, so plain loads and stores lose nothing.
     #[inline]
     fn count(&mut self, db: u16, keys: i32, expires: i32, bytes: i64) {
         let cell = self.cell;
@@ -498,7 +578,11 @@ impl<'s> SlotGuard<'s> {
 impl Drop for SlotGuard<'_> {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: a guard is made by locking, and is the only one.
+        if self.is_out() {
+            self.put_back();
+            return;
+        }
+        // SAFETY: a guard of a slot that is in is made by locking, and is the only one.
         unsafe { self.cell.lock.unlock() };
     }
 }

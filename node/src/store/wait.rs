@@ -29,7 +29,7 @@ use smallvec::SmallVec;
 use super::entry::{Entry, ValueRef};
 use super::object::Kind;
 use super::slot::SlotGuard;
-use super::{Db, Scope, Store};
+use super::{Db, Guards, Scope, Store};
 
 /// Tables of those who wait; a power of two.
 const SHARDS: usize = 64;
@@ -369,18 +369,22 @@ impl Store {
 
     /// Locks slots and, with them, all that serving those who wait for their keys may take.
     #[cold]
-    pub(super) fn lock_entangled(&self, slots: &[Slot]) -> SmallVec<[SlotGuard<'_>; 1]> {
+    pub(super) fn lock_entangled<'s, E>(
+        &self,
+        slots: &[Slot],
+        lock: impl Fn(&[Slot]) -> Result<Guards<'s>, E>,
+    ) -> Result<Guards<'s>, E> {
         let mut all: BTreeSet<Slot> = slots.iter().copied().collect();
         loop {
-            let guards: SmallVec<[SlotGuard<'_>; 1]> =
-                all.iter().map(|slot| self.lock(*slot)).collect();
+            let wanted: SmallVec<[Slot; 8]> = all.iter().copied().collect();
+            let guards = lock(&wanted)?;
             // With these locked, nobody else begins to wait for their keys.
             let mut also = BTreeSet::new();
             for guard in guards.iter().filter(|guard| guard.is_entangled()) {
                 self.waiters.also(guard.slot(), &mut also);
             }
             if also.is_subset(&all) {
-                return guards;
+                return Ok(guards);
             }
             all.append(&mut also);
         }

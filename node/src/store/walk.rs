@@ -5,6 +5,7 @@
 
 use slotilla_common::clock;
 use slotilla_common::slot::Slot;
+use smallvec::SmallVec;
 
 use super::entry::Entry;
 use super::observe::Change;
@@ -53,27 +54,37 @@ impl Store {
     ///
     /// Every key that is there from the first call (cursor 0) to the last is visited; one that
     /// comes or goes meanwhile may be. A cursor is a slot and a position within it, below 2^34.
+    ///
+    /// Ends early at a slot that is out.
+    ///
+    /// # Errors
+    /// That slot, if nothing has been visited before it.
     pub fn scan(
         &self,
         scope: Scope,
         cursor: u64,
         count: usize,
         mut visit: impl FnMut(&Entry),
-    ) -> u64 {
+    ) -> Result<u64, Slot> {
         let mut from = usize::try_from(cursor >> POSITION_BITS).unwrap_or(usize::MAX);
         let mut position = (cursor & u64::from(POSITIONS - 1)) as u32;
         let (mut left, mut empty) = (count.max(1), 0);
         loop {
             if from >= usize::from(Slot::COUNT) {
-                return 0;
+                return Ok(0);
             }
             let Some(slot) = self.occupied.next(from) else {
-                return 0;
+                return Ok(0);
             };
             if slot.index() != from {
                 position = 0;
             }
-            let mut guard = self.lock(slot);
+            let Some(mut guard) = self.try_lock(slot) else {
+                if left == count.max(1) {
+                    return Err(slot);
+                }
+                return Ok((slot.index() as u64) << POSITION_BITS | u64::from(position));
+            };
             let (seen, next) =
                 self.scan_slot(&mut guard, scope, position, left.min(PER_LOCK), &mut visit);
             drop(guard);
@@ -86,7 +97,7 @@ impl Store {
             if left == 0 || empty == EMPTY_MAX {
                 let more = self.occupied.next(from).is_some();
                 let cursor = (from as u64) << POSITION_BITS | u64::from(position);
-                return if more { cursor } else { 0 };
+                return Ok(if more { cursor } else { 0 });
             }
         }
     }
@@ -139,16 +150,26 @@ impl Store {
     }
 
     /// A key of the database, each with nearly the same chance.
-    pub fn random_key(&self, scope: Scope) -> Option<Vec<u8>> {
+    ///
+    /// # Errors
+    /// A slot that is out, if none was found elsewhere.
+    pub fn random_key(&self, scope: Scope) -> Result<Option<Vec<u8>>, Slot> {
         // On a replica expired keys stay, and there may be nothing else.
         const TRIES: usize = 100;
+        const TRIES_OUT: usize = 4;
         let mut random = fastrand::Rng::new();
-        let mut last = None;
+        let (mut last, mut out) = (None, SmallVec::<[Slot; TRIES_OUT]>::new());
         for _ in 0..TRIES {
+            if out.len() == TRIES_OUT {
+                break;
+            }
             let Some(slot) = self.random_slot(scope.db, &mut random) else {
                 break;
             };
-            let mut guard = self.lock(slot);
+            let Some(mut guard) = self.try_lock(slot) else {
+                out.push(slot);
+                continue;
+            };
             let Some(entry) = guard
                 .table(scope.db)
                 .and_then(|table| table.random(&mut random))
@@ -157,7 +178,7 @@ impl Store {
             };
             last = Some(entry.key().to_vec());
             if !entry.is_expired(scope.now_ms) {
-                return last;
+                return Ok(last);
             }
             if !self.settings.hide_expired() {
                 let hash = self.hasher.hash(entry.key());
@@ -165,7 +186,10 @@ impl Store {
                 self.expire_by_hash(&mut guard, scope, hash);
             }
         }
-        last
+        match (last, out.pop()) {
+            (None, Some(slot)) => Err(slot),
+            (last, _) => Ok(last),
+        }
     }
 
     /// A slot, its chance being its share of the database's keys.
@@ -196,7 +220,8 @@ impl Store {
         if db == 0 {
             return u64::from(self.cell(slot).keys());
         }
-        self.lock(slot).keys(db) as u64
+        // A slot that is out may have some.
+        self.try_lock(slot).map_or(1, |guard| guard.keys(db) as u64)
     }
 
     /// Keys of a database, and how many of them have an expiry.
@@ -250,10 +275,9 @@ impl Store {
             let Some(slot) = self.occupied.next(start).or_else(|| self.occupied.next(0)) else {
                 break;
             };
-            let guard = self.lock(slot);
-            if guard.expires(db) == 0 {
+            let Some(guard) = self.try_lock(slot).filter(|guard| guard.expires(db) > 0) else {
                 continue;
-            }
+            };
             let Some(table) = guard.table(db) else {
                 continue;
             };
@@ -271,13 +295,15 @@ impl Store {
         sum / met.max(1)
     }
 
-    /// Bytes of a database's tables, without their entries.
+    /// Bytes of a database's tables, without their entries and without slots that are out.
     #[must_use]
     pub fn table_bytes(&self, db: u16) -> usize {
         let (mut bytes, mut from) = (0, 0);
         while let Some(slot) = self.occupied.next(from) {
             from = slot.index() + 1;
-            bytes += self.lock(slot).table(db).map_or(0, Table::memory);
+            let guard = self.try_lock(slot);
+            let table = guard.as_ref().and_then(|guard| guard.table(db));
+            bytes += table.map_or(0, Table::memory);
         }
         bytes
     }
@@ -285,13 +311,12 @@ impl Store {
     /// How many keys a slot has (CLUSTER COUNTKEYSINSLOT).
     #[must_use]
     pub fn slot_len(&self, slot: Slot) -> usize {
-        self.lock(slot).keys(0)
+        self.cell(slot).keys() as usize
     }
 
-    /// Some keys of a slot (CLUSTER GETKEYSINSLOT).
+    /// Some keys of a locked slot (CLUSTER GETKEYSINSLOT).
     #[must_use]
-    pub fn slot_keys(&self, slot: Slot, most: usize) -> Vec<Vec<u8>> {
-        let guard = self.lock(slot);
+    pub fn slot_keys(guard: &SlotGuard<'_>, most: usize) -> Vec<Vec<u8>> {
         let entries = guard.table(0).into_iter().flat_map(Table::iter);
         entries
             .take(most)
@@ -299,14 +324,19 @@ impl Store {
             .collect()
     }
 
-    /// Shows `visit` all entries of a database whose slot is this, expired ones included.
-    pub fn visit_slot(&self, slot: Slot, db: u16, visit: impl FnMut(&Entry)) {
-        let guard = self.lock(slot);
+    /// Shows `visit` all entries of a database whose slot is this, expired ones included; false if
+    /// the slot is out.
+    #[must_use]
+    pub fn visit_slot(&self, slot: Slot, db: u16, visit: impl FnMut(&Entry)) -> bool {
+        let Some(guard) = self.try_lock(slot) else {
+            return false;
+        };
         guard
             .table(db)
             .into_iter()
             .flat_map(Table::iter)
             .for_each(visit);
+        true
     }
 
     /// Takes all keys out of a database, or of all of them.
@@ -323,8 +353,8 @@ impl Store {
 
     /// Takes all keys out of one slot (its data has moved to another node, or is not ours).
     #[must_use = "the keys are freed when it is dropped: that can take long"]
-    pub fn flush_slot(&self, slot: Slot) -> Flushed {
-        Flushed(self.flush_locked(&mut self.lock(slot), None))
+    pub fn flush_slot(&self, guard: &mut SlotGuard<'_>) -> Flushed {
+        Flushed(self.flush_locked(guard, None))
     }
 
     fn flush_locked(&self, guard: &mut SlotGuard<'_>, db: Option<u16>) -> Vec<(Table, u64)> {

@@ -1,12 +1,11 @@
 //! DEBUG on collections: how they are kept.
 
 use slotilla_common::config::parse_size;
-use slotilla_common::slot::Slot;
 
 use super::super::{Args, CommandError, Ctx};
 use super::wrong_use;
 use crate::server::Server;
-use crate::store::{Collection as _, Db, Entry, List, Object, Settings, ValueRef};
+use crate::store::{Collection as _, Entry, List, Object, Settings, ValueRef};
 
 /// The collection at argument 2, for a look at how it is kept; `None` if it is a string.
 fn with_object<R>(
@@ -15,7 +14,7 @@ fn with_object<R>(
     look: impl FnOnce(Option<&Object>) -> R,
 ) -> Result<R, CommandError> {
     let key = args.get(2);
-    let mut db = Db::one(ctx.server.store.lock(Slot::of_key(key)), ctx.scope);
+    let mut db = ctx.db_of(key)?;
     match db.peek(key).map(Entry::value) {
         None => Err(CommandError::NoSuchKey),
         Some(ValueRef::Object(object)) => Ok(look(Some(object))),

@@ -11,7 +11,7 @@ use slotilla_common::slot::Slot;
 use super::super::{Args, CommandError, Ctx};
 use super::wrong_use;
 use crate::store::{
-    Collection as _, Db, Digits, Entry, Hash, Item, List, Object, Set, SortedSet, ValueRef,
+    Collection as _, Digits, Entry, Hash, Item, List, Object, Set, SortedSet, ValueRef,
 };
 
 /// The signature of something.
@@ -99,15 +99,18 @@ fn type_number(value: &ValueRef<'_>) -> u32 {
 
 /// DEBUG DIGEST-VALUE key...: zeros for a key that is not there.
 pub(super) fn digest_value(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    let keys = args.iter_from(2);
-    ctx.reply.array(args.len().saturating_sub(2));
-    for key in keys {
-        let mut db = Db::one(ctx.server.store.lock(Slot::of_key(key)), ctx.scope);
+    let mut signatures = Vec::new();
+    for key in args.iter_from(2) {
+        let mut db = ctx.db_of(key)?;
         let mut signature = Signature::default();
         if let Some(entry) = db.peek(key) {
             signature.mix_value(entry);
         }
-        ctx.reply.simple(&signature.hex());
+        signatures.push(signature.hex());
+    }
+    ctx.reply.array(signatures.len());
+    for signature in signatures {
+        ctx.reply.simple(&signature);
     }
     Ok(())
 }
@@ -125,14 +128,17 @@ pub(super) fn digest(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandEr
             }
             all.mix(&u32::from(db).to_be_bytes());
             for slot in Slot::all() {
-                server.gate.guest(|| {
+                let mut visit = || {
                     server.store.visit_slot(slot, db, |entry| {
                         let mut signature = Signature::default();
                         signature.mix(entry.key());
                         signature.mix_value(entry);
                         all.add(&signature.0);
-                    });
-                });
+                    })
+                };
+                while !server.gate.guest(&mut visit) {
+                    server.store.await_back(slot);
+                }
             }
         }
         reply.simple(&all.hex());

@@ -127,7 +127,8 @@ impl Plan {
         slots.sort_unstable();
         slots.dedup();
         loop {
-            let mut db = Db::many(&server.store, server.store.lock_many(&slots), scope);
+            let guards = server.store.lock_many_in_turn(&slots, None)?;
+            let mut db = Db::many(&server.store, guards, scope);
             let needed = self.slots(&mut db, &slots)?;
             if needed.len() == slots.len() {
                 return self.run(&mut db, reply, limit(server));

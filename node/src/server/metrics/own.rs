@@ -56,6 +56,7 @@ pub(super) fn collect(server: &Server, scrape: &mut Scrape) {
         pending as f64,
     );
     allocator(scrape);
+    long_commands(server, scrape);
     workers(server, scrape);
     latencies(server, scrape);
     bus(server, scrape);
@@ -77,6 +78,20 @@ fn allocator(scrape: &mut Scrape) {
         &[],
         figures.metadata as f64,
     );
+}
+
+/// Commands that have their slots to themselves, and who waits for that.
+fn long_commands(server: &Server, scrape: &mut Scrape) {
+    let totals = server.store.long_totals();
+    let help = "Long commands that have begun, each on a thread of its own.";
+    let begun = totals.begun as f64;
+    scrape.counter("slotilla_node_long_commands_total", help, &[], begun);
+    let help = "Long commands under way: long-command-threads at most.";
+    let running = totals.running as f64;
+    scrape.gauge("slotilla_node_long_commands_running", help, &[], running);
+    let help = "Clients that wait for a slot that a long command has, or for a thread.";
+    let waiting = totals.waiting as f64;
+    scrape.gauge("slotilla_node_slot_waiters", help, &[], waiting);
 }
 
 /// How evenly the threads are loaded.
