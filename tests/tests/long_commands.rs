@@ -313,13 +313,14 @@ fn long_commands_beyond_the_bound_wait_for_a_place() {
     let mut add = vec!["sadd", "second"];
     add.extend(members.iter().map(String::as_str));
     assert_eq!(other.call(&add), DONE);
-    let mut first = held(&node, &long_command());
-    let mut second = held_line(&node, "sunionstore to second second");
     let count = |name: &str| {
         let (_, page) = node.admin("/metrics");
         let line = page.lines().find(|line| line.starts_with(name)).unwrap();
         line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()
     };
+    let before = count("slotilla_node_long_commands_total");
+    let mut first = held(&node, &long_command());
+    let mut second = held_line(&node, "sunionstore to second second");
     wait_for("the figures", Duration::from_secs(10), || {
         let running = count("slotilla_node_long_commands_running");
         let waits = count("slotilla_node_slot_waiters");
@@ -327,7 +328,7 @@ fn long_commands_beyond_the_bound_wait_for_a_place() {
     });
     other.ok(&["set", "other", "1"]);
     assert_eq!((first.read(), second.read()), (DONE, DONE));
-    assert_eq!(count("slotilla_node_long_commands_total"), 2.0);
+    assert_eq!(count("slotilla_node_long_commands_total"), before + 2.0);
 }
 
 #[test]
@@ -350,4 +351,130 @@ fn monitors_see_a_long_command_before_what_waited_for_it() {
         seen[0].contains("sunionstore") && seen[1].contains("{long}to2"),
         "{seen:?}"
     );
+}
+
+/// What wakes clients that wait for keys, and breaks watches, does so from a long command as well.
+#[test]
+fn a_long_command_wakes_who_waits_for_what_it_makes() {
+    let node = node(&[]);
+    let mut pops = held_line(&node, "blpop {long}sorted 0");
+    let mut other_pops = held_line(&node, "bzpopmin {long}zset 0");
+    let mut watcher = node.client();
+    watcher.ok(&["watch", "{long}sorted"]);
+    let mut client = node.client();
+    let stored = client.line("sort {long}set alpha desc store {long}sorted");
+    assert_eq!(stored, DONE);
+    let last = format!("member:{}", MEMBERS - 1);
+    assert_eq!(pops.read().items(), [bulk("{long}sorted"), bulk(&last)]);
+    assert_eq!(
+        client.line("llen {long}sorted"),
+        Value::Integer(MEMBERS as i64 - 1)
+    );
+    let stored = client.line("zunionstore {long}zset 2 {long}set {long}set");
+    assert_eq!(stored, DONE);
+    let popped = [bulk("{long}zset"), bulk("member:0"), bulk("2")];
+    assert_eq!(other_pops.read().items(), popped);
+    watcher.ok(&["multi"]);
+    assert!(watcher.line("exec").is_null());
+}
+
+/// Elements of the collections that these commands work on.
+const MANY: i64 = 100_000;
+
+/// Commands that take long, each with how many elements or bytes its reply has, or what it is.
+#[rustfmt::skip] // A command, a line.
+const LONG: &[(&str, i64)] = &[
+    ("lrange {long}list 0 -1", MANY),
+    ("lrem {long}list 0 e5", 1),
+    ("linsert {long}list before e99999 x", MANY),
+    ("lpos {long}list e99998", MANY - 3),
+    ("zrange {long}zset 0 -1", MANY),
+    ("zrangebyscore {long}zset -inf +inf", MANY),
+    ("zrevrangebylex {long}zset + -", MANY),
+    ("zrangestore {long}copy {long}zset 0 -1", MANY),
+    ("zremrangebyrank {long}copy 0 -2", MANY - 1),
+    ("zinter 2 {long}zset {long}zset", MANY),
+    ("zdiff 1 {long}zset", MANY),
+    ("hgetall {long}hash", 2 * MANY),
+    ("hkeys {long}hash", MANY),
+    ("hrandfield {long}hash -50000", 50_000),
+    ("hscan {long}hash 0 count 100000", 2),
+    ("copy {long}hash {long}hash2", 1),
+    ("sort {long}list alpha", MANY),
+    ("spop {long}set 9999", 9999),
+    ("getrange {long}text 0 -1", 10_000_000),
+    ("get {long}text", 10_000_000),
+    ("bitop not {long}text2 {long}text", 10_000_000),
+    ("bitcount {long}text2", 80_000_000 - 4),
+    ("ltrim {long}list -1 -1", 0),
+    ("zpopmin {long}zset 99999", 2 * (MANY - 1)),
+];
+
+/// The same, which may run again and again.
+const READS: &[&str] = &["lrange", "get", "sort", "hgetall", "zrange"];
+
+fn fill_collections(client: &mut Client) {
+    for range in 0..10 {
+        let mut commands = ["rpush {long}list", "zadd {long}zset", "hset {long}hash"]
+            .map(|line| line.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        for number in range * MANY / 10..(range + 1) * MANY / 10 {
+            commands[0].push(format!("e{number}"));
+            commands[1].extend([number.to_string(), format!("e{number}")]);
+            commands[2].extend([format!("e{number}"), number.to_string()]);
+        }
+        client.pipeline(&commands);
+    }
+    client.line("geoadd {long}geo 13 38 Palermo 15 37 Catania");
+    client.line("setrange {long}text 9999999 x");
+}
+
+/// How many long commands there have been.
+fn begun(node: &Server) -> f64 {
+    let (_, page) = node.admin("/metrics");
+    let name = "slotilla_node_long_commands_total";
+    let line = page.lines().find(|line| line.starts_with(name));
+    line.unwrap().rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+/// Every command that may take long does so on a thread of its own, by itself and in a transaction,
+/// and answers what it does when it is short.
+#[test]
+fn long_commands_answer_what_short_ones_do() {
+    let node = node(&[]);
+    let mut client = node.client();
+    fill_collections(&mut client);
+    let size = |value: &Value| match value {
+        Value::Integer(number) => *number,
+        Value::Bulk(bytes) => bytes.len() as i64,
+        Value::Simple(_) => 0,
+        other => other.items().len() as i64,
+    };
+    for (line, reply) in LONG {
+        let commands = [vec!["multi"], line.split(' ').collect(), vec!["exec"]];
+        if READS.contains(&commands[1][0]) {
+            let before = begun(&node);
+            let replies = client.pipeline(&commands);
+            assert_eq!(
+                size(&replies[2].items()[0]),
+                *reply,
+                "{line} in a transaction"
+            );
+            assert!(begun(&node) > before, "{line} in a transaction");
+        }
+        let before = begun(&node);
+        assert_eq!(size(&client.line(line)), *reply, "{line}");
+        assert!(begun(&node) > before, "{line}");
+    }
+    // And what is short stays.
+    let before = begun(&node);
+    for line in [
+        "lrange {long}list 0 10",
+        "zrange {long}zset 0 5",
+        "hget {long}hash e1",
+    ] {
+        client.line(line);
+    }
+    let search = "geosearch {long}geo fromlonlat 15 37 byradius 300 km";
+    assert_eq!(client.line(search).items().len(), 2);
+    assert!((begun(&node) - before).abs() < 0.5);
 }

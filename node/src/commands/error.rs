@@ -75,6 +75,8 @@ pub enum CommandError {
     /// A slot is out, or kept for others: it has not run, and does when its turn comes. No client
     /// sees this.
     Busy(Box<Need>),
+    /// It would take long: it is to come again on a thread of its own. No client sees this.
+    TakesLong,
     /// A text of its own, with its code in front (`ERR …`).
     Text(Cow<'static, str>),
 }
@@ -161,7 +163,7 @@ impl fmt::Display for CommandError {
                 return write!(f, "ERR unknown subcommand '{given}'. Try {container} HELP.");
             }
             Self::Redirect(text) => text,
-            Self::Busy(_) => "TRYAGAIN The slot is in use",
+            Self::Busy(_) | Self::TakesLong => "TRYAGAIN The slot is in use",
             Self::Text(text) => text,
         };
         f.write_str(fixed)

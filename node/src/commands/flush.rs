@@ -9,6 +9,8 @@ pub(super) const HANDLERS: &[(&str, Handler)] = &[("flushall", flushall), ("flus
 
 /// Keys that are freed while all threads wait; more are freed elsewhere.
 const INLINE_MAX: u64 = 10_000;
+/// Bytes that are: a key may be a collection of millions.
+const INLINE_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 fn flushall(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     flush(ctx, args, None)
@@ -31,7 +33,7 @@ fn flush(ctx: &mut Ctx<'_>, args: &Args<'_>, db: Option<u16>) -> Result<(), Comm
         Some(db) => store.len(db),
         None => (0..store.databases()).map(|db| store.len(db)).sum(),
     };
-    if lazily || keys <= INLINE_MAX {
+    if lazily || keys <= INLINE_MAX && store.data_bytes() <= INLINE_BYTES_MAX {
         ctx.exclusively(move |server, reply| {
             let flushed = server.store.flush(db);
             if lazily {

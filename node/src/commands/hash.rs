@@ -1,6 +1,7 @@
 //! HSET and its kin: hashes.
 
 use super::collection::{self, reply_item};
+use super::effort::{ELEMENT, stays};
 use super::long_double::LongDouble;
 use super::{Args, CommandError, Ctx, Handler};
 use crate::store::{Digits, Draw, EventClass, Hash, Item, PackedLimits};
@@ -189,6 +190,8 @@ fn hstrlen(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
 
 fn hgetall(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     let hash = ctx.db.read_as::<Hash>(args.get(1))?;
+    let nanos = hash.map_or(0, Hash::len) as u64 * 2 * ELEMENT;
+    stays(nanos, ctx.session)?;
     ctx.reply.map(hash.map_or(0, Hash::len));
     for (field, value) in hash.into_iter().flat_map(Hash::iter) {
         reply_item(&mut ctx.reply, field);
@@ -211,6 +214,8 @@ fn list(
     which: for<'h> fn((Item<'h>, Item<'h>)) -> Item<'h>,
 ) -> Result<(), CommandError> {
     let hash = ctx.db.read_as::<Hash>(args.get(1))?;
+    let nanos = hash.map_or(0, Hash::len) as u64 * ELEMENT;
+    stays(nanos, ctx.session)?;
     ctx.reply.array(hash.map_or(0, Hash::len));
     for pair in hash.into_iter().flat_map(Hash::iter) {
         reply_item(&mut ctx.reply, which(pair));

@@ -40,7 +40,7 @@ mod server;
 mod set;
 mod set_algebra;
 mod slowlog;
-mod sort;
+pub(crate) mod sort;
 mod sorted_set;
 mod string;
 mod string_range;
@@ -52,6 +52,7 @@ use std::collections::HashMap;
 pub use args::Args;
 pub use blocking::{Wait, Wanted};
 pub use ctx::{After, Background, Ctx, Deferred, Handler};
+pub(crate) use effort::ARGUMENT;
 pub use effort::Effort;
 pub use error::CommandError;
 
@@ -111,8 +112,10 @@ pub struct Handlers(Box<[Row]>);
 #[derive(Debug, Clone, Copy)]
 struct Row {
     handler: Option<Handler>,
-    /// There for commands that may take long.
+    /// There for commands that may take long and do not ask themselves.
     effort: Option<Effort>,
+    /// There for all that may take long.
+    estimate: Option<Effort>,
 }
 
 impl Handlers {
@@ -121,9 +124,14 @@ impl Handlers {
     pub fn new() -> Self {
         let by_name: HashMap<&str, Handler> = GROUPS.iter().copied().flatten().copied().collect();
         let efforts: HashMap<&str, Effort> = effort::EFFORTS.iter().copied().collect();
-        let row = |spec: &Spec| Row {
-            handler: by_name.get(spec.name).copied(),
-            effort: efforts.get(spec.name).copied(),
+        let within: HashMap<&str, Effort> = effort::EFFORTS_WITHIN.iter().copied().collect();
+        let row = |spec: &Spec| {
+            let effort = efforts.get(spec.name).copied();
+            Row {
+                handler: by_name.get(spec.name).copied(),
+                effort,
+                estimate: effort.or_else(|| within.get(spec.name).copied()),
+            }
         };
         Self(COMMANDS.iter().map(row).collect())
     }
@@ -145,11 +153,17 @@ impl Handlers {
         self.0.get(id.index())?.handler
     }
 
-    /// What tells how long a command will take; `None` if it never takes long.
+    /// What tells how long a command will take; `None` if it never takes long, or finds out itself.
     #[must_use]
     #[inline]
     pub fn effort(&self, id: CommandId) -> Option<Effort> {
         self.0.get(id.index())?.effort
+    }
+
+    /// What tells how long a command will take; `None` if it never takes long.
+    #[must_use]
+    pub fn estimate(&self, id: CommandId) -> Option<Effort> {
+        self.0.get(id.index())?.estimate
     }
 }
 
@@ -175,7 +189,7 @@ mod tests {
             assert!(seen.insert(name), "{name} has two handlers");
         }
         let mut estimated = BTreeSet::new();
-        for (name, _) in effort::EFFORTS {
+        for (name, _) in effort::EFFORTS.iter().chain(effort::EFFORTS_WITHIN) {
             assert!(seen.contains(name), "{name} has no handler");
             assert!(estimated.insert(name), "{name} has two estimates");
         }

@@ -1,6 +1,7 @@
 //! SADD and its kin: single sets.
 
 use super::collection::{self, reply_item};
+use super::effort::{ELEMENT, stays};
 use super::{Args, CommandError, Ctx, Handler};
 use crate::store::{Digits, Draw, EventClass, Set};
 use slotilla_common::resp::parse_i64;
@@ -105,6 +106,8 @@ fn smismember(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
 
 fn smembers(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     let set = ctx.db.read_as::<Set>(args.get(1))?;
+    let nanos = set.map_or(0, Set::len) as u64 * ELEMENT;
+    stays(nanos, ctx.session)?;
     ctx.reply.set(set.map_or(0, Set::len));
     for member in set.into_iter().flat_map(Set::iter) {
         reply_item(&mut ctx.reply, member);

@@ -2,6 +2,7 @@
 
 use slotilla_common::resp::{ReplyWriter, parse_i64};
 
+use super::effort::{BYTES_PER_NANO, stays};
 use super::{Args, CommandError, Ctx, Handler};
 use crate::store::{Digits, EventClass, LOOK_AHEAD, NewValue, SetExpiry, ValueRef};
 
@@ -36,7 +37,11 @@ pub(super) fn reply_string(
 }
 
 fn get(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    reply_string(&mut ctx.reply, ctx.db.read(args.get(1)))
+    let value = ctx.db.read(args.get(1));
+    if let Some(ValueRef::Bytes(bytes)) = &value {
+        stays(bytes.len() as u64 / BYTES_PER_NANO, ctx.session)?;
+    }
+    reply_string(&mut ctx.reply, value)
 }
 
 fn getdel(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {

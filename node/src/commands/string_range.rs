@@ -2,6 +2,7 @@
 
 use slotilla_common::resp::parse_i64;
 
+use super::effort::{BYTES_PER_NANO, stays};
 use super::{Args, CommandError, Ctx, Handler};
 use crate::store::{Digits, EventClass, NewValue, SetExpiry};
 
@@ -88,7 +89,9 @@ fn getrange(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         None => b"",
         Some(value) => value.text(&mut digits).ok_or(CommandError::WrongType)?,
     };
-    ctx.reply.bulk(range(text, start, end));
+    let wanted = range(text, start, end);
+    stays(wanted.len() as u64 / BYTES_PER_NANO, ctx.session)?;
+    ctx.reply.bulk(wanted);
     Ok(())
 }
 

@@ -18,8 +18,13 @@ use super::transaction::Queue;
 use super::worker::Worker;
 use super::{Server, exec};
 use crate::cluster::routing::{self, Refusal, Serving, Verdict};
-use crate::commands::{After, Args, Background, CommandError, Ctx, Deferred, Effort, Handler};
+use crate::commands::{
+    ARGUMENT, After, Args, Background, CommandError, Ctx, Deferred, Effort, Handler,
+};
 use crate::store::{Db, Need, Scope, SlotGuard, Taken};
+
+/// So many arguments may take long, whatever the command.
+const ARGUMENTS_MANY: usize = (LONG_NANOS / ARGUMENT) as usize;
 
 /// What follows a request.
 #[derive(Debug)]
@@ -67,8 +72,7 @@ pub fn run(
         && let Some(error) = refuse_to_subscriber(session, worker, server, request, spec, args)
     {
         note_command(session, Some(spec));
-        reject(session, worker, Some(spec), &error, out);
-        return Flow::Next;
+        return refused(session, worker, spec, error, out);
     }
     if session.transaction.is_open() {
         let what = (spec, handler);
@@ -432,7 +436,8 @@ fn execute(
     if let Err(error) = lock_and_ask(&mut ctx, request, args) {
         return Outcome::Refused(error);
     }
-    if let Some(effort) = server.handlers.effort(spec.id)
+    let effort = server.handlers.effort(spec.id);
+    if (effort.is_some() || args.len() > ARGUMENTS_MANY)
         && let Some(outcome) = leave_if_long(&mut ctx, effort, args)
     {
         return outcome;
@@ -440,24 +445,37 @@ fn execute(
     match handler(&mut ctx, args) {
         Ok(()) if matches!(ctx.after, After::Nothing) => Outcome::Done,
         Ok(()) => Outcome::Then(std::mem::take(&mut ctx.after)),
+        Err(CommandError::TakesLong) => leave(&mut ctx),
         Err(error) => Outcome::Failed(error),
     }
 }
 
 /// Takes the slots of a command out if it will take long.
 #[inline(never)]
-fn leave_if_long(ctx: &mut Ctx<'_>, effort: Effort, args: &Args<'_>) -> Option<Outcome> {
-    // Without a slot its arguments are none of this command's, and it fails at once.
+fn leave_if_long(ctx: &mut Ctx<'_>, effort: Option<Effort>, args: &Args<'_>) -> Option<Outcome> {
+    // Without a slot its arguments are none of this command's, and it fails at once. What may wait
+    // does so on its own thread.
     ctx.db.guards().next()?;
-    if effort(&mut ctx.db, args) < LONG_NANOS {
+    if ctx.spec.flags.contains(Flags::BLOCKING) {
         return None;
     }
+    let arguments = (args.len() as u64).saturating_mul(ARGUMENT);
+    let effort = effort.map_or(0, |effort| effort(&mut ctx.db, args));
+    if arguments.saturating_add(effort) < LONG_NANOS {
+        return None;
+    }
+    Some(leave(ctx))
+}
+
+/// Takes the slots of a command out.
+#[cold]
+fn leave(ctx: &mut Ctx<'_>) -> Outcome {
     let guards = ctx.db.release();
     let taken = ctx.server.store.take_out(guards, ctx.session.ticket());
-    Some(match taken {
+    match taken {
         Ok(taken) => Outcome::Long(taken),
         Err(need) => Outcome::Refused(CommandError::Busy(need)),
-    })
+    }
 }
 
 /// Runs a command whose slots are out, on the thread that has them; whether its connection is to

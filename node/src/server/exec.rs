@@ -28,11 +28,8 @@ use super::session::{ReplyMode, SessionState};
 use super::transaction::{Queue, Queued};
 use super::worker::Worker;
 use crate::cluster::routing::{self, Serving, Verdict};
-use crate::commands::{After, Args, Background, CommandError, Ctx, Handler};
+use crate::commands::{ARGUMENT, After, Args, Background, CommandError, Ctx, Handler};
 use crate::store::{Db, Need, Taken};
-
-/// What a command takes of a transaction that is not known to take longer.
-const NANOS_PER_COMMAND: u64 = 500;
 
 const ABORTED: CommandError =
     CommandError::fixed("EXECABORT Transaction discarded because of previous errors.");
@@ -349,16 +346,14 @@ impl<'a> Run<'a> {
     /// How long it will take, in nanoseconds, by what is there now.
     fn effort(&mut self) -> u64 {
         let (queue, handlers) = (self.queue, &self.ctx.server.handlers);
-        let mut sum = NANOS_PER_COMMAND.saturating_mul(queue.count() as u64);
-        let mut next = 0;
+        let (mut sum, mut next) = (0u64, 0);
         while let Some(command) = queue.command(next) {
             next += 1;
-            if let Some(effort) = handlers
-                .effort(command.spec.id)
-                .filter(|_| command.has_keys())
-            {
-                let nanos = effort(&mut self.ctx.db, &queue.args(command));
-                sum = sum.saturating_add(nanos);
+            let args = queue.args(command);
+            sum = sum.saturating_add((args.len() as u64).saturating_mul(ARGUMENT));
+            let estimate = handlers.estimate(command.spec.id);
+            if let Some(estimate) = estimate.filter(|_| command.has_keys()) {
+                sum = sum.saturating_add(estimate(&mut self.ctx.db, &args));
             }
         }
         sum

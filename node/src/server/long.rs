@@ -229,10 +229,12 @@ impl Job {
         worker.start_batch();
         // Its reply has a buffer of its own.
         session.pushed_to = 0;
+        session.away = true;
         let mut reply = Vec::new();
         let ran = catch_unwind(AssertUnwindSafe(|| {
             command.run(worker, &mut session, &mut reply)
         }));
+        session.away = false;
         worker.finish_batch();
         let unheard = match ran {
             Ok(closing) => {

@@ -62,6 +62,8 @@ pub struct SessionState {
     /// Up to here what the batch has answered are pushes, or stands before some: the client hears
     /// it, CLIENT REPLY OFF or not.
     pub pushed_to: usize,
+    /// It is away with a long command, which may take its time.
+    pub away: bool,
     /// The slots that the request has waited for, until its batch has run.
     pub in_line: Option<InLine>,
 }
@@ -81,6 +83,7 @@ impl SessionState {
             closing: false,
             transaction: Transaction::default(),
             pushed_to: 0,
+            away: false,
             in_line: None,
         }
     }

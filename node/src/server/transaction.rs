@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use super::batch::{KeyAt, Request};
 use super::client::{Client, NO_TRANSACTION};
-use crate::commands::{Args, Handler};
+use crate::commands::{Args, Handler, sort};
 use crate::store::{Db, Store, Touched, Watched};
 
 /// What MULTI and WATCH leave in a session.
@@ -248,7 +248,7 @@ impl Queue {
                 .slots
                 .extend(keys(spec, args).iter().map(|key| Slot::of_key(key))),
         }
-        self.union.add(spec);
+        self.union.add(spec, args);
         self.commands.push(Queued {
             spec,
             handler,
@@ -348,23 +348,26 @@ fn keys<'a>(spec: &Spec, args: &Args<'a>) -> SmallVec<[&'a [u8]; 8]> {
 }
 
 impl Union {
-    fn add(&mut self, spec: &Spec) {
+    fn add(&mut self, spec: &Spec, args: &Args<'_>) {
         let has = |flag| spec.flags.contains(flag);
         self.write |= has(Flags::WRITE);
         self.may_replicate |= has(Flags::WRITE) || has(Flags::MAY_REPLICATE);
         self.denyoom |= has(Flags::DENYOOM);
         self.asking |= has(Flags::ASKING);
         self.shard_pubsub |= spec.group == Group::Pubsub && !spec.keys.is_empty();
-        self.gate |= needs_gate(spec);
+        self.gate |= needs_gate(spec, args);
     }
 }
 
 /// Whether a command works on more than the slots of its keys, so that a transaction that has it
 /// runs at the gate. All commands without keys do, but for those that are known not to look at the
 /// keyspace; and those whose keys cannot all be told from their arguments.
-fn needs_gate(spec: &Spec) -> bool {
+fn needs_gate(spec: &Spec, args: &Args<'_>) -> bool {
     if !spec.keys.is_empty() {
-        return matches!(spec.name, "sort" | "sort_ro" | "migrate");
+        return match spec.name {
+            "sort" | "sort_ro" => sort::may_need_other_keys(args),
+            name => name == "migrate",
+        };
     }
     !matches!(
         spec.name,

@@ -152,9 +152,12 @@ impl<'s> Db<'s> {
         self.guards.iter().any(SlotGuard::is_entangled)
     }
 
-    /// Takes the locked slots out of this view, which has none from then on.
+    /// Takes the locked slots out of this view, which has none from then on, and counts nothing of
+    /// what was looked at: the command comes again.
     pub fn release(&mut self) -> Guards<'s> {
         debug_assert!(self.ready.is_none(), "who waits is served first");
+        let Tally { hits, misses, .. } = &mut self.tally;
+        (*hits, *misses) = (0, 0);
         std::mem::take(&mut self.guards)
     }
 

@@ -245,6 +245,13 @@ impl<'s> SlotGuard<'s> {
         self.store
     }
 
+    /// Bytes of all databases' entries.
+    #[must_use]
+    #[inline]
+    pub fn bytes(&self) -> u64 {
+        self.cell.bytes()
+    }
+
     /// Whether somebody waits for a key of the slot.
     #[inline]
     pub(super) fn is_awaited(&self) -> bool {

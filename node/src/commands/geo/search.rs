@@ -1,15 +1,19 @@
 //! GEOSEARCH, GEOSEARCHSTORE, and GEORADIUS and its kin, which they replace.
 
+use std::ops::Range;
+
 use slotilla_common::resp::ReplyWriter;
+use smallvec::SmallVec;
 
 use super::super::double::parse_double;
+use super::super::effort::{MEMBER, of, stays};
 use super::cell::{Point, truncated};
 use super::shape::{Extent, Shape};
 use super::{
     Args, CommandError, Ctx, Handler, limits, place, point, store, unit, write_distance,
     write_point,
 };
-use crate::store::{Bounds, Member, SortedSet};
+use crate::store::{Bounds, Db, Member, SortedSet};
 
 /// The commands of this file.
 pub(in super::super) const HANDLERS: &[(&str, Handler)] = &[
@@ -273,25 +277,44 @@ impl<'a> Request<'a> {
         Ok(())
     }
 
-    /// The members that are wanted, in the order that is.
-    fn find<'s>(&self, set: &'s SortedSet) -> Vec<Found<'s>> {
-        let (Some(center), Some(extent)) = (self.center, self.extent) else {
+    fn shape(&self) -> Option<Shape> {
+        Some(Shape {
+            center: self.center?,
+            extent: self.extent?,
+        })
+    }
+
+    /// The ranks in which all members that are wanted are, among others.
+    fn ranks(&self, set: &SortedSet) -> SmallVec<[Range<usize>; 9]> {
+        let within = |shape: Shape| {
+            let ranks = shape.cells().into_iter().map(|cell| {
+                let scores = cell.scores();
+                set.ranks_within(&Bounds::Scores {
+                    min: scores.start,
+                    without_min: false,
+                    max: scores.end,
+                    without_max: true,
+                })
+            });
+            ranks.collect()
+        };
+        self.shape().map(within).unwrap_or_default()
+    }
+
+    /// The members that are wanted, of those in these ranks, in the order that is.
+    fn find<'s>(
+        &self,
+        set: &'s SortedSet,
+        ranks: SmallVec<[Range<usize>; 9]>,
+    ) -> Vec<Found<'s>> {
+        let Some(shape) = self.shape() else {
             return Vec::new();
         };
-        let shape = Shape { center, extent };
         let limit = if self.any { self.count } else { usize::MAX };
         let measure = shape.measure();
         let mut found = Vec::new();
-        'cells: for cell in shape.cells() {
-            let scores = cell.scores();
-            let bounds = Bounds::Scores {
-                min: scores.start,
-                without_min: false,
-                max: scores.end,
-                without_max: true,
-            };
-            let from_there = set.range(set.rank_of_start(&bounds)..usize::MAX, false);
-            for (member, score) in from_there.take_while(|(_, score)| *score < scores.end) {
+        'cells: for ranks in ranks {
+            for (member, score) in set.range(ranks, false) {
                 let place = Point::of_score(score);
                 let Some(distance) = measure.distance_to(place) else {
                     continue;
@@ -354,6 +377,28 @@ struct ShapeIs {
     by_box: bool,
 }
 
+/// How long a search of these ranks will take.
+fn nanos(ranks: &[Range<usize>]) -> u64 {
+    ranks.iter().map(|ranks| ranks.len() as u64).sum::<u64>() * MEMBER
+}
+
+/// How long one of these commands will take.
+pub(in super::super) fn effort(db: &mut Db<'_>, args: &Args<'_>) -> u64 {
+    let name = args.get(0).to_ascii_lowercase();
+    let form = match name.as_slice() {
+        b"geosearch" => Form::Search { stores: false },
+        b"geosearchstore" => Form::Search { stores: true },
+        b"georadius" | b"georadius_ro" => Form::AroundPlace { may_store: true },
+        _ => Form::AroundMember { may_store: true },
+    };
+    let source = if name == b"geosearchstore" { 2 } else { 1 };
+    let found = of(db, args.get(source), |set: &SortedSet| {
+        let request = Request::parse(args, form, Some(set));
+        request.map_or(0, |request| nanos(&request.ranks(set)) as usize)
+    });
+    found as u64
+}
+
 fn search(ctx: &mut Ctx<'_>, args: &Args<'_>, form: Form) -> Result<(), CommandError> {
     let source = if form == (Form::Search { stores: true }) {
         args.get(2)
@@ -362,7 +407,12 @@ fn search(ctx: &mut Ctx<'_>, args: &Args<'_>, form: Form) -> Result<(), CommandE
     };
     let set = ctx.db.read_as::<SortedSet>(source)?;
     let request = Request::parse(args, form, set)?;
-    let found = set.map(|set| request.find(set)).unwrap_or_default();
+    let mut found = Vec::new();
+    if let Some(set) = set {
+        let ranks = request.ranks(set);
+        stays(nanos(&ranks), ctx.session)?;
+        found = request.find(set, ranks);
+    }
     let Some(target) = request.store_at else {
         request.reply(&mut ctx.reply, &found);
         return Ok(());

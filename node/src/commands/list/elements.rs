@@ -2,6 +2,7 @@
 //! LTRIM.
 
 use super::super::collection::reply_item;
+use super::super::effort::{ELEMENT, stays};
 use super::{Args, CommandError, Ctx, Handler, limit};
 use crate::store::{End, EventClass, List, Side};
 
@@ -43,6 +44,7 @@ fn lrange(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         return Ok(());
     };
     let (position, count) = span(start, stop, list.len());
+    stays(count as u64 * ELEMENT, ctx.session)?;
     ctx.reply.array(count);
     for element in list.iter_from(position).take(count) {
         reply_item(&mut ctx.reply, element);

@@ -47,6 +47,12 @@ fn sort_ro(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     start(ctx, args, false)
 }
 
+/// Whether patterns may lead to keys that the arguments do not name.
+pub(crate) fn may_need_other_keys(args: &Args<'_>) -> bool {
+    let may = |at: usize| args.is(at, "by") || args.is(at, "get");
+    (2..args.len()).any(|at| may(at) && args.get(at + 1).contains(&b'*'))
+}
+
 fn start(ctx: &mut Ctx<'_>, args: &Args<'_>, may_store: bool) -> Result<(), CommandError> {
     let plan = Plan::parse(args, may_store, ctx.server.cluster_enabled)?;
     if plan.patterns().any(|pattern| pattern.of_keys().is_some()) {

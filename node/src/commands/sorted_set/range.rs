@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use super::super::effort::{ELEMENT, of, stays};
 use super::{Args, CommandError, Ctx, Handler, begin_members, bounds, limits, store, write_member};
-use crate::store::{Bounds, SortedSet};
+use crate::store::{Bounds, Db, SortedSet};
 
 /// The commands of this file.
 pub(in super::super) const HANDLERS: &[(&str, Handler)] = &[
@@ -170,6 +171,8 @@ fn reply_range(
         return Ok(());
     };
     let walk = set.range(request.ranks(set), request.reverse);
+    let nanos = walk.len() as u64 * 2 * ELEMENT;
+    stays(nanos, ctx.session)?;
     begin_members(&mut ctx.reply, walk.len(), request.with_scores);
     for (member, score) in walk {
         member.with_text(|member| {
@@ -177,6 +180,31 @@ fn reply_range(
         });
     }
     Ok(())
+}
+
+/// How long one of these commands will take.
+pub(in super::super) fn effort(db: &mut Db<'_>, args: &Args<'_>) -> u64 {
+    let name = args.get(0).to_ascii_lowercase();
+    let is_store = name == b"zrangestore";
+    let by = match name.as_slice() {
+        b"zrevrange" => Some(By::Rank),
+        b"zrangebyscore" | b"zrevrangebyscore" => Some(By::Score),
+        b"zrangebylex" | b"zrevrangebylex" => Some(By::Bytes),
+        _ => None,
+    };
+    let given = Given {
+        by,
+        reverse: by.map(|_| name.starts_with(b"zrev")),
+        is_store,
+    };
+    let at = if is_store { 3 } else { 2 };
+    let Ok(request) = Request::parse(args, at, given) else {
+        return 0;
+    };
+    let chosen = of(db, args.get(at - 1), |set: &SortedSet| {
+        request.ranks(set).len()
+    });
+    chosen as u64 * 2 * ELEMENT
 }
 
 fn zrangestore(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {

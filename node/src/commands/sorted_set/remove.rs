@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use super::super::effort::{MEMBER, of};
 use super::{Args, CommandError, Ctx, Handler, bounds};
-use crate::store::{EventClass, SortedSet};
+use crate::store::{Db, EventClass, SortedSet};
 
 /// The commands of this file.
 pub(in super::super) const HANDLERS: &[(&str, Handler)] = &[
@@ -39,6 +40,22 @@ fn zremrangebyscore(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandErr
 fn zremrangebylex(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     let bounds = bounds::bytes(args.get(2), args.get(3))?;
     remove(ctx, args, |set| set.ranks_within(&bounds))
+}
+
+/// How long a range will take to remove.
+pub(in super::super) fn effort(db: &mut Db<'_>, args: &Args<'_>) -> u64 {
+    let (min, max) = (args.get(2), args.get(3));
+    let bounds = match args.get(0).to_ascii_lowercase().as_slice() {
+        b"zremrangebyscore" => bounds::scores(min, max).ok(),
+        b"zremrangebylex" => bounds::bytes(min, max).ok(),
+        _ => None,
+    };
+    let ranks = (args.int(2).unwrap_or(0), args.int(3).unwrap_or(-1));
+    let gone = of(db, args.get(1), |set: &SortedSet| match &bounds {
+        Some(bounds) => set.ranks_within(bounds).len(),
+        None => bounds::ranks(ranks.0, ranks.1, set.len()).len(),
+    });
+    gone as u64 * MEMBER
 }
 
 fn remove(
