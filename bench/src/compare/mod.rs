@@ -3,6 +3,7 @@
 mod check;
 mod cluster;
 mod layout;
+mod long;
 mod machine;
 mod measure;
 mod memory;
@@ -62,6 +63,7 @@ struct Results {
     memory: Option<memory::Results>,
     types: Option<types::Results>,
     proxy: Option<proxy::Results>,
+    long: Option<long::Results>,
 }
 
 /// The `compare` subcommand.
@@ -109,6 +111,7 @@ fn measure(bench: &Bench, others_before: f64) -> Outcome<Results> {
         memory: None,
         types: None,
         proxy: None,
+        long: None,
     };
     say(&report::head(&results))?;
     for suite in &options.suites {
@@ -131,6 +134,11 @@ fn measure(bench: &Bench, others_before: f64) -> Outcome<Results> {
                 say(&report::proxy(&found))?;
                 results.proxy = Some(found);
             }
+            Suite::Long => {
+                let found = long::run(bench)?;
+                say(&report::long(&found))?;
+                results.long = Some(found);
+            }
         }
     }
     results.calibrated_after = noise::calibrate(&bench.layout)?;
@@ -147,6 +155,7 @@ fn programs_of(options: &Options) -> Outcome<Vec<&str>> {
             Suite::Memory => memory::SUBJECTS,
             Suite::Types => types::SUBJECTS,
             Suite::Proxy => proxy::SUBJECTS,
+            Suite::Long => long::SUBJECTS,
         });
     }
     needed.retain(|name| options.wants(name));

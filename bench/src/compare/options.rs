@@ -13,7 +13,7 @@ pub(crate) const FLAGS: &[Flag] = &[
     Flag {
         name: "suite",
         value: "NAME,...",
-        help: "node, memory, types, proxy or all (all)",
+        help: "node, memory, types, proxy, long or all (all)",
     },
     Flag {
         name: "part",
@@ -79,6 +79,8 @@ pub(super) enum Suite {
     Types,
     /// Proxies in front of three primaries.
     Proxy,
+    /// Clients beside one whose commands take long.
+    Long,
 }
 
 /// Everything that can be compared, in the order of the tables.
@@ -165,7 +167,13 @@ impl Options {
 }
 
 fn suites(args: &Args) -> Outcome<Vec<Suite>> {
-    let all = [Suite::Node, Suite::Memory, Suite::Types, Suite::Proxy];
+    let all = [
+        Suite::Node,
+        Suite::Memory,
+        Suite::Types,
+        Suite::Proxy,
+        Suite::Long,
+    ];
     let names = args.list("suite");
     if names.is_empty() {
         return Ok(all.to_vec());
@@ -177,9 +185,11 @@ fn suites(args: &Args) -> Outcome<Vec<Suite>> {
             "memory" => suites.push(Suite::Memory),
             "types" => suites.push(Suite::Types),
             "proxy" => suites.push(Suite::Proxy),
+            "long" => suites.push(Suite::Long),
             "all" => suites.extend(all),
             other => {
-                let text = format!("--suite: {other:?} is none of node, memory, types, proxy, all");
+                let text =
+                    format!("--suite: {other:?} is none of node, memory, types, proxy, long, all");
                 return Err(Failure::Usage(text));
             }
         }
@@ -226,7 +236,13 @@ mod tests {
         let all = options("").unwrap();
         assert_eq!(
             all.suites,
-            [Suite::Node, Suite::Memory, Suite::Types, Suite::Proxy]
+            [
+                Suite::Node,
+                Suite::Memory,
+                Suite::Types,
+                Suite::Proxy,
+                Suite::Long
+            ]
         );
         assert_eq!(all.parts, PARTS);
         assert!(SUBJECTS.iter().all(|subject| all.wants(subject)));

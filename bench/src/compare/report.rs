@@ -3,7 +3,7 @@
 use super::Results;
 use super::measure::{Comparison, Row};
 use super::noise::Calibration;
-use super::{memory, node, proxy};
+use super::{long, memory, node, proxy};
 
 mod types;
 
@@ -82,6 +82,37 @@ pub(super) fn memory(results: &memory::Results) -> String {
         table(&["subject", "settled", "at once"], connections.collect())
     ));
     text
+}
+
+/// The table of the suite of long commands.
+pub(super) fn long(results: &long::Results) -> String {
+    let rows = results.rows.iter().map(|row| {
+        vec![
+            row.meanwhile.to_owned(),
+            row.subject.clone(),
+            format!("{:.1}", row.command_ms),
+            format!("{:.2}", row.p50_ms),
+            format!("{:.2}", row.p99_ms),
+            format!("{:.2}", row.most_ms),
+            row.gets.to_string(),
+        ]
+    });
+    let columns = [
+        "meanwhile",
+        "subject",
+        "it takes ms",
+        "p50 ms",
+        "p99 ms",
+        "most ms",
+        "GETs",
+    ];
+    format!(
+        "\n## Long commands\n\n### GETs of another key while one client unites a set of {} members \
+         or deletes one of {}\n\n{}",
+        results.united,
+        results.deleted,
+        table(&columns, rows.collect())
+    )
 }
 
 /// The tables of the suite of proxies.

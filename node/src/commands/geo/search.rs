@@ -302,11 +302,7 @@ impl<'a> Request<'a> {
     }
 
     /// The members that are wanted, of those in these ranks, in the order that is.
-    fn find<'s>(
-        &self,
-        set: &'s SortedSet,
-        ranks: SmallVec<[Range<usize>; 9]>,
-    ) -> Vec<Found<'s>> {
+    fn find<'s>(&self, set: &'s SortedSet, ranks: SmallVec<[Range<usize>; 9]>) -> Vec<Found<'s>> {
         let Some(shape) = self.shape() else {
             return Vec::new();
         };
