@@ -58,15 +58,7 @@ pub fn run(
 ) -> Flow {
     let (spec, handler) = match admit(session, server, request, args) {
         Ok(admitted) => admitted,
-        Err(error) => {
-            if matches!(request.spec, Err(Unresolved::Command)) && http::is_http(args.get(0)) {
-                server.http_alarm.sound(&session.client.addr);
-                return Flow::HangUp;
-            }
-            note_command(session, request.spec.ok());
-            reject(session, worker, request.spec.ok(), &error, out);
-            return Flow::Next;
-        }
+        Err(error) => return turn_away(session, worker, server, request, args, &error, out),
     };
     if session.client.has(flag::PUBSUB)
         && let Some(error) = refuse_to_subscriber(session, worker, server, request, spec, args)
@@ -129,6 +121,26 @@ pub fn run(
     feed_monitors(session, server, spec, args);
     worker.finish_command(session, spec, args);
     flow
+}
+
+/// Answers what is no command, or none for this client.
+#[cold]
+fn turn_away(
+    session: &mut SessionState,
+    worker: &mut Worker,
+    server: &Server,
+    request: &Request,
+    args: &Args<'_>,
+    error: &CommandError,
+    out: &mut Vec<u8>,
+) -> Flow {
+    if matches!(request.spec, Err(Unresolved::Command)) && http::is_http(args.get(0)) {
+        server.http_alarm.sound(&session.client.addr);
+        return Flow::HangUp;
+    }
+    note_command(session, request.spec.ok());
+    reject(session, worker, request.spec.ok(), error, out);
+    Flow::Next
 }
 
 #[inline]
