@@ -36,17 +36,31 @@ fn decrby(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
 }
 
 fn add(ctx: &mut Ctx<'_>, key: &[u8], by: i64) -> Result<(), CommandError> {
-    let old = match ctx.db.find(key).map(|entry| entry.value()) {
-        None => 0,
-        Some(ValueRef::Int(number)) => number,
-        Some(ValueRef::Bytes(bytes)) => parse_i64(bytes).ok_or(CommandError::NotInteger)?,
-        Some(ValueRef::Object(_)) => return Err(CommandError::WrongType),
-    };
-    let sum = old.checked_add(by).ok_or(CommandError::WouldOverflow)?;
-    ctx.db.set(key, NewValue::Int(sum), SetExpiry::Keep);
+    // Of a key that is not there.
+    let mut outcome = Ok(by);
+    let edited = ctx.db.edit(key, |entry| {
+        outcome = sum(entry.value(), by);
+        let sum = outcome.as_ref().ok().copied()?;
+        let expiry = entry.expiry();
+        drop(entry.replace(NewValue::Int(sum), expiry));
+        Some(())
+    });
+    let sum = outcome?;
+    if edited.is_none() {
+        ctx.db.set(key, NewValue::Int(sum), SetExpiry::Keep);
+    }
     ctx.db.notify(EventClass::String, "incrby", key);
     ctx.reply.integer(sum);
     Ok(())
+}
+
+fn sum(old: ValueRef<'_>, by: i64) -> Result<i64, CommandError> {
+    let old = match old {
+        ValueRef::Int(number) => number,
+        ValueRef::Bytes(bytes) => parse_i64(bytes).ok_or(CommandError::NotInteger)?,
+        ValueRef::Object(_) => return Err(CommandError::WrongType),
+    };
+    old.checked_add(by).ok_or(CommandError::WouldOverflow)
 }
 
 fn incrbyfloat(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
