@@ -478,3 +478,18 @@ fn long_commands_answer_what_short_ones_do() {
     assert_eq!(client.line(search).items().len(), 2);
     assert!((begun(&node) - before).abs() < 0.5);
 }
+
+#[test]
+fn counts_beyond_measure_are_no_estimate() {
+    let node = node(&[]);
+    let mut client = node.client();
+    for command in ["spop", "srandmember"] {
+        for count in ["-5", "-9223372036854775807", "-9223372036854775808"] {
+            client.call(&[command, "{long}set", count]);
+        }
+    }
+    assert_eq!(
+        client.call(&["scard", "{long}set"]),
+        Value::Integer(MEMBERS as i64)
+    );
+}

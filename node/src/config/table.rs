@@ -127,7 +127,7 @@ directives! {
         "Threads that serve clients. Default: one per core that the process may use.";
     IoThreadsDoReads, "io-threads-do-reads", None, BOOL, "no", IMMUTABLE, Never,
         "Here the threads always read as well.";
-    LongCommandThreads, "long-command-threads", None, int(1, 64, Unit::Threads), "4", IMMUTABLE, Now,
+    LongCommandThreads, "long-command-threads", None, int(1, 16, Unit::Threads), "4", MUTABLE, Now,
         "Commands and transactions of more than about a millisecond that may run at one time, each on a thread of its own, with its slots to itself; more wait for their turn.";
     HugePages, "huge-pages", None, BOOL, "yes", MUTABLE, Now,
         "Ask the kernel for huge pages for the data, from now on: fewer waits for memory when there are many keys. Redis avoids them (disable-thp) because its snapshots fork; nothing forks here.";

@@ -29,6 +29,7 @@ pub fn follow(server: &Arc<Server>) {
                 Key::LfuDecayTime,
                 Key::ActiveExpireEffort,
                 Key::NotifyKeyspaceEvents,
+                Key::LongCommandThreads,
             ],
             store_settings,
         ),
@@ -63,6 +64,7 @@ fn store_settings(server: &Server, config: &Config) {
     settings.set_lfu_log_factor(config.lfu_log_factor());
     settings.set_lfu_decay_minutes(config.lfu_decay_minutes());
     settings.set_active_expire_effort(config.active_expire_effort());
+    server.store.set_long_places(config.long_command_threads());
     settings.set_events(keyspace_events::classes(config.notify_keyspace_events()));
 }
 

@@ -25,7 +25,7 @@ use crate::cluster::routing::{Condition, Health, Serving};
 use crate::cluster::shell as cluster;
 use crate::commands::Handlers;
 use crate::config::Config;
-use crate::store::{Expirer, STEP_MS, Store};
+use crate::store::{Expirer, PLACES_MAX, STEP_MS, Store};
 
 /// Why a node could not start. The text says what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -164,8 +164,6 @@ impl Server {
             Serving::Ours
         };
         let store = Store::new(config.databases(), serving);
-        let long = config.long_command_threads();
-        store.set_long_places(long);
         Self {
             slowlog: SlowLog::new(
                 config.slowlog_log_slower_than_us(),
@@ -174,9 +172,9 @@ impl Server {
             latency: LatencyMonitor::new(config.latency_monitor_threshold_ms()),
             http_alarm: HttpAlarm::default(),
             clients: Registry::default(),
-            stats: Stats::new(workers + long),
-            gate: Gate::new(workers + long),
-            long_threads: LongThreads::new(long),
+            stats: Stats::new(workers + PLACES_MAX),
+            gate: Gate::new(workers + PLACES_MAX),
+            long_threads: LongThreads::new(PLACES_MAX),
             pause: Pause::default(),
             pubsub: Hub::default(),
             handlers: Handlers::new(),

@@ -63,7 +63,7 @@ pub use object::{
 pub use observe::{Change, Observer};
 pub use settings::{Expired, Policy, Settings, Totals};
 pub use slot::SlotGuard;
-pub use turns::{Errand, Guards, LongTotals, Need, Taken, Ticket, Waits};
+pub use turns::{Errand, Guards, LongTotals, Need, PLACES_MAX, Taken, Ticket, Waits};
 pub use wait::{Waiter, Waiting};
 pub use walk::{DbTotals, Flushed};
 pub use watch::{Touched, Watched};

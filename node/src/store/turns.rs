@@ -40,6 +40,9 @@ pub(super) mod busy {
     pub(in super::super) const AWAITED: u8 = 2;
 }
 
+/// The most long commands that may ever run at one time.
+pub const PLACES_MAX: usize = 16;
+
 /// Locked slots.
 pub type Guards<'s> = SmallVec<[SlotGuard<'s>; 1]>;
 
@@ -138,9 +141,11 @@ struct Inner {
     lines: HashMap<Slot, Line>,
     /// Who waits for places.
     places: VecDeque<Arc<Ticket>>,
-    /// Places that are free.
+    /// Places that are free, of all that there may ever be.
     free: Vec<usize>,
-    /// How many there are.
+    /// How many are taken.
+    taken: usize,
+    /// How many may be.
     most: usize,
     /// How often slots were taken out.
     begun: u64,
@@ -201,8 +206,8 @@ impl Inner {
         };
         let has_room = match beyond {
             Beyond::Nothing => true,
-            Beyond::Place => is_first(&self.places) && !self.free.is_empty(),
-            Beyond::AllPlaces => is_first(&self.places) && self.free.len() == self.most,
+            Beyond::Place => is_first(&self.places) && self.taken < self.most,
+            Beyond::AllPlaces => is_first(&self.places) && self.taken == 0,
         };
         has_room
             && slots.iter().all(|slot| {
@@ -270,7 +275,8 @@ impl Turns {
             inner: Mutex::new(Inner {
                 lines: HashMap::new(),
                 places: VecDeque::new(),
-                free: vec![0],
+                free: (0..PLACES_MAX).rev().collect(),
+                taken: 0,
                 most: 1,
                 begun: 0,
             }),
@@ -298,11 +304,15 @@ impl fmt::Debug for Turns {
 }
 
 impl Store {
-    /// How many long commands may run at one time. To be said before there is any.
+    /// How many long commands may run at one time, at most [`PLACES_MAX`]; those that run already
+    /// go on.
     pub fn set_long_places(&self, most: usize) {
+        let mut woken = Woken::new();
         let mut inner = self.turns.inner.lock();
-        inner.most = most;
-        inner.free = (0..most).rev().collect();
+        inner.most = most.min(PLACES_MAX);
+        inner.settle_places(&mut woken);
+        drop(inner);
+        self.turns.wake(&woken);
     }
 
     /// How many long commands there were, there are, and who waits.
@@ -320,7 +330,7 @@ impl Store {
         waiting.dedup();
         LongTotals {
             begun: inner.begun,
-            running: inner.most - inner.free.len(),
+            running: inner.taken,
             waiting: waiting.len(),
         }
     }
@@ -329,7 +339,7 @@ impl Store {
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         let inner = self.turns.inner.lock();
-        inner.free.len() == inner.most
+        inner.taken == 0
     }
 
     /// Locks a slot for somebody who has this ticket, or none.
@@ -529,6 +539,7 @@ impl Store {
             return Err(Box::new(Need::place(&slots)));
         };
         inner.begun += 1;
+        inner.taken += 1;
         for slot in &slots {
             inner.lines.entry(*slot).or_default().out = true;
         }
@@ -552,6 +563,7 @@ impl Store {
         let mut woken = Woken::new();
         let mut inner = self.turns.inner.lock();
         inner.free.push(taken.place);
+        inner.taken -= 1;
         inner.settle_places(&mut woken);
         drop(inner);
         self.turns.wake(&woken);

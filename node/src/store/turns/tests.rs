@@ -40,6 +40,26 @@ fn ready(tickets: &[Arc<Ticket>]) -> Vec<bool> {
 }
 
 #[test]
+fn more_places_call_who_waits_for_one_and_fewer_end_nothing() {
+    let store = store(1);
+    let first = take(&store, &[a()], None).unwrap();
+    assert!(take(&store, &[b()], None).is_none());
+    let ticket = queue(&store, &Need::place(&[b()]));
+    assert!(!ticket.is_ready());
+    store.set_long_places(2);
+    assert!(ticket.is_ready());
+    let second = take(&store, &[b()], Some(&ticket)).unwrap();
+    store.leave(&ticket);
+    assert_ne!(first.place(), second.place());
+    store.set_long_places(1);
+    assert_eq!(store.long_totals().running, 2);
+    store.end_long(second);
+    assert!(take(&store, &[b()], None).is_none());
+    store.end_long(first);
+    assert!(store.is_quiet() && take(&store, &[b()], None).is_some());
+}
+
+#[test]
 fn a_slot_that_is_out_is_refused_and_comes_back() {
     let store = store(2);
     let taken = take(&store, &[a()], None).unwrap();
