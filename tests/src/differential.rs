@@ -56,6 +56,23 @@ pub struct Pair {
 }
 
 impl Pair {
+    /// These commands for every key that the measure has, whose name stands for `KEY`.
+    pub fn of_every_key(&mut self, lines: &[&str]) -> Vec<Command> {
+        let keys = self.theirs.call(&["keys", "*"]);
+        let of_key = |key: &[u8], line: &str| {
+            let words = line.split(' ').map(|word| match word {
+                "KEY" => key.to_vec(),
+                word => word.as_bytes().to_vec(),
+            });
+            words.collect()
+        };
+        let all = keys.items().iter().flat_map(|key| {
+            let of_key = |line: &&str| of_key(key.bytes(), line);
+            lines.iter().map(of_key).collect::<Vec<_>>()
+        });
+        all.collect()
+    }
+
     /// Has both speak RESP2 or RESP3 from now on.
     pub fn speak(&mut self, protocol: &str) {
         for client in [&mut self.theirs, &mut self.ours] {

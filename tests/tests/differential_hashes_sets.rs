@@ -382,17 +382,15 @@ fn run(pair: &mut Pair, commands: &[Command]) {
 
 /// Compares what can be seen of every key.
 fn compare_state(pair: &mut Pair) {
-    let words = |line: &[&[u8]]| line.iter().map(|word| word.to_vec()).collect::<Command>();
-    let mut commands = vec![words(&[b"dbsize"])];
-    for key in pair.theirs.call(&["keys", "*"]).items() {
-        let key = key.bytes();
-        commands.push(words(&[b"type", key]));
-        commands.push(words(&[b"object", b"encoding", key]));
-        commands.push(words(&[b"hgetall", key]));
-        commands.push(words(&[b"smembers", key]));
-        commands.push(words(&[b"hscan", key, b"0", b"count", MANY.as_bytes()]));
-        commands.push(words(&[b"sscan", key, b"0", b"count", MANY.as_bytes()]));
-    }
+    run(pair, &[vec![b"dbsize".to_vec()]]);
+    let commands = pair.of_every_key(&[
+        "type KEY",
+        "object encoding KEY",
+        "hgetall KEY",
+        "smembers KEY",
+        &format!("hscan KEY 0 count {MANY}"),
+        &format!("sscan KEY 0 count {MANY}"),
+    ]);
     run(pair, &commands);
 }
 

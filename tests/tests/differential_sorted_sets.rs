@@ -419,15 +419,13 @@ fn run(pair: &mut Pair, commands: &[Command]) {
 
 /// Compares what can be seen of every key.
 fn compare_state(pair: &mut Pair) {
-    let words = |line: &[&[u8]]| line.iter().map(|word| word.to_vec()).collect::<Command>();
-    let mut commands = vec![words(&[b"dbsize"])];
-    for key in pair.theirs.call(&["keys", "*"]).items() {
-        let key = key.bytes();
-        commands.push(words(&[b"type", key]));
-        commands.push(words(&[b"object", b"encoding", key]));
-        commands.push(words(&[b"zrange", key, b"0", b"-1", b"withscores"]));
-        commands.push(words(&[b"zrevrange", key, b"0", b"-1"]));
-    }
+    run(pair, &[vec![b"dbsize".to_vec()]]);
+    let commands = pair.of_every_key(&[
+        "type KEY",
+        "object encoding KEY",
+        "zrange KEY 0 -1 withscores",
+        "zrevrange KEY 0 -1",
+    ]);
     run(pair, &commands);
 }
 

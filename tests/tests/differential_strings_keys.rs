@@ -367,15 +367,13 @@ fn compare_state(pair: &mut Pair) {
         let db = db.to_string();
         run(
             pair,
-            &[words(&[b"select", db.as_bytes()]), words(&[b"dbsize"])],
+            &[
+                words(&[b"select", db.as_bytes()]),
+                words(&[b"dbsize"]),
+                words(&[b"keys", b"*"]),
+            ],
         );
-        let mut commands = vec![words(&[b"keys", b"*"])];
-        for key in pair.theirs.call(&["keys", "*"]).items() {
-            let key = key.bytes();
-            commands.push(words(&[b"get", key]));
-            commands.push(words(&[b"object", b"encoding", key]));
-            commands.push(words(&[b"pexpiretime", key]));
-        }
+        let commands = pair.of_every_key(&["get KEY", "object encoding KEY", "pexpiretime KEY"]);
         run(pair, &commands);
     }
 }
