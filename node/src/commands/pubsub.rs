@@ -7,31 +7,33 @@ use crate::server::pubsub::Topic;
 
 /// The commands of this file.
 pub(super) const HANDLERS: &[(&str, Handler)] = &[
-    ("psubscribe", psubscribe),
+    ("psubscribe", |ctx, args| add(ctx, args, Topic::Pattern)),
     ("publish", publish),
-    ("pubsub|channels", channels),
+    ("pubsub|channels", |ctx, args| {
+        names(ctx, args, Topic::Channel)
+    }),
     ("pubsub|help", super::command_info::help),
     ("pubsub|numpat", numpat),
-    ("pubsub|numsub", numsub),
-    ("pubsub|shardchannels", shardchannels),
-    ("pubsub|shardnumsub", shardnumsub),
-    ("punsubscribe", punsubscribe),
+    ("pubsub|numsub", |ctx, args| {
+        counts(ctx, args, Topic::Channel)
+    }),
+    ("pubsub|shardchannels", |ctx, args| {
+        names(ctx, args, Topic::ShardChannel)
+    }),
+    ("pubsub|shardnumsub", |ctx, args| {
+        counts(ctx, args, Topic::ShardChannel)
+    }),
+    ("punsubscribe", |ctx, args| {
+        remove(ctx, args, Topic::Pattern)
+    }),
     ("spublish", spublish),
     ("ssubscribe", ssubscribe),
-    ("subscribe", subscribe),
-    ("sunsubscribe", sunsubscribe),
-    ("unsubscribe", unsubscribe),
+    ("subscribe", |ctx, args| add(ctx, args, Topic::Channel)),
+    ("sunsubscribe", |ctx, args| {
+        remove(ctx, args, Topic::ShardChannel)
+    }),
+    ("unsubscribe", |ctx, args| remove(ctx, args, Topic::Channel)),
 ];
-
-fn subscribe(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    add(ctx, args, Topic::Channel);
-    Ok(())
-}
-
-fn psubscribe(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    add(ctx, args, Topic::Pattern);
-    Ok(())
-}
 
 /// Unlike its older kin not inside EXEC, where each command has one reply.
 fn ssubscribe(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
@@ -40,36 +42,21 @@ fn ssubscribe(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
             "ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client",
         ));
     }
-    add(ctx, args, Topic::ShardChannel);
-    Ok(())
-}
-
-fn unsubscribe(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    remove(ctx, args, Topic::Channel);
-    Ok(())
-}
-
-fn punsubscribe(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    remove(ctx, args, Topic::Pattern);
-    Ok(())
-}
-
-fn sunsubscribe(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    remove(ctx, args, Topic::ShardChannel);
-    Ok(())
+    add(ctx, args, Topic::ShardChannel)
 }
 
 /// Answers each name by a push. Messages go to the mail, which comes after what is answered now.
-fn add(ctx: &mut Ctx<'_>, args: &Args<'_>, topic: Topic) {
+fn add(ctx: &mut Ctx<'_>, args: &Args<'_>, topic: Topic) -> Result<(), CommandError> {
     for name in args.iter_from(1) {
         let client = &ctx.session.client;
         let count = ctx.server.pubsub.subscribe(client, topic, name);
         answer(ctx, topic.subscribed(), Some(name), count);
     }
     keep_pushes(ctx);
+    Ok(())
 }
 
-fn remove(ctx: &mut Ctx<'_>, args: &Args<'_>, topic: Topic) {
+fn remove(ctx: &mut Ctx<'_>, args: &Args<'_>, topic: Topic) -> Result<(), CommandError> {
     if args.len() > 1 {
         for name in args.iter_from(1) {
             remove_one(ctx, topic, name);
@@ -85,6 +72,7 @@ fn remove(ctx: &mut Ctx<'_>, args: &Args<'_>, topic: Topic) {
         }
     }
     keep_pushes(ctx);
+    Ok(())
 }
 
 /// What was published before comes before the answer.
@@ -144,14 +132,6 @@ fn published(ctx: &mut Ctx<'_>, receivers: usize) {
     integer(ctx, receivers);
 }
 
-fn channels(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    names(ctx, args, Topic::Channel)
-}
-
-fn shardchannels(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    names(ctx, args, Topic::ShardChannel)
-}
-
 fn names(ctx: &mut Ctx<'_>, args: &Args<'_>, topic: Topic) -> Result<(), CommandError> {
     let pattern = match args.len() {
         2 => None,
@@ -172,17 +152,7 @@ fn numpat(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn numsub(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    counts(ctx, args, Topic::Channel);
-    Ok(())
-}
-
-fn shardnumsub(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    counts(ctx, args, Topic::ShardChannel);
-    Ok(())
-}
-
-fn counts(ctx: &mut Ctx<'_>, args: &Args<'_>, topic: Topic) {
+fn counts(ctx: &mut Ctx<'_>, args: &Args<'_>, topic: Topic) -> Result<(), CommandError> {
     ctx.reply
         .array(args.len().saturating_sub(2).saturating_mul(2));
     for channel in args.iter_from(2) {
@@ -190,4 +160,5 @@ fn counts(ctx: &mut Ctx<'_>, args: &Args<'_>, topic: Topic) {
         ctx.reply.bulk(channel);
         integer(ctx, count);
     }
+    Ok(())
 }
