@@ -3,7 +3,8 @@
 //! EXEC locks the slots of all queued commands and of all watched keys, in ascending order, asks
 //! whether this node serves them and whether a watched key has changed, and runs the commands one
 //! after the other before it lets any slot go. So nobody sees half of it, and transactions on other
-//! slots run beside it. Who waits for a key that it has made is served then, if the key is still there.
+//! slots run beside it. Who waits for a key that it has made is served then, if the key is still
+//! there.
 //!
 //! If a command needs more than the slots of its keys (FLUSHALL, KEYS, SWAPDB, CONFIG SET, …, see
 //! [`super::transaction`]), the whole transaction runs at the gate, while no other thread is inside
@@ -183,23 +184,8 @@ fn run(
 ) -> End {
     let scope = worker.scope(session.db);
     let seat = worker.seat;
-    let mut run = Run {
-        ctx: Ctx {
-            server,
-            reply: ReplyWriter::new(out, session.protocol),
-            session,
-            db: Db::new(&server.store, None, scope),
-            spec,
-            now_ms: scope.now_ms,
-            scope,
-            after: After::Nothing,
-        },
-        worker,
-        queue,
-        next: 0,
-        at_gate: queue.union().gate,
-        closing: false,
-    };
+    let db = Db::new(&server.store, None, scope);
+    let mut run = Run::new(session, worker, server, spec, queue, db, out);
     let left = if run.at_gate {
         server.gate.exclusive(Some(seat), |_| {
             if !server.store.is_quiet() {
@@ -250,23 +236,8 @@ pub(super) fn run_long(
         return false;
     };
     let (started, scope) = (worker.start_transaction(), worker.scope(session.db));
-    let mut run = Run {
-        ctx: Ctx {
-            server,
-            reply: ReplyWriter::new(out, session.protocol),
-            session,
-            db: Db::many(&server.store, server.store.resume(taken), scope),
-            spec: exec.spec,
-            now_ms: scope.now_ms,
-            scope,
-            after: After::Nothing,
-        },
-        worker,
-        queue,
-        next: 0,
-        at_gate: false,
-        closing: false,
-    };
+    let db = Db::many(&server.store, server.store.resume(taken), scope);
+    let mut run = Run::new(session, worker, server, exec.spec, queue, db, out);
     run.start();
     let left = run.go_on();
     debug_assert!(left.is_none(), "only at the gate is anything left");
@@ -304,6 +275,35 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
+    fn new(
+        session: &'a mut SessionState,
+        worker: &'a mut Worker,
+        server: &'a Arc<Server>,
+        spec: &'static Spec,
+        queue: &'a Queue,
+        db: Db<'a>,
+        out: &'a mut Vec<u8>,
+    ) -> Self {
+        let scope = worker.scope(session.db);
+        Self {
+            ctx: Ctx {
+                server,
+                reply: ReplyWriter::new(out, session.protocol),
+                session,
+                db,
+                spec,
+                now_ms: scope.now_ms,
+                scope,
+                after: After::Nothing,
+            },
+            worker,
+            queue,
+            next: 0,
+            at_gate: queue.union().gate,
+            closing: false,
+        }
+    }
+
     /// Locks all slots and asks whether the transaction may run. If so its reply has begun, and
     /// nothing is watched any longer.
     fn begin(&mut self, room: bool) -> Result<(), End> {
