@@ -3,10 +3,10 @@
 //! A command that may be long has an estimate beside its handler ([`crate::commands::Effort`]),
 //! which looks at cardinalities with the slots locked. If it says [`LONG_NANOS`] or more, the slots
 //! are taken out ([`crate::store::Taken`]), and the session, with a copy of the request, goes to a
-//! thread that owns them meanwhile; a transaction does so as a whole. The thread is a worker without
-//! connections: it counts, feeds monitors and slow log, and serves who waits for what has come to be,
-//! before the slots go back. The connection waits for its session and the reply. A client that leaves
-//! meanwhile changes nothing: the command runs to its end, as in Redis.
+//! thread that owns them meanwhile; a transaction does so as a whole. The thread is a worker
+//! without connections: it counts, feeds monitors and slow log, and serves who waits for what has
+//! come to be, before the slots go back. The connection waits for its session and the reply. A
+//! client that leaves meanwhile changes nothing: the command runs to its end, as in Redis.
 //!
 //! Sessions that meet a slot that is out wait for their turn ([`InLine`]). What does not belong to a session
 //! never waits on a worker; see [`crate::store`]'s `turns`.

@@ -2,8 +2,8 @@
 //!
 //! A read brings a batch of pipelined requests. They are parsed first, then the memory of their
 //! keys is prefetched, then they run one by one, all replies going to one buffer. Whatever cannot
-//! be answered at once (work for a background thread, BLPOP, CLIENT PAUSE, a slot that is out) ends the batch; its
-//! worker waits and then goes on with the bytes that are left.
+//! be answered at once (work for a background thread, BLPOP, CLIENT PAUSE, a slot that is out) ends
+//! the batch; its worker waits and then goes on with the bytes that are left.
 
 use slotilla_common::resp::{Protocol, ProtocolError, ReplyWriter, RequestLimits, RequestParser};
 use std::sync::Arc;

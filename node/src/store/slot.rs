@@ -53,9 +53,9 @@ pub(crate) struct Cell {
 
 const _: () = assert!(size_of::<Cell>() == 64, "a slot is one cache line");
 
-// SAFETY: `data` is reached through a `SlotGuard` alone, of which there is one at a time: whoever has
-// the lock finds the slot in, or makes none; while it is out its owner has the only one. Everything in
-// it may be sent between threads.
+// SAFETY: `data` is reached through a `SlotGuard` alone, of which there is one at a time: whoever
+// has the lock finds the slot in, or makes none; while it is out its owner has the only one.
+// Everything in it may be sent between threads.
 unsafe impl Sync for Cell {}
 
 /// What the lock guards.

@@ -1,11 +1,11 @@
 //! Slots that are out, and whose turn it is to have one.
 //!
 //! A long command takes its slots out ([`Store::take_out`]): it owns them from then on, without
-//! their locks, until it puts them back. So the lock itself is held for microseconds, whatever runs.
-//! Whoever takes it looks at a byte beside it: if the slot is out, the lock is let go again. A session
-//! then takes a [`Ticket`], and its thread serves others; the store's own work passes the slot by
-//! ([`Store::try_lock`]), leaves an errand ([`Store::when_in`]), or waits, on a thread that may
-//! ([`Store::lock`], [`Store::await_back`]).
+//! their locks, until it puts them back. So the lock itself is held for microseconds, whatever
+//! runs. Whoever takes it looks at a byte beside it: if the slot is out, the lock is let go again.
+//! A session then takes a [`Ticket`], and its thread serves others; the store's own work passes the
+//! slot by ([`Store::try_lock`]), leaves an errand ([`Store::when_in`]), or waits, on a thread that
+//! may ([`Store::lock`], [`Store::await_back`]).
 //!
 //! A ticket stands in the lines of all its slots at once, and its turn comes when it is first in all
 //! of them and none is out. From then on the slots are kept for it, until it is given up. A long

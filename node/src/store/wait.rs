@@ -1,16 +1,16 @@
 //! Blocking commands: who waits for which key, in the order in which they came.
 //!
 //! A slot that has a key somebody waits for says so in a byte of its cache line, which is all that
-//! a new key reads while nobody waits. Who waits stands in tables aside, each for some of the slots,
-//! under a lock of its own that is taken last. A client begins to wait with the slots of all its
-//! keys locked; to stop, it takes no slot's lock.
+//! a new key reads while nobody waits. Who waits stands in tables aside, each for some of the
+//! slots, under a lock of its own that is taken last. A client begins to wait with the slots of all
+//! its keys locked; to stop, it takes no slot's lock.
 //!
-//! A key is ready once it comes to be: by a push, a RENAME, a SWAPDB, …; what is written over another
-//! value wakes nobody, as in Redis. [`Db`] notes such keys, and before it lets its slots go it serves
-//! those who wait, first come first served, on their behalf: so nobody comes between the push and
-//! the pop, and what a whole transaction leaves is what counts. Whoever is served is claimed first,
-//! by one atomic exchange; so is one who gives up. So a client is served once, or has gone and is
-//! not served, never both.
+//! A key is ready once it comes to be: by a push, a RENAME, a SWAPDB, …; what is written over
+//! another value wakes nobody, as in Redis. [`Db`] notes such keys, and before it lets its slots go
+//! it serves those who wait, first come first served, on their behalf: so nobody comes between the
+//! push and the pop, and what a whole transaction leaves is what counts. Whoever is served is
+//! claimed first, by one atomic exchange; so is one who gives up. So a client is served once, or
+//! has gone and is not served, never both.
 //!
 //! To serve BLMOVE may take a second slot, and locks are taken in ascending order. So a slot of such
 //! a client says that as well, and whoever locks it locks what serving may need along with it

@@ -1,4 +1,5 @@
-//! The subcommands of the server's containers: ACL, COMMAND, CONFIG, LATENCY, MEMORY, MODULE, SLOWLOG.
+//! The subcommands of the server's containers: ACL, COMMAND, CONFIG, LATENCY, MEMORY, MODULE,
+//! SLOWLOG.
 
 use super::prelude::*;
 

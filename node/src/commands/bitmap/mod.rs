@@ -1,7 +1,8 @@
 //! Bitmaps: strings seen as arrays of bits, the most significant bit of the first byte first.
 //!
-//! `bits` finds bits and counts them in a range, `ones` all of them, `range` has BITCOUNT and BITPOS, `combine` BITOP, `field` BITFIELD, and
-//! `integer` what its integers do when they overflow.
+//! `bits` finds bits and counts them in a range, `ones` all of them, `range` has BITCOUNT and
+//! BITPOS, `combine` BITOP, `field` BITFIELD, and `integer` what its integers do when they
+//! overflow.
 
 mod bits;
 mod combine;
