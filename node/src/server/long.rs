@@ -8,8 +8,8 @@
 //! come to be, before the slots go back. The connection waits for its session and the reply. A
 //! client that leaves meanwhile changes nothing: the command runs to its end, as in Redis.
 //!
-//! Sessions that meet a slot that is out wait for their turn ([`InLine`]). What does not belong to a session
-//! never waits on a worker; see [`crate::store`]'s `turns`.
+//! Sessions that meet a slot that is out wait for their turn ([`InLine`]). What does not belong to
+//! a session never waits on a worker; see [`crate::store`]'s `turns`.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};

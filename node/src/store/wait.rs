@@ -390,7 +390,8 @@ impl Store {
         }
     }
 
-    /// Does what several commands do, or one does to many slots, and serves who waits at the end. To be called at the gate, while nobody else is inside a command.
+    /// Does what several commands do, or one does to many slots, and serves who waits at the end. To
+    /// be called at the gate, while nobody else is inside a command.
     pub fn as_one<R>(&self, scope: Scope, work: impl FnOnce() -> R) -> R {
         if self.waiters.defers.swap(true, Ordering::Relaxed) {
             return work();
