@@ -63,7 +63,7 @@ impl fmt::Debug for Slot {
 #[must_use]
 #[inline]
 pub fn hash_tag(key: &[u8]) -> &[u8] {
-    let Some(open) = memchr::memchr(b'{', key) else {
+    let Some(open) = find_open(key) else {
         return key;
     };
     let after = key.get(open + 1..).unwrap_or_default();
@@ -73,6 +73,29 @@ pub fn hash_tag(key: &[u8]) -> &[u8] {
         Some(0) | None => key,
         Some(close) => after.get(..close).unwrap_or(key),
     }
+}
+
+/// Where the first `{` is. On keys of a few words this beats a search made for long texts, whose
+/// set-up costs more than the look at them.
+#[inline]
+fn find_open(key: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::MAX / 0xff;
+    const HIGH: u64 = ONES << 7;
+    /// Beyond so many bytes the search for long texts is faster.
+    const SHORT: usize = 64;
+    if key.len() > SHORT {
+        return memchr::memchr(b'{', key);
+    }
+    let (words, rest) = key.as_chunks::<8>();
+    let may_have = |word: &[u8; 8]| {
+        // A byte that is `{` becomes zero, and a zero byte borrows from its high bit.
+        let zeroed = u64::from_ne_bytes(*word) ^ (ONES * b'{' as u64);
+        zeroed.wrapping_sub(ONES) & !zeroed & HIGH != 0
+    };
+    if words.iter().any(may_have) || rest.contains(&b'{') {
+        return key.iter().position(|byte| *byte == b'{');
+    }
+    None
 }
 
 mod crc {
@@ -189,6 +212,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_fast_table_agrees_with_the_crate(key in proptest::collection::vec(any::<u8>(), 0..100)) {
+            prop_assert_eq!(find_open(&key), key.iter().position(|byte| *byte == b'{'));
             prop_assert_eq!(crc::crc16(&key), crc16::State::<crc16::XMODEM>::calculate(&key));
         }
     }

@@ -50,7 +50,7 @@ fn parse_requests(input: &[u8], piece: usize) -> Vec<String> {
     loop {
         args.clear();
         match parser.parse(&input[start..end], &mut args, &limits) {
-            Ok(Parsed::Complete { consumed }) => {
+            Ok(Parsed::Complete { consumed } | Parsed::Words { consumed }) => {
                 let here = &input[start..end];
                 found.push(format!(
                     "{:?}",

@@ -65,7 +65,7 @@ pub struct KeyPosition {
 }
 
 /// The keys of a request; in place while they are few.
-pub type KeyPositions = SmallVec<[KeyPosition; 4]>;
+pub type KeyPositions = SmallVec<[KeyPosition; 16]>;
 
 /// Why the keys of a request cannot be told. The texts are those of COMMAND GETKEYS.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]

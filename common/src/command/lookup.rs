@@ -109,31 +109,28 @@ impl Name {
             let Some(middle) = rest.first_chunk::<8>() else {
                 return None;
             };
-            (
-                u64::from_le_bytes(*first),
-                u64::from_le_bytes(*last),
-                u64::from_le_bytes(*middle),
-            )
-        } else if let (Some(first), Some(last)) = (name.first_chunk::<8>(), name.last_chunk::<8>())
-        {
-            (u64::from_le_bytes(*first), u64::from_le_bytes(*last), 0)
+            (lower_word(first), lower_word(last), lower_word(middle))
+        } else if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
+            (lower_word(first), lower_word(last), 0)
         } else if let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk::<4>())
         {
             let first = u32::from_le_bytes(*first) as u64;
-            (first | (u32::from_le_bytes(*last) as u64) << 32, 0, 0)
+            let both = first | (u32::from_le_bytes(*last) as u64) << 32;
+            (lower(both), 0, 0)
         } else if let (Some(first), Some(last)) = (name.first_chunk::<2>(), name.last_chunk::<2>())
         {
             let first = u16::from_le_bytes(*first) as u64;
-            (first | (u16::from_le_bytes(*last) as u64) << 16, 0, 0)
+            let both = first | (u16::from_le_bytes(*last) as u64) << 16;
+            (lower(both), 0, 0)
         } else if let [only] = name {
-            (*only as u64, 0, 0)
+            (lower(*only as u64), 0, 0)
         } else {
             return None;
         };
         Some(Self {
-            first: lower(first),
-            last: lower(last),
-            middle: lower(middle),
+            first,
+            last,
+            middle,
             len,
         })
     }
@@ -144,6 +141,11 @@ impl Name {
         let mixed = (self.first ^ self.last.rotate_left(29) ^ (self.len as u64)).wrapping_mul(ODD);
         (mixed >> (u64::BITS - PLACES.trailing_zeros())) as usize
     }
+}
+
+#[inline]
+const fn lower_word(word: &[u8; 8]) -> u64 {
+    lower(u64::from_le_bytes(*word))
 }
 
 /// Eight bytes with A to Z made a to z, and all others left alone.

@@ -1,6 +1,7 @@
 //! Inline requests: a line of words, for people with telnet and for health checks.
 
-use super::ProtocolError;
+use super::write::{append_bulk, append_header};
+use super::{ArgRange, ProtocolError};
 
 /// Splits a line into words with Redis's quoting, which its configuration files share:
 /// words are separated by blanks; `"…"` knows `\n \r \t \b \a \xHH` and takes any other
@@ -20,6 +21,41 @@ pub fn split_args(line: &[u8]) -> Result<Vec<Vec<u8>>, ProtocolError> {
         rest = take_word(rest, &mut word)?;
         words.push(word);
     }
+}
+
+/// Appends the words of a line in which nothing is quoted and no byte is odd, as [`split_args`] has
+/// them; false if the line is another.
+#[inline]
+pub(super) fn plain_words(line: &[u8], args: &mut Vec<ArgRange>) -> bool {
+    let mut start = None;
+    for (at, byte) in line.iter().enumerate() {
+        match byte {
+            b'"' | b'\'' | 0 | 0x0b | 0x0c => return false,
+            b' ' | b'\t' | b'\n' | b'\r' => {
+                if let Some(start) = start.take() {
+                    args.extend(ArgRange::new(start, at.saturating_sub(start)));
+                }
+            }
+            _ => start = start.or(Some(at)),
+        }
+    }
+    if let Some(start) = start {
+        args.extend(ArgRange::new(start, line.len().saturating_sub(start)));
+    }
+    true
+}
+
+/// A multibulk request of these words, and where they lie in it.
+#[must_use]
+pub fn multibulk<'a>(words: impl ExactSizeIterator<Item = &'a [u8]>) -> (Vec<u8>, Vec<ArgRange>) {
+    let (mut request, mut ranges) = (Vec::new(), Vec::with_capacity(words.len()));
+    append_header(&mut request, b'*', words.len());
+    for word in words {
+        append_bulk(&mut request, word);
+        let start = request.len().saturating_sub(word.len()).saturating_sub(2);
+        ranges.extend(ArgRange::new(start, word.len()));
+    }
+    (request, ranges)
 }
 
 /// What C's `isspace` accepts.

@@ -17,11 +17,12 @@ mod limits;
 mod number;
 mod request;
 mod scan;
+mod short;
 mod value;
 mod write;
 
 pub use error::{DecodeError, ProtocolError};
-pub use inline::split_args;
+pub use inline::{multibulk, split_args};
 pub use limits::RequestLimits;
 pub use number::{append_i64, append_u64, format_double, parse_i64, parse_u64};
 pub use request::{ArgRange, Parsed, RequestParser};

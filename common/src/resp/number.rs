@@ -40,27 +40,28 @@ pub fn parse_u64(bytes: &[u8]) -> Option<u64> {
 /// Appends `number` in decimal.
 #[inline]
 pub fn append_i64(out: &mut Vec<u8>, number: i64) {
-    if number < 0 {
-        out.push(b'-');
-    }
-    append_u64(out, number.unsigned_abs());
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 /// Appends `number` in decimal.
 #[inline]
-pub fn append_u64(out: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0u8; 20];
-    let mut used = 0usize;
-    for slot in digits.iter_mut().rev() {
-        let digit = u8::try_from(number % 10).unwrap_or(0);
-        *slot = b'0'.wrapping_add(digit);
-        used = used.wrapping_add(1);
-        number /= 10;
-        if number == 0 {
-            break;
+pub fn append_u64(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Appends a line: a type byte, a number, a line end.
+#[inline]
+pub(super) fn append_line(out: &mut Vec<u8>, kind: u8, number: i64) {
+    match u8::try_from(number) {
+        Ok(digit @ 0..10) => {
+            out.extend_from_slice(&[kind, b'0'.wrapping_add(digit), b'\r', b'\n']);
+        }
+        _ => {
+            out.push(kind);
+            append_i64(out, number);
+            out.extend_from_slice(b"\r\n");
         }
     }
-    out.extend_from_slice(digits.split_at(digits.len().wrapping_sub(used)).1);
 }
 
 /// Appends `number` as C's `%.17g` does, which is how Redis 7.0 prints doubles: 17 significant

@@ -10,8 +10,9 @@
 //! arguments that arrives byte by byte takes linear time, while a connection between requests
 //! holds one null pointer.
 
-use super::{ProtocolError, RequestLimits, encode_command, parse_u64, split_args};
-use smallvec::SmallVec;
+use super::inline::{multibulk, plain_words};
+use super::short::{SHORT_MAX, short_request};
+use super::{ProtocolError, RequestLimits, parse_u64, split_args};
 
 /// Where one argument lies, counted from the start of the input of its parse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,6 +32,12 @@ impl ArgRange {
             start: u32::try_from(start).ok()?,
             len: u32::try_from(len).ok()?,
         })
+    }
+
+    /// A range whose end is within 32 bits.
+    #[inline]
+    pub(super) const fn from_parts(start: u32, len: u32) -> Self {
+        Self { start, len }
     }
 
     /// The argument's offset in the input.
@@ -73,7 +80,13 @@ pub enum Parsed {
         /// Length of the request.
         consumed: usize,
     },
-    /// An inline request took the first `consumed` bytes.
+    /// An inline request of plain words took the first `consumed` bytes. The ranges refer to the
+    /// input; who forwards them makes a [`multibulk`] request of them.
+    Words {
+        /// Length of the request.
+        consumed: usize,
+    },
+    /// An inline request with quotes took the first `consumed` bytes.
     Inline {
         /// Length of the request.
         consumed: usize,
@@ -124,6 +137,25 @@ impl RequestParser {
     /// A [`ProtocolError`]: tell the client and close.
     #[inline]
     pub fn parse(
+        &mut self,
+        input: &[u8],
+        args: &mut Vec<ArgRange>,
+        limits: &RequestLimits,
+    ) -> Result<Parsed, ProtocolError> {
+        if self.partial.is_none()
+            && limits.authenticated
+            && limits.max_bulk >= SHORT_MAX
+            && limits.max_args >= SHORT_MAX
+            && let Some(consumed) = short_request(input, args)
+        {
+            return Ok(Parsed::Complete { consumed });
+        }
+        self.parse_any(input, args, limits)
+    }
+
+    /// What is not short and whole and at its start.
+    #[inline(never)]
+    fn parse_any(
         &mut self,
         input: &[u8],
         args: &mut Vec<ArgRange>,
@@ -195,7 +227,6 @@ impl RequestParser {
         }
     }
 
-    #[cold]
     fn parse_inline(
         &mut self,
         input: &[u8],
@@ -227,22 +258,23 @@ impl RequestParser {
             }
         };
         let line = input.get(..end).unwrap_or_default();
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
         let consumed = end.saturating_add(1);
-        let mut request = Vec::new();
-        let is_empty = if let Some(words) = plain_words(line) {
-            encode_command(&mut request, &words);
-            words.is_empty()
-        } else {
-            let words = split_args(line)?;
-            let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
-            encode_command(&mut request, &words);
-            words.is_empty()
-        };
-        if is_empty {
+        let before = args.len();
+        if plain_words(line, args) {
+            return Ok(if args.len() == before {
+                Parsed::Complete { consumed }
+            } else {
+                Parsed::Words { consumed }
+            });
+        }
+        args.truncate(before);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let words = split_args(line)?;
+        if words.is_empty() {
             return Ok(Parsed::Complete { consumed });
         }
-        Progress::default().advance(&request, args, &RequestLimits::default())?;
+        let (request, ranges) = multibulk(words.iter().map(Vec::as_slice));
+        args.extend_from_slice(&ranges);
         Ok(Parsed::Inline { consumed, request })
     }
 }
@@ -292,28 +324,20 @@ impl Progress {
         input: &[u8],
         limits: &RequestLimits,
     ) -> Result<Option<usize>, ProtocolError> {
-        let count = match input {
-            [_, digits @ ..] if let Some((count, line)) = short_number(digits) => {
-                self.position = line.saturating_add(1);
-                count
-            }
-            _ => {
-                let Some((line, next)) = self.line(
-                    input,
-                    limits.max_inline,
-                    ProtocolError::TooBigMultibulkCount,
-                )?
-                else {
-                    return Ok(None);
-                };
-                self.position = next;
-                match line.get(1..).unwrap_or_default() {
-                    negative @ [b'-', ..] if super::parse_i64(negative).is_some() => 0,
-                    digits => parse_u64(digits)
-                        .and_then(|count| usize::try_from(count).ok())
-                        .ok_or(ProtocolError::InvalidMultibulkLength)?,
-                }
-            }
+        let Some((line, next)) = self.line(
+            input,
+            limits.max_inline,
+            ProtocolError::TooBigMultibulkCount,
+        )?
+        else {
+            return Ok(None);
+        };
+        self.position = next;
+        let count = match line.get(1..).unwrap_or_default() {
+            negative @ [b'-', ..] if super::parse_i64(negative).is_some() => 0,
+            digits => parse_u64(digits)
+                .and_then(|count| usize::try_from(count).ok())
+                .ok_or(ProtocolError::InvalidMultibulkLength)?,
         };
         if count > limits.max_args {
             return Err(ProtocolError::InvalidMultibulkLength);
@@ -331,27 +355,19 @@ impl Progress {
         input: &[u8],
         limits: &RequestLimits,
     ) -> Result<Option<(usize, usize)>, ProtocolError> {
-        let (len, start) = match input.get(self.position..) {
-            Some([b'$', digits @ ..]) if let Some((len, line)) = short_number(digits) => {
-                (len, self.position.saturating_add(line).saturating_add(1))
-            }
-            _ => {
-                let Some((line, next)) =
-                    self.line(input, limits.max_inline, ProtocolError::TooBigBulkCount)?
-                else {
-                    return Ok(None);
-                };
-                let len = match line {
-                    [b'$', digits @ ..] => parse_u64(digits)
-                        .and_then(|len| usize::try_from(len).ok())
-                        .ok_or(ProtocolError::InvalidBulkLength)?,
-                    // An empty line begins with its CR.
-                    other => {
-                        let first = other.first().copied().unwrap_or(b'\r');
-                        return Err(ProtocolError::ExpectedDollar(first));
-                    }
-                };
-                (len, next)
+        let Some((line, next)) =
+            self.line(input, limits.max_inline, ProtocolError::TooBigBulkCount)?
+        else {
+            return Ok(None);
+        };
+        let len = match line {
+            [b'$', digits @ ..] => parse_u64(digits)
+                .and_then(|len| usize::try_from(len).ok())
+                .ok_or(ProtocolError::InvalidBulkLength)?,
+            // An empty line begins with its CR.
+            other => {
+                let first = other.first().copied().unwrap_or(b'\r');
+                return Err(ProtocolError::ExpectedDollar(first));
             }
         };
         if len > limits.max_bulk {
@@ -360,7 +376,7 @@ impl Progress {
         if !limits.authenticated && len > RequestLimits::UNAUTHENTICATED_BULK {
             return Err(ProtocolError::UnauthenticatedBulkLength);
         }
-        Ok(Some((len, start)))
+        Ok(Some((len, next)))
     }
 
     /// The line at `position` and where the next begins. As in Redis the byte after CR may be
@@ -397,41 +413,9 @@ impl Progress {
     }
 }
 
-/// The words of a line in which nothing is quoted and no byte is odd, as [`split_args`] has them.
-fn plain_words(line: &[u8]) -> Option<SmallVec<[&[u8]; 8]>> {
-    if line
-        .iter()
-        .any(|byte| matches!(byte, b'"' | b'\'' | 0 | 0x0b | 0x0c))
-    {
-        return None;
-    }
-    let words = line.split(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
-    Some(words.filter(|word| !word.is_empty()).collect())
-}
-
-/// A number of one to three digits with its line end: its value and the length of the line.
-/// Nearly every count and length is one.
-#[inline(always)]
-fn short_number(line: &[u8]) -> Option<(usize, usize)> {
-    let digit = |byte: u8| usize::from(byte.wrapping_sub(b'0'));
-    let two = |a: u8, b: u8| digit(a).wrapping_mul(10).wrapping_add(digit(b));
-    match *line {
-        [a @ b'0'..=b'9', b'\r', _, ..] => Some((digit(a), 3)),
-        [a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', _, ..] => Some((two(a, b), 4)),
-        [
-            a @ b'1'..=b'9',
-            b @ b'0'..=b'9',
-            c @ b'0'..=b'9',
-            b'\r',
-            _,
-            ..,
-        ] => Some((two(a, b).wrapping_mul(10).wrapping_add(digit(c)), 5)),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::encode_command;
     use super::*;
     use proptest::prelude::*;
 
@@ -448,7 +432,7 @@ mod tests {
                 let mut args = Vec::new();
                 let have = &input[start..end];
                 match parser.parse(have, &mut args, limits) {
-                    Ok(Parsed::Complete { consumed }) => {
+                    Ok(Parsed::Complete { consumed } | Parsed::Words { consumed }) => {
                         assert!(!parser.is_mid_request());
                         requests.push(args.iter().map(|a| a.of(have).to_vec()).collect());
                         start += consumed;
@@ -637,8 +621,9 @@ mod tests {
             line in proptest::collection::vec(
                 proptest::sample::select(b"ab\\\"' \t\r\0\x0b\xff".to_vec()), 0..12)
         ) {
-            if let Some(words) = plain_words(&line) {
-                let words: Vec<Vec<u8>> = words.iter().map(|word| word.to_vec()).collect();
+            let mut args = Vec::new();
+            if plain_words(&line, &mut args) {
+                let words: Vec<Vec<u8>> = args.iter().map(|arg| arg.of(&line).to_vec()).collect();
                 prop_assert_eq!(Ok(words), split_args(&line));
             } else {
                 prop_assert!(line.iter().any(|byte| b"\"'\0\x0b".contains(byte)));
@@ -660,10 +645,10 @@ mod tests {
             prop_assert_eq!(error, None);
             prop_assert_eq!(parsed.len(), requests.len());
             for (args, bytes) in parsed.iter().zip(&requests) {
-                let mut again = Vec::new();
-                let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
-                encode_command(&mut again, &args);
+                let (again, ranges) = multibulk(args.iter().map(Vec::as_slice));
                 prop_assert_eq!(&again, bytes);
+                let found: Vec<&[u8]> = ranges.iter().map(|range| range.of(&again)).collect();
+                prop_assert_eq!(&found, args);
             }
         }
 

@@ -1,7 +1,7 @@
 //! Replies in the client's protocol, and commands to a server.
 
 use super::Protocol;
-use super::number::{append_i64, append_u64, format_double};
+use super::number::{append_line, format_double};
 
 /// Appends replies to a buffer, in RESP2 or RESP3.
 ///
@@ -53,15 +53,7 @@ impl<'a> ReplyWriter<'a> {
     /// An integer.
     #[inline]
     pub fn integer(&mut self, number: i64) {
-        match number {
-            0 => self.out.extend_from_slice(b":0\r\n"),
-            1 => self.out.extend_from_slice(b":1\r\n"),
-            _ => {
-                self.out.push(b':');
-                append_i64(self.out, number);
-                self.line_end();
-            }
-        }
+        append_line(self.out, b':', number);
     }
 
     /// A string of any bytes.
@@ -197,15 +189,13 @@ pub fn encode_command(out: &mut Vec<u8>, args: &[&[u8]]) {
 }
 
 #[inline]
-fn append_header(out: &mut Vec<u8>, kind: u8, len: usize) {
-    out.push(kind);
-    // A length never exceeds 64 bits.
-    append_u64(out, u64::try_from(len).unwrap_or(u64::MAX));
-    out.extend_from_slice(b"\r\n");
+pub(super) fn append_header(out: &mut Vec<u8>, kind: u8, len: usize) {
+    // No length comes near 63 bits.
+    append_line(out, kind, i64::try_from(len).unwrap_or(i64::MAX));
 }
 
 #[inline]
-fn append_bulk(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(super) fn append_bulk(out: &mut Vec<u8>, bytes: &[u8]) {
     // One growth check in place of five.
     out.reserve(bytes.len().saturating_add(26));
     append_header(out, b'$', bytes.len());

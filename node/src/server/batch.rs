@@ -27,7 +27,7 @@ pub struct Request {
 enum Origin {
     /// This offset of the input.
     Input { start: usize },
-    /// This offset of the batch's rewritten inline requests.
+    /// This offset of the batch's rewritten inline requests, which had quotes.
     Inline { start: usize },
 }
 
@@ -68,7 +68,7 @@ fn only_key(spec: &Spec) -> Option<usize> {
 pub struct Batch {
     ranges: Vec<ArgRange>,
     requests: Vec<Request>,
-    /// Inline requests, rewritten as multibulk ones.
+    /// Inline requests with quotes, rewritten as multibulk ones.
     inline: Vec<u8>,
 }
 
@@ -111,7 +111,9 @@ impl Batch {
         let first_arg = self.ranges.len();
         let rest = input.get(start..).unwrap_or_default();
         let (consumed, origin) = match parser.parse(rest, &mut self.ranges, limits) {
-            Ok(Parsed::Complete { consumed }) => (consumed, Origin::Input { start }),
+            Ok(Parsed::Complete { consumed } | Parsed::Words { consumed }) => {
+                (consumed, Origin::Input { start })
+            }
             Ok(Parsed::Inline { consumed, request }) => {
                 let at = self.inline.len();
                 self.inline.extend_from_slice(&request);

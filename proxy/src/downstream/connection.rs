@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use slotilla_common::resp::{Parsed, RequestLimits, RequestParser};
+use slotilla_common::resp::{Parsed, RequestLimits, RequestParser, multibulk};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
@@ -242,6 +242,12 @@ impl Connection {
                 Ok(Parsed::Complete { consumed }) => {
                     let bytes = rest.get(..consumed).unwrap_or_default();
                     let args = RequestArgs::new(bytes, &ranges);
+                    (consumed, session::handle(worker, &client, &args))
+                }
+                Ok(Parsed::Words { consumed }) => {
+                    let words = ranges.iter().map(|range| range.of(rest));
+                    let (request, ranges) = multibulk(words);
+                    let args = RequestArgs::new(&request, &ranges);
                     (consumed, session::handle(worker, &client, &args))
                 }
                 Ok(Parsed::Inline { consumed, request }) => {
