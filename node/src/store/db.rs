@@ -101,6 +101,12 @@ impl<'s> Db<'s> {
         }
     }
 
+    /// Takes over a slot, the first.
+    #[inline]
+    pub fn hold(&mut self, guard: SlotGuard<'s>) {
+        self.guards.push(guard);
+    }
+
     /// Saves hashing `key` again: the same slice will be looked up.
     #[inline]
     pub fn know_hash(&mut self, key: &[u8], hash: u64) {

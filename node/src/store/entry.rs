@@ -58,6 +58,10 @@ struct Shape {
     inline_len: usize,
 }
 
+/// See [`Entry::plain`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Plain(Header);
+
 impl Shape {
     fn of(header: Header, key_len: usize) -> Self {
         let fixed_at = 8 + header.expiry_size() + header.long_key_size();
@@ -195,6 +199,20 @@ impl Entry {
         shape.class() + apart
     }
 
+    /// What says how much memory it takes, if the value has no allocation of its own and does not
+    /// expire: the first word but for the last use.
+    #[inline]
+    pub(super) fn plain(&self) -> Option<Plain> {
+        let header = self.header();
+        let plain = header.expiry_size() == 0 && !self.has_value_apart();
+        plain.then(|| Plain(header.with_access(0)))
+    }
+
+    /// What it took while that was so, under the key that it has.
+    pub(super) fn memory_when(&self, plain: Plain) -> usize {
+        Shape::of(plain.0, self.shape().key_len).class()
+    }
+
     /// Whether the value has an allocation of its own.
     #[must_use]
     #[inline]
@@ -279,8 +297,13 @@ impl Entry {
         let value = value.settled();
         let old = self.header();
         let old_shape = self.shape();
-        let garbage = self.take_apart(old_shape);
         let header = Header::new(old.access(), old_shape.key_len, expiry.is_some(), &value);
+        if header == old && !self.has_value_apart() {
+            self.put_value(old_shape, value);
+            self.put_expiry(expiry);
+            return None;
+        }
+        let garbage = self.take_apart(old_shape);
         let shape = Shape::of(header, old_shape.key_len);
         self.reshape(
             old_shape.class(),

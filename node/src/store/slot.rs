@@ -421,8 +421,18 @@ impl<'s> SlotGuard<'s> {
         change: impl FnOnce(&mut Entry) -> R,
     ) -> Option<R> {
         let entry = self.table_mut(db)?.at_mut(place)?;
-        let before = (entry.memory(), entry.expiry());
+        let plain = entry.plain();
+        let before = match plain {
+            Some(_) => (0, None),
+            None => (entry.memory(), entry.expiry()),
+        };
         let result = change(entry);
+        let before = match plain {
+            // Nearly always: a number counted on, a value of the same length.
+            Some(_) if entry.plain() == plain => return Some(result),
+            Some(plain) => (entry.memory_when(plain), None),
+            None => before,
+        };
         let after = (entry.memory(), entry.expiry());
         if before != after {
             let volatile = i32::from(after.1.is_some()) - i32::from(before.1.is_some());

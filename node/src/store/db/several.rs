@@ -26,8 +26,14 @@ impl Db<'_> {
     /// Hashes keys that are about to be looked up one after the other, and starts to fetch the
     /// memory of all, so that the waits overlap. Their slots are locked.
     pub(crate) fn look_ahead<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) -> Hashes {
+        // In a cluster, and often elsewhere, there is but one.
+        let only = match self.guards.as_slice() {
+            [only] => Some(only.slot()),
+            _ => None,
+        };
+        let slot = |key| only.unwrap_or_else(|| Slot::of_key(key));
         let places: SmallVec<[(Slot, u64); LOOK_AHEAD]> = keys
-            .map(|key| (Slot::of_key(key), self.store.key_hash(key)))
+            .map(|key| (slot(key), self.store.key_hash(key)))
             .collect();
         for (slot, hash) in &places {
             self.store.prefetch_bucket(*slot, *hash);

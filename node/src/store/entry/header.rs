@@ -51,7 +51,7 @@ const _: () = assert!(
 );
 
 /// The first word: `entry`'s page draws it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
 pub(super) struct Header(u64);
 
