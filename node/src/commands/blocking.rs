@@ -221,10 +221,10 @@ fn take_or_wait(
     let db = ctx.db.index();
     let waiting = Arc::new(Waiting::new(db, kind, keys, target.as_deref(), blocked));
     Blocked::begin(&waiting, &ctx.db, timeout_ms.is_some());
-    ctx.after = After::Wait(Wait {
+    ctx.afterwards(After::Wait(Wait {
         waiting,
         timeout_ms,
-    });
+    }));
     Ok(())
 }
 

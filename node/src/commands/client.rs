@@ -310,7 +310,7 @@ fn kill(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         if client.id == me {
             // It gets its reply first.
             client.set(flag::CLOSE_AFTER_REPLY, true);
-            ctx.after = super::After::Close;
+            ctx.close();
         } else {
             client.kill();
         }

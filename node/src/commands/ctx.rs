@@ -33,16 +33,14 @@ pub struct Ctx<'a> {
     pub now_ms: i64,
     /// The database and the time of `db`, for commands that lock slots of their own.
     pub scope: Scope,
-    /// What is to happen once the locks are released.
-    pub after: After,
+    /// What is to happen once the locks are released; else the reply is written. Boxed, for it is
+    /// rare, and looked at after every command.
+    pub after: Option<Box<After>>,
 }
 
 /// What is to happen once a command's locks are released.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub enum After {
-    /// Nothing: the reply is written.
-    #[default]
-    Nothing,
     /// The connection is to close once the reply is sent.
     Close,
     /// The reply comes from a background thread.
@@ -83,7 +81,7 @@ impl<'a> Ctx<'a> {
         + Send
         + 'static,
     ) {
-        self.after = After::Background(Background(Box::new(work)));
+        self.afterwards(After::Background(Background(Box::new(work))));
     }
 
     /// Leaves the command to the gate: `work` runs, on this thread, while no other is inside a
@@ -94,7 +92,7 @@ impl<'a> Ctx<'a> {
         + Send
         + 'static,
     ) {
-        self.after = After::Exclusive(Deferred(Box::new(work)));
+        self.afterwards(After::Exclusive(Deferred(Box::new(work))));
     }
 
     /// Leaves the command to `work`, which locks what it needs: for keys that only a look at others
@@ -105,7 +103,7 @@ impl<'a> Ctx<'a> {
         + Send
         + 'static,
     ) {
-        self.after = After::Unlocked(Deferred(Box::new(work)));
+        self.afterwards(After::Unlocked(Deferred(Box::new(work))));
     }
 
     /// Answers a container's HELP: what each subcommand is for, and HELP itself.
@@ -123,7 +121,12 @@ impl<'a> Ctx<'a> {
 
     /// Closes the connection once the reply is sent.
     pub fn close(&mut self) {
-        self.after = After::Close;
+        self.afterwards(After::Close);
+    }
+
+    /// Leaves this to be done once the command's locks are released.
+    pub fn afterwards(&mut self, what: After) {
+        self.after = Some(Box::new(what));
     }
 }
 

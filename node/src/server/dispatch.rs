@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::admission::admit;
 use super::batch::{KeyAt, Request};
 use super::blocked::BlockedCommand;
 use super::client::flag;
@@ -76,50 +77,92 @@ pub fn run(
     if server.postpones(spec) {
         return Flow::Postpone;
     }
-    let scope = worker.scope(session.db);
-    if !has_room(server, spec, scope) {
-        let error = refuse_for_memory(session, server, request, spec, args, scope);
+    if server.config.maxmemory() != 0
+        && let Err(error) = find_room(session, worker, server, request, spec, args)
+    {
         return refused(session, worker, spec, error, out);
     }
     note_command(session, Some(spec));
-    worker.settle(spec);
 
-    let outcome = execute(session, worker, server, request, spec, handler, args, out);
-    let outcome = match outcome {
-        Outcome::Done => Outcome::Done,
-        Outcome::Refused(error) => return refused(session, worker, spec, error, out),
-        Outcome::Failed(CommandError::Busy(need)) => return Flow::GetInLine(need),
-        Outcome::Long(taken) => {
+    let rest = execute(session, worker, server, request, spec, handler, args, out);
+    if let Some(rest) = rest {
+        let what = (spec, handler);
+        return go_on(*rest, session, worker, server, request, what, args, out);
+    }
+    finish(session, worker, server, spec, args);
+    Flow::Next
+}
+
+/// What follows any command that has run.
+#[inline]
+fn finish(
+    session: &SessionState,
+    worker: &mut Worker,
+    server: &Server,
+    spec: &'static Spec,
+    args: &Args<'_>,
+) {
+    make_room_behind(session, worker, server, spec);
+    feed_monitors(session, server, spec, args);
+    worker.finish_command(session, spec, args);
+}
+
+/// Evicts what a command has added beyond the limit.
+#[inline]
+fn make_room_behind(session: &SessionState, worker: &Worker, server: &Server, spec: &Spec) {
+    if server.config.maxmemory() != 0 && spec.flags.contains(Flags::DENYOOM) {
+        // Enough or not: the next command of this kind will be told.
+        let _enough = server.make_room(worker.scope(session.db));
+    }
+}
+
+/// Sees to a command that is not done yet, or has failed.
+#[cold]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "what a command works on, each part its own borrow"
+)]
+fn go_on(
+    rest: Rest,
+    session: &mut SessionState,
+    worker: &mut Worker,
+    server: &Arc<Server>,
+    request: &Request,
+    (spec, handler): (&'static Spec, Handler),
+    args: &Args<'_>,
+    out: &mut Vec<u8>,
+) -> Flow {
+    let rest = match rest {
+        Rest::Refused(error) => return refused(session, worker, spec, error, out),
+        Rest::Failed(CommandError::Busy(need)) => return Flow::GetInLine(need),
+        Rest::Long(taken) => {
             let request = Queue::of(request.key, args, (spec, handler));
             return Flow::Long(Box::new(LongCommand::new(server, taken, request, None)));
         }
-        Outcome::Then(After::Exclusive(work)) => {
-            match exclusively(session, worker, server, work, out) {
-                Ok(outcome) => outcome,
-                Err(need) => return Flow::GetInLine(need),
-            }
-        }
-        other => other,
-    };
-    if spec.flags.contains(Flags::DENYOOM) && server.config.maxmemory() != 0 {
-        // Enough or not: the next command of this kind will be told.
-        let _enough = server.make_room(scope);
-    }
-    let flow = match outcome {
-        Outcome::Done => Flow::Next,
-        Outcome::Then(After::Wait(wait)) => {
+        Rest::Then(After::Wait(wait)) => {
+            make_room_behind(session, worker, server, spec);
             feed_monitors(session, server, spec, args);
             let begun = worker.begin_wait(session, spec, args);
             let command = BlockedCommand::new(wait.waiting, wait.timeout_ms, begun);
             return Flow::Wait(Box::new(command));
         }
-        other => conclude(session, worker, server, other, out),
+        Rest::Then(After::Exclusive(work)) => {
+            match exclusively(session, worker, server, work, out) {
+                Ok(()) => None,
+                Err(CommandError::Busy(need)) => return Flow::GetInLine(need),
+                Err(error) => Some(Rest::Failed(error)),
+            }
+        }
+        other => Some(other),
     };
-    if matches!(flow, Flow::GetInLine(_)) {
-        return flow;
+    make_room_behind(session, worker, server, spec);
+    let flow = rest.map_or(Flow::Next, |rest| {
+        conclude(session, worker, server, rest, out)
+    });
+    if !matches!(flow, Flow::GetInLine(_)) {
+        feed_monitors(session, server, spec, args);
+        worker.finish_command(session, spec, args);
     }
-    feed_monitors(session, server, spec, args);
-    worker.finish_command(session, spec, args);
     flow
 }
 
@@ -174,17 +217,13 @@ fn exclusively(
     server: &Arc<Server>,
     work: Deferred,
     out: &mut Vec<u8>,
-) -> Result<Outcome, Box<Need>> {
+) -> Result<(), CommandError> {
     let mut reply = ReplyWriter::new(out, session.protocol);
     let done = server.gate.exclusive(Some(worker.seat), |_| {
         let quiet = server.store.is_quiet();
         quiet.then(|| work.run(server, &mut reply))
     });
-    match done {
-        Some(Ok(())) => Ok(Outcome::Done),
-        Some(Err(error)) => Ok(Outcome::Failed(error)),
-        None => Err(Box::new(Need::everything())),
-    }
+    done.unwrap_or_else(|| Err(CommandError::Busy(Box::new(Need::everything()))))
 }
 
 /// Tells CLIENT LIST what the client did last; `None` if it is no command.
@@ -196,95 +235,6 @@ pub(super) fn note_command(session: &SessionState, spec: Option<&Spec>) {
     session.client.last_command.store(place, Ordering::Relaxed);
 }
 
-/// Redis's checks that need no lock, in its order.
-fn admit(
-    session: &SessionState,
-    server: &Server,
-    request: &Request,
-    args: &Args<'_>,
-) -> Result<(&'static Spec, Handler), CommandError> {
-    let spec = match request.spec {
-        Ok(spec) if server.handlers.implements(spec) => spec,
-        Ok(spec) => return Err(unknown(args, spec.parent())),
-        Err(Unresolved::Command) => return Err(unknown(args, None)),
-        Err(Unresolved::Subcommand(container)) => return Err(unknown(args, Some(container))),
-    };
-    if !spec.arity_allows(args.len()) {
-        return Err(CommandError::WrongArity(spec.name));
-    }
-    // A container by itself has no handler, and its arity does not allow it either.
-    let handler = server
-        .handlers
-        .of(spec.id)
-        .ok_or(CommandError::WrongArity(spec.name))?;
-    if spec.flags.contains(Flags::PROTECTED) {
-        check_protected(session, server, spec)?;
-    }
-    if !session.authenticated
-        && !spec.flags.contains(Flags::NO_AUTH)
-        && server.config.has_password()
-    {
-        return Err(CommandError::NoAuth);
-    }
-    if server.loading() && !spec.flags.contains(Flags::LOADING) {
-        return Err(CommandError::fixed(
-            "LOADING Redis is loading the dataset in memory",
-        ));
-    }
-    Ok((spec, handler))
-}
-
-/// The error of a command that is not there, with the arguments that came along, as Redis quotes
-/// them: 128 bytes of the name, and of the arguments until 128 bytes are full.
-#[cold]
-fn unknown(args: &Args<'_>, container: Option<&'static Spec>) -> CommandError {
-    let clip = |bytes: &[u8], most: usize| {
-        String::from_utf8_lossy(bytes.get(..most).unwrap_or(bytes)).into_owned()
-    };
-    if let Some(container) = container {
-        return CommandError::unknown_subcommand(args.get(1), container.name);
-    }
-    let mut text = format!(
-        "unknown command '{}', with args beginning with: ",
-        clip(args.get(0), 128)
-    );
-    let mut quoted = String::new();
-    for arg in args.iter_from(1) {
-        if quoted.len() >= 128 {
-            break;
-        }
-        quoted.push('\'');
-        quoted.push_str(&clip(arg, 128 - quoted.len()));
-        quoted.push_str("' ");
-    }
-    text.push_str(&quoted);
-    CommandError::err(text)
-}
-
-/// DEBUG and MODULE run only when the configuration allows them to this client.
-#[cold]
-fn check_protected(
-    session: &SessionState,
-    server: &Server,
-    spec: &Spec,
-) -> Result<(), CommandError> {
-    let container = spec.parent().unwrap_or(spec).name;
-    let (directive, permission) = if container == "debug" {
-        ("enable-debug-command", server.config.debug_command())
-    } else {
-        ("enable-module-command", server.config.module_command())
-    };
-    if permission.allows(session.client.is_local()) {
-        return Ok(());
-    }
-    Err(CommandError::err(format_args!(
-        "{} command not allowed. If the {directive} option is set to \"local\", you can run it \
-         from a local connection, otherwise you need to set this option in the configuration \
-         file, and then restart the server.",
-        container.to_ascii_uppercase(),
-    )))
-}
-
 /// Evicts until a command that may add memory fits; false if it cannot.
 fn has_room(server: &Server, spec: &Spec, scope: Scope) -> bool {
     server.config.maxmemory() == 0
@@ -292,19 +242,23 @@ fn has_room(server: &Server, spec: &Spec, scope: Scope) -> bool {
         || server.make_room(scope)
 }
 
-/// Why a command that finds no room is refused: as in Redis, one that another node should run is
-/// redirected first, for there may be room.
-#[cold]
-fn refuse_for_memory(
+/// Evicts until a command fits, or says why it is refused: as in Redis, one that another node should
+/// run is redirected first, for there may be room.
+#[inline(never)]
+fn find_room(
     session: &mut SessionState,
+    worker: &Worker,
     server: &Arc<Server>,
     request: &Request,
     spec: &'static Spec,
     args: &Args<'_>,
-    scope: Scope,
-) -> CommandError {
-    let served = ask(session, server, request, spec, args, scope);
-    served.err().unwrap_or(CommandError::OutOfMemory)
+) -> Result<(), CommandError> {
+    let scope = worker.scope(session.db);
+    if has_room(server, spec, scope) {
+        return Ok(());
+    }
+    ask(session, server, request, spec, args, scope)?;
+    Err(CommandError::OutOfMemory)
 }
 
 /// Why a client that subscribes may not run a command: in RESP2 it could not tell the reply from a
@@ -359,15 +313,13 @@ pub(super) fn ask(
         spec,
         now_ms: scope.now_ms,
         scope,
-        after: After::Nothing,
+        after: None,
     };
     lock_and_ask(&mut ctx, request, args)
 }
 
-/// What came of a command.
-enum Outcome {
-    /// It ran, and its reply is written.
-    Done,
+/// What is left of a command that is not simply done.
+enum Rest {
     /// It ran, and this is left to do.
     Then(After),
     /// It never ran: redirected, or its keys could not be found, or its slots are not to be had.
@@ -384,21 +336,19 @@ fn conclude(
     session: &SessionState,
     worker: &mut Worker,
     server: &Arc<Server>,
-    outcome: Outcome,
+    rest: Rest,
     out: &mut Vec<u8>,
 ) -> Flow {
-    match outcome {
-        Outcome::Refused(error) | Outcome::Failed(error) => {
+    match rest {
+        Rest::Refused(error) | Rest::Failed(error) => {
             answer_error(session, worker, &error, out);
             Flow::Next
         }
         // The others have been seen to before.
-        Outcome::Done
-        | Outcome::Long(_)
-        | Outcome::Then(After::Nothing | After::Wait(_) | After::Exclusive(_)) => Flow::Next,
-        Outcome::Then(After::Close) => Flow::Close,
-        Outcome::Then(After::Background(work)) => Flow::Background(work),
-        Outcome::Then(After::Unlocked(work)) => {
+        Rest::Long(_) | Rest::Then(After::Wait(_) | After::Exclusive(_)) => Flow::Next,
+        Rest::Then(After::Close) => Flow::Close,
+        Rest::Then(After::Background(work)) => Flow::Background(work),
+        Rest::Then(After::Unlocked(work)) => {
             let mut reply = ReplyWriter::new(out, session.protocol);
             match work.run(server, &mut reply) {
                 Ok(()) => {}
@@ -411,6 +361,7 @@ fn conclude(
 }
 
 /// Takes the locks of the command's slots, asks whether this node serves them, runs the handler.
+/// `None` if that is all, and the reply is written; boxed, for every command looks at it.
 #[expect(
     clippy::too_many_arguments,
     reason = "what a command works on, each part its own borrow"
@@ -425,46 +376,49 @@ fn execute(
     handler: Handler,
     args: &Args<'_>,
     out: &mut Vec<u8>,
-) -> Outcome {
+) -> Option<Box<Rest>> {
     let scope = worker.scope(session.db);
-    let guard = match request.key {
-        None => None,
-        Some(key) => match server.store.lock_in_turn(key.slot, session.ticket()) {
-            Ok(guard) => Some(guard),
-            Err(need) => return Outcome::Refused(CommandError::Busy(need)),
-        },
-    };
     // Made in its place: moving a view of the keyspace costs more than a look-up.
     let mut ctx = Ctx {
         server,
         reply: ReplyWriter::new(out, session.protocol),
         session,
-        db: Db::new(&server.store, guard, scope),
+        db: Db::new(&server.store, None, scope),
         spec,
         now_ms: scope.now_ms,
         scope,
-        after: After::Nothing,
+        after: None,
     };
+    if let Some(key) = request.key {
+        match server.store.lock_in_turn(key.slot, ctx.session.ticket()) {
+            Ok(guard) => ctx.db.hold(guard),
+            Err(need) => return refusal(CommandError::Busy(need)),
+        }
+    }
     if let Err(error) = lock_and_ask(&mut ctx, request, args) {
-        return Outcome::Refused(error);
+        return refusal(error);
     }
     let effort = server.handlers.effort(spec.id);
     if (effort.is_some() || args.len() > ARGUMENTS_MANY)
-        && let Some(outcome) = leave_if_long(&mut ctx, effort, args)
+        && let Some(left) = leave_if_long(&mut ctx, effort, args)
     {
-        return outcome;
+        return Some(left);
     }
     match handler(&mut ctx, args) {
-        Ok(()) if matches!(ctx.after, After::Nothing) => Outcome::Done,
-        Ok(()) => Outcome::Then(std::mem::take(&mut ctx.after)),
-        Err(CommandError::TakesLong) => leave(&mut ctx),
-        Err(error) => Outcome::Failed(error),
+        Ok(()) => ctx.after.take().map(|after| Box::new(Rest::Then(*after))),
+        Err(CommandError::TakesLong) => Some(leave(&mut ctx)),
+        Err(error) => Some(Box::new(Rest::Failed(error))),
     }
+}
+
+#[cold]
+fn refusal(error: CommandError) -> Option<Box<Rest>> {
+    Some(Box::new(Rest::Refused(error)))
 }
 
 /// Takes the slots of a command out if it will take long.
 #[inline(never)]
-fn leave_if_long(ctx: &mut Ctx<'_>, effort: Option<Effort>, args: &Args<'_>) -> Option<Outcome> {
+fn leave_if_long(ctx: &mut Ctx<'_>, effort: Option<Effort>, args: &Args<'_>) -> Option<Box<Rest>> {
     // Without a slot its arguments are none of this command's, and it fails at once. What may wait
     // does so on its own thread.
     ctx.db.guards().next()?;
@@ -481,13 +435,13 @@ fn leave_if_long(ctx: &mut Ctx<'_>, effort: Option<Effort>, args: &Args<'_>) -> 
 
 /// Takes the slots of a command out.
 #[cold]
-fn leave(ctx: &mut Ctx<'_>) -> Outcome {
+fn leave(ctx: &mut Ctx<'_>) -> Box<Rest> {
     let guards = ctx.db.release();
     let taken = ctx.server.store.take_out(guards, ctx.session.ticket());
-    match taken {
-        Ok(taken) => Outcome::Long(taken),
-        Err(need) => Outcome::Refused(CommandError::Busy(need)),
-    }
+    Box::new(match taken {
+        Ok(taken) => Rest::Long(taken),
+        Err(need) => Rest::Refused(CommandError::Busy(need)),
+    })
 }
 
 /// Runs a command whose slots are out, on the thread that has them; whether its connection is to
@@ -513,26 +467,27 @@ pub(super) fn run_long(
         spec,
         now_ms: scope.now_ms,
         scope,
-        after: After::Nothing,
+        after: None,
     };
     if let Some(key) = command.key {
         ctx.db.know_hash(args.get(key.arg), key.hash);
     }
     let result = (command.handler)(&mut ctx, &args);
     feed_monitors(ctx.session, server, spec, &args);
-    let after = std::mem::take(&mut ctx.after);
+    let after = ctx.after.take();
     // Puts the slots back.
     drop(ctx);
-    let outcome = match result {
-        Ok(()) => Outcome::Then(after),
-        Err(error) => Outcome::Failed(error),
+    let rest = match result {
+        Ok(()) => after.map(|after| Rest::Then(*after)),
+        Err(error) => Some(Rest::Failed(error)),
     };
-    let closing = match conclude(session, worker, server, outcome, out) {
-        Flow::Background(work) => {
+    let flow = rest.map(|rest| conclude(session, worker, server, rest, out));
+    let closing = match flow {
+        Some(Flow::Background(work)) => {
             out.extend(work.run(server, session.protocol));
             false
         }
-        flow => matches!(flow, Flow::Close),
+        flow => matches!(flow, Some(Flow::Close)),
     };
     worker.finish_command(session, spec, &args);
     closing
@@ -582,8 +537,8 @@ fn several_slots(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError>
     if command::keys(ctx.spec, args, &mut positions).is_err() || positions.is_empty() {
         return Ok(());
     }
-    let keys: SmallVec<[&[u8]; 8]> = positions.iter().map(|key| args.get(key.index)).collect();
-    let mut slots: SmallVec<[Slot; 8]> = keys.iter().map(|key| Slot::of_key(key)).collect();
+    let keys: SmallVec<[&[u8]; 16]> = positions.iter().map(|key| args.get(key.index)).collect();
+    let mut slots: SmallVec<[Slot; 16]> = keys.iter().map(|key| Slot::of_key(key)).collect();
     let first = slots.first().copied();
     slots.sort_unstable();
     slots.dedup();

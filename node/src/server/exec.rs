@@ -294,7 +294,7 @@ impl<'a> Run<'a> {
                 spec,
                 now_ms: scope.now_ms,
                 scope,
-                after: After::Nothing,
+                after: None,
             },
             worker,
             queue,
@@ -423,7 +423,6 @@ impl<'a> Run<'a> {
         let server = self.ctx.server;
         let scope = self.worker.scope(self.ctx.session.db);
         let ctx = &mut self.ctx;
-        self.worker.settle(command.spec);
         ctx.spec = command.spec;
         ctx.scope = scope;
         ctx.reply.protocol = ctx.session.protocol;
@@ -446,9 +445,9 @@ impl<'a> Run<'a> {
         } else if let Some(all) = aside {
             self.ctx.db = all;
         }
-        let after = std::mem::take(&mut self.ctx.after);
+        let after = self.ctx.after.take();
         match result {
-            Ok(()) => self.follow_up(command.spec, after),
+            Ok(()) => self.follow_up(command.spec, *after?),
             Err(error) => {
                 self.answer_error(&error);
                 None
@@ -461,7 +460,7 @@ impl<'a> Run<'a> {
         let server = self.ctx.server;
         match after {
             // Nothing waits inside a transaction.
-            After::Nothing | After::Wait(_) => {}
+            After::Wait(_) => {}
             After::Close => self.closing = true,
             After::Background(work) if self.at_gate && spec.group == Group::Cluster => {
                 return Some(work);

@@ -235,7 +235,6 @@ impl Job {
             command.run(worker, &mut session, &mut reply)
         }));
         session.away = false;
-        worker.finish_batch();
         let unheard = match ran {
             Ok(closing) => {
                 let done = Done {

@@ -10,12 +10,14 @@
 
 pub mod acceptor;
 pub mod admin;
+mod admission;
 pub mod batch;
 pub mod blocked;
 pub mod client;
 pub mod connection;
 pub mod cron;
 pub mod dispatch;
+pub mod durations;
 mod exec;
 pub mod gate;
 pub mod host;

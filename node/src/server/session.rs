@@ -177,7 +177,6 @@ impl Session {
         let ran = self.run_parsed(batch, worker, server, input, out);
         self.state.in_line = None;
         drop(seated);
-        worker.finish_batch();
 
         match ran {
             Ran::All { consumed } => match end {

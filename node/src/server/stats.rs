@@ -4,7 +4,10 @@ use hdrhistogram::Histogram;
 use parking_lot::Mutex;
 use slotilla_common::command::{COMMANDS, CommandId};
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::durations::{Durations, NANOS_MAX};
 
 /// A counter that one thread writes and any may read. No locked instruction.
 #[derive(Debug, Default)]
@@ -43,10 +46,17 @@ pub struct CommandCounters {
     pub rejected: Counter,
     /// Times it ran and answered an error.
     pub failed: Counter,
+    /// How long it took each time, from when it first ran.
+    durations: OnceLock<Box<Durations>>,
 }
 
-/// A histogram for each command that has run, by [`CommandId`].
-type Latencies = Box<[Option<Box<Histogram<u32>>>]>;
+impl CommandCounters {
+    /// Counts how long it took; only the owning thread may.
+    #[inline]
+    pub fn note_duration(&self, nanos: u64) {
+        self.durations.get_or_init(Box::default).note(nanos);
+    }
+}
 
 /// The counters of one worker.
 #[derive(Debug)]
@@ -54,8 +64,6 @@ type Latencies = Box<[Option<Box<Histogram<u32>>>]>;
 pub struct WorkerStats {
     /// By [`CommandId`].
     pub commands: Box<[CommandCounters]>,
-    /// Nanoseconds per call, by [`CommandId`]; added to once a batch.
-    pub(super) latency: Mutex<Latencies>,
     /// Bytes read from clients.
     pub input_bytes: Counter,
     /// Bytes written to clients.
@@ -76,15 +84,11 @@ pub struct WorkerStats {
     pub misses: Counter,
 }
 
-/// Longest latency that the histograms tell from longer ones: 1 s in nanoseconds, as Redis's.
-pub const LATENCY_MAX_NANOS: u64 = 1_000_000_000;
-
 impl WorkerStats {
     fn new() -> Self {
         let commands = COMMANDS.len();
         Self {
             commands: (0..commands).map(|_| CommandCounters::default()).collect(),
-            latency: Mutex::new((0..commands).map(|_| None).collect()),
             input_bytes: Counter::default(),
             output_bytes: Counter::default(),
             reads: Counter::default(),
@@ -101,25 +105,6 @@ impl WorkerStats {
     #[inline]
     pub fn command(&self, command: CommandId) -> Option<&CommandCounters> {
         self.commands.get(command.index())
-    }
-
-    /// Adds a batch's latencies, in nanoseconds.
-    pub fn record_latencies(&self, batch: &[(CommandId, u64)]) {
-        let mut histograms = self.latency.lock();
-        for (command, nanos) in batch {
-            let Some(place) = histograms.get_mut(command.index()) else {
-                continue;
-            };
-            if place.is_none() {
-                // Two digits, as Redis: 1.5 to 23 KiB each, only for commands in use.
-                *place = Histogram::new_with_bounds(1, LATENCY_MAX_NANOS, 2)
-                    .ok()
-                    .map(Box::new);
-            }
-            if let Some(histogram) = place {
-                histogram.saturating_record((*nanos).clamp(1, LATENCY_MAX_NANOS));
-            }
-        }
     }
 }
 
@@ -175,21 +160,16 @@ impl Stats {
             .sum()
     }
 
-    /// The latencies of one command on all workers; `None` if it has never run.
-    pub fn latency(&self, id: CommandId) -> Option<Histogram<u32>> {
-        let mut merged: Option<Histogram<u32>> = None;
-        for worker in &self.workers {
-            let histograms = worker.latency.lock();
-            let Some(Some(histogram)) = histograms.get(id.index()) else {
-                continue;
-            };
-            match &mut merged {
-                None => merged = Some(Histogram::clone(histogram)),
-                // Same bounds and digits on both sides, so adding cannot fail.
-                Some(sum) => sum.add(&**histogram).unwrap_or_default(),
-            }
-        }
-        merged.filter(|histogram| !histogram.is_empty())
+    /// How long one command took on all workers, in nanoseconds; `None` if it has never run.
+    pub fn latency(&self, id: CommandId) -> Option<Histogram<u64>> {
+        let commands = self.workers.iter().filter_map(|worker| worker.command(id));
+        let mut durations = commands
+            .filter_map(|command| command.durations.get())
+            .peekable();
+        durations.peek()?;
+        let mut merged = Histogram::new_with_bounds(1, NANOS_MAX, 2).ok()?;
+        durations.for_each(|durations| durations.add_to(&mut merged));
+        Some(merged).filter(|histogram| !histogram.is_empty())
     }
 
     /// Counts an error reply by its code, its first word.
@@ -224,8 +204,10 @@ impl Stats {
                 ] {
                     counter.reset();
                 }
+                if let Some(durations) = command.durations.get() {
+                    durations.reset();
+                }
             }
-            worker.latency.lock().fill_with(|| None);
             for counter in [
                 &worker.input_bytes,
                 &worker.output_bytes,
@@ -332,11 +314,12 @@ mod tests {
         let stats = Stats::new(2);
         let id = COMMANDS[0].id;
         assert!(stats.latency(id).is_none());
-        stats
-            .worker(0)
-            .unwrap()
-            .record_latencies(&[(id, 1_000), (id, u64::MAX)]);
-        stats.worker(1).unwrap().record_latencies(&[(id, 0)]);
+        for (worker, nanos) in [(0, 1_000), (0, u64::MAX), (1, 0)] {
+            let worker = stats.worker(worker).unwrap();
+            worker.command(id).unwrap().note_duration(nanos);
+        }
         assert_eq!(stats.latency(id).unwrap().len(), 3);
+        stats.reset();
+        assert!(stats.latency(id).is_none());
     }
 }

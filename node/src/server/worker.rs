@@ -1,7 +1,7 @@
 //! A worker: one thread with its own runtime, its own connections, its own buffers.
 
 use slotilla_common::clock::{self, Monotonic, Tick};
-use slotilla_common::command::{CommandId, Flags, Group, Spec};
+use slotilla_common::command::{Flags, Spec};
 use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
@@ -38,7 +38,6 @@ pub struct Worker {
     /// When the command before this one ended.
     tick: Tick,
     now_ms: i64,
-    latencies: Vec<(CommandId, u64)>,
     failed: bool,
 }
 
@@ -73,7 +72,6 @@ impl Worker {
             input: vec![0; INPUT_BYTES],
             outputs: Vec::new(),
             now_ms: clock::unix_ms(),
-            latencies: Vec::with_capacity(Batch::MOST),
             failed: false,
         }
     }
@@ -130,12 +128,14 @@ impl Worker {
             if let Some(command) = stats.command(spec.id) {
                 command.calls.add(1);
                 command.nanos.add(nanos);
+                if self.server.config.latency_tracking() {
+                    command.note_duration(nanos);
+                }
                 if failed {
                     command.failed.add(1);
                 }
             }
         }
-        self.latencies.push((spec.id, nanos));
         self.server.latency.note(event(spec), nanos);
         if self.server.slowlog.is_slow(nanos) && !spec.flags.contains(Flags::SKIP_SLOWLOG) {
             self.server.slowlog.push(slowlog::Entry::new(
@@ -186,13 +186,11 @@ impl Worker {
             self.note_error(error);
         }
         let total = begun.nanos + nanos;
-        if let Some(stats) = self.server.stats.worker(self.number) {
-            if let Some(command) = stats.command(begun.spec.id) {
-                command.nanos.add(total);
-                command.failed.add(u64::from(failed));
-            }
+        if let Some(command) = self.stats().and_then(|stats| stats.command(begun.spec.id)) {
+            command.nanos.add(total);
+            command.failed.add(u64::from(failed));
             if self.server.config.latency_tracking() {
-                stats.record_latencies(&[(begun.spec.id, total)]);
+                command.note_duration(total);
             }
         }
         self.server.latency.note("command-unblocking", nanos);
@@ -224,28 +222,6 @@ impl Worker {
             }
         }
         self.server.stats.count_error(text);
-    }
-
-    /// To be called before a command runs: those that tell or reset figures see all that came
-    /// before them in the batch.
-    #[inline]
-    pub fn settle(&mut self, spec: &Spec) {
-        if spec.group == Group::Server {
-            self.finish_batch();
-        }
-    }
-
-    /// Hands the batch's latencies to the histograms.
-    pub fn finish_batch(&mut self) {
-        if self.latencies.is_empty() {
-            return;
-        }
-        if self.server.config.latency_tracking()
-            && let Some(stats) = self.server.stats.worker(self.number)
-        {
-            stats.record_latencies(&self.latencies);
-        }
-        self.latencies.clear();
     }
 
     /// An empty buffer for replies.

@@ -131,7 +131,7 @@ fn histogram(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
 /// Upper bounds in microseconds, each about twice the one before, and how many calls took no
 /// longer; bounds that add none are left out. The bounds are Redis's: powers of two of
 /// nanoseconds from 1024 on, as far as the histogram can tell them from what follows.
-fn cumulative(histogram: &Histogram<u32>) -> Vec<(u64, u64)> {
+fn cumulative(histogram: &Histogram<u64>) -> Vec<(u64, u64)> {
     let mut buckets = Vec::new();
     let (mut bound, mut counted) = (1024, 0);
     while counted < histogram.len() {
@@ -149,13 +149,13 @@ fn cumulative(histogram: &Histogram<u32>) -> Vec<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::stats::LATENCY_MAX_NANOS;
+    use crate::server::durations::NANOS_MAX;
 
     #[test]
     fn calls_are_counted_up_to_doubling_bounds() {
-        let mut histogram = Histogram::new_with_bounds(1, LATENCY_MAX_NANOS, 2).unwrap();
+        let mut histogram = Histogram::new_with_bounds(1, NANOS_MAX, 2).unwrap();
         assert!(cumulative(&histogram).is_empty());
-        for nanos in [1, 900, 1_500, 30_000, 32_900, LATENCY_MAX_NANOS] {
+        for nanos in [1, 900, 1_500, 30_000, 32_900, NANOS_MAX] {
             histogram.record(nanos).unwrap();
         }
         assert_eq!(

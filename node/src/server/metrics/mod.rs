@@ -25,7 +25,7 @@ impl Source for NodeMetrics {
 
 /// For each bound, how many values are at or below it.
 fn cumulative<const N: usize>(
-    histogram: &hdrhistogram::Histogram<u32>,
+    histogram: &hdrhistogram::Histogram<u64>,
     bounds_nanos: [u64; N],
 ) -> [u64; N] {
     let mut below = [0; N];

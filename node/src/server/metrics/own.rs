@@ -115,7 +115,7 @@ fn workers(server: &Server, scrape: &mut Scrape) {
 
 /// Latency by group of commands: few series, fine bounds.
 fn latencies(server: &Server, scrape: &mut Scrape) {
-    let mut groups: BTreeMap<&str, (Histogram<u32>, u64)> = BTreeMap::new();
+    let mut groups: BTreeMap<&str, (Histogram<u64>, u64)> = BTreeMap::new();
     for spec in &COMMANDS {
         let Some(histogram) = server.stats.latency(spec.id) else {
             continue;

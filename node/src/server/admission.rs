@@ -1,0 +1,101 @@
+//! Whether a client may run a command at all: the checks of Redis's `processCommand` that need no
+//! lock, in its order, before those of [`super::dispatch`].
+
+use slotilla_common::command::{Flags, Spec, Unresolved};
+
+use super::Server;
+use super::batch::Request;
+use super::session::SessionState;
+use crate::commands::{Args, CommandError, Handler};
+
+/// The command and its handler.
+///
+/// # Errors
+/// There is none, or not for this client.
+#[inline]
+pub(super) fn admit(
+    session: &SessionState,
+    server: &Server,
+    request: &Request,
+    args: &Args<'_>,
+) -> Result<(&'static Spec, Handler), CommandError> {
+    let spec = match request.spec {
+        Ok(spec) if server.handlers.implements(spec) => spec,
+        Ok(spec) => return Err(unknown(args, spec.parent())),
+        Err(Unresolved::Command) => return Err(unknown(args, None)),
+        Err(Unresolved::Subcommand(container)) => return Err(unknown(args, Some(container))),
+    };
+    if !spec.arity_allows(args.len()) {
+        return Err(CommandError::WrongArity(spec.name));
+    }
+    // A container by itself has no handler, and its arity does not allow it either.
+    let Some(handler) = server.handlers.of(spec.id) else {
+        return Err(CommandError::WrongArity(spec.name));
+    };
+    if spec.flags.contains(Flags::PROTECTED) {
+        check_protected(session, server, spec)?;
+    }
+    if !session.authenticated
+        && !spec.flags.contains(Flags::NO_AUTH)
+        && server.config.has_password()
+    {
+        return Err(CommandError::NoAuth);
+    }
+    if server.loading() && !spec.flags.contains(Flags::LOADING) {
+        return Err(CommandError::fixed(
+            "LOADING Redis is loading the dataset in memory",
+        ));
+    }
+    Ok((spec, handler))
+}
+
+/// The error of a command that is not there, with the arguments that came along, as Redis quotes
+/// them: 128 bytes of the name, and of the arguments until 128 bytes are full.
+#[cold]
+fn unknown(args: &Args<'_>, container: Option<&'static Spec>) -> CommandError {
+    let clip = |bytes: &[u8], most: usize| {
+        String::from_utf8_lossy(bytes.get(..most).unwrap_or(bytes)).into_owned()
+    };
+    if let Some(container) = container {
+        return CommandError::unknown_subcommand(args.get(1), container.name);
+    }
+    let mut text = format!(
+        "unknown command '{}', with args beginning with: ",
+        clip(args.get(0), 128)
+    );
+    let mut quoted = String::new();
+    for arg in args.iter_from(1) {
+        if quoted.len() >= 128 {
+            break;
+        }
+        quoted.push('\'');
+        quoted.push_str(&clip(arg, 128 - quoted.len()));
+        quoted.push_str("' ");
+    }
+    text.push_str(&quoted);
+    CommandError::err(text)
+}
+
+/// DEBUG and MODULE run only when the configuration allows them to this client.
+#[cold]
+fn check_protected(
+    session: &SessionState,
+    server: &Server,
+    spec: &Spec,
+) -> Result<(), CommandError> {
+    let container = spec.parent().unwrap_or(spec).name;
+    let (directive, permission) = if container == "debug" {
+        ("enable-debug-command", server.config.debug_command())
+    } else {
+        ("enable-module-command", server.config.module_command())
+    };
+    if permission.allows(session.client.is_local()) {
+        return Ok(());
+    }
+    Err(CommandError::err(format_args!(
+        "{} command not allowed. If the {directive} option is set to \"local\", you can run it \
+         from a local connection, otherwise you need to set this option in the configuration \
+         file, and then restart the server.",
+        container.to_ascii_uppercase(),
+    )))
+}
