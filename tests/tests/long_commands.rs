@@ -493,3 +493,97 @@ fn counts_beyond_measure_are_no_estimate() {
         Value::Integer(MEMBERS as i64)
     );
 }
+
+/// What a command writes into a slot that goes meanwhile is not acknowledged; what it reads is. What
+/// waits for the slot has done nothing.
+#[test]
+fn writes_into_a_slot_that_goes_meanwhile_are_refused() {
+    let node = one_node_cluster(Kind::Node, &[("io-threads", "1")]);
+    fill(&node);
+    let mut admin = node.client();
+    let slot = admin.line("cluster keyslot {long}set").integer();
+    let unserved = Value::Error("CLUSTERDOWN Hash slot not served".to_owned());
+    for writes in [true, false] {
+        let mut command = long_command();
+        if !writes {
+            command.drain(..2);
+            command.insert(0, "sunion");
+        }
+        let mut long = held(&node, &command);
+        let mut behind = held_line(&node, "set {long}behind 1");
+        admin.ok(&["cluster", "delslots", &slot.to_string()]);
+        if writes {
+            assert_eq!(long.read(), unserved);
+        } else {
+            assert_eq!(long.read().items().len(), MEMBERS);
+        }
+        assert_eq!(behind.read(), unserved);
+        assert_eq!(long.line("get {long}behind"), unserved);
+        admin.ok(&["cluster", "addslots", &slot.to_string()]);
+        wait_until("the cluster to be up", || {
+            let info = node.client().line("cluster info").text();
+            info.contains("cluster_state:ok")
+        });
+        assert_eq!(long.line("scard {long}set"), DONE);
+        assert_eq!(long.line("exists {long}behind"), Value::Integer(0));
+    }
+}
+
+/// Memory is full while the slot is out: keys go that are in, and the command ends.
+#[test]
+fn what_is_out_is_not_evicted() {
+    let node = node(&[("maxmemory-policy", "allkeys-random")]);
+    let mut other = node.client();
+    let value = "v".repeat(64 * 1024);
+    let mut long = held(&node, &long_command());
+    let used: u64 = node.info("used_memory").unwrap().parse().unwrap();
+    let room = (used + (4 << 20)).to_string();
+    other.ok(&["config", "set", "maxmemory", &room]);
+    let evicted = || node.info("evicted_keys").unwrap() != "0";
+    for number in 0..1_000 {
+        other.ok(&["set", &format!("filler:{number}"), &value]);
+        if number > 100 && evicted() {
+            break;
+        }
+    }
+    assert!(evicted());
+    assert_eq!(waiting(&node), 1, "it was out all the time");
+    assert_eq!(long.read(), DONE);
+}
+
+/// What a transaction sends to its own client comes where it comes when it is short.
+#[test]
+fn a_long_transaction_sends_its_client_what_a_short_one_does() {
+    let node = node(&[]);
+    let mut client = node.client();
+    let mut other = node.client();
+    for listener in [&mut client, &mut other] {
+        listener.line("hello 3");
+        listener.send(b"SUBSCRIBE news\r\n");
+        assert_eq!(listener.read().items()[0], bulk("subscribe"));
+    }
+    let short = vec!["scard", "{long}set"];
+    let heard = [short, long_command()].map(|command| {
+        let before = begun(&node);
+        let takes_long = command.len() > 2;
+        for command in [
+            vec!["multi"],
+            vec!["publish", "news", "one"],
+            command,
+            vec!["publish", "news", "two"],
+            vec!["exec"],
+        ] {
+            let mut bytes = Vec::new();
+            slotilla_tests::encode(&mut bytes, &command);
+            client.send(&bytes);
+        }
+        // Seven values: as in Redis, the messages to itself stand between those of the array.
+        let seen: Vec<Value> = (0..7).map(|_| client.read()).collect();
+        assert_eq!(begun(&node) > before, takes_long);
+        seen
+    });
+    assert_eq!(heard[0], heard[1]);
+    for text in ["one", "two", "one", "two"] {
+        assert_eq!(other.read().items()[2], bulk(text));
+    }
+}
