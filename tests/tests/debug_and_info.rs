@@ -359,7 +359,7 @@ fn resolve(control: &mut Client, filter: &str) -> String {
 /// Waits until so many clients are there, and tells of them.
 fn once_there_are(control: &mut Client, count: usize) -> Vec<String> {
     let mut list = Vec::new();
-    wait_until("those killed go", || {
+    wait_until("those that have gone to be forgotten", || {
         list = listed(control, "");
         list.len() == count
     });
@@ -387,7 +387,7 @@ fn clients_are_listed_and_killed_by_every_filter() {
     ] {
         let [theirs, ours] = servers.each_ref().map(|server| {
             let (mut control, crowd) = crowd(server);
-            let all = listed(&mut control, "");
+            let all = once_there_are(&mut control, crowd.len() + 1);
             let of_type = ["normal", "pubsub", "master", "replica"]
                 .map(|kind| listed(&mut control, &format!("type {kind}")));
             let filter = resolve(&mut control, filter);
