@@ -86,7 +86,7 @@ pub enum Parsed {
         /// Length of the request.
         consumed: usize,
     },
-    /// An inline request with quotes took the first `consumed` bytes.
+    /// An inline request with quotes or odd blanks took the first `consumed` bytes.
     Inline {
         /// Length of the request.
         consumed: usize,

@@ -171,9 +171,7 @@ impl Connection {
         if flags & flag::KILLED != 0 {
             return Poll::Ready(Err(Ended));
         }
-        // While its session is away, what comes in belongs between that one's replies.
-        let takes_mail = !matches!(self.wait, Wait::Long(_));
-        if takes_mail && flags & flag::MAIL != 0 && self.unsent.bytes() < MAIL_PER_TURN {
+        if flags & flag::MAIL != 0 && self.unsent.bytes() < MAIL_PER_TURN {
             let mut out = self.output(worker);
             self.session.state.client.take_mail(&mut out, MAIL_PER_TURN);
             self.put_output(worker, out);
@@ -190,7 +188,7 @@ impl Connection {
                 Poll::Pending
             };
         }
-        if takes_mail && flushed && self.session.state.client.has(flag::MAIL) {
+        if flushed && self.session.state.client.has(flag::MAIL) {
             return Poll::Ready(Ok(Step::Yield));
         }
         if self.poll_wait(worker, cx).is_pending() {

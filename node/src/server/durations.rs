@@ -2,8 +2,8 @@
 //!
 //! The buckets are those of a histogram of two significant digits in the `hdrhistogram` crate, to
 //! which they are added when somebody asks: exact to 256 ns, then 128 to each power of two. But a
-//! note costs an index and an addition, where the crate's checks and totals took a fifth of what
-//! a short command takes in all.
+//! note costs an index and an addition, where the crate's checks and totals, and the lock that they
+//! needed, took a tenth of a PING's instructions.
 
 use hdrhistogram::Histogram;
 use std::sync::OnceLock;
@@ -65,12 +65,15 @@ impl Durations {
             {
                 let first = if row == 0 { 0 } else { WIDTH };
                 let nanos = ((first + bucket) as u64) << step(row);
-                histogram.saturating_record_n(nanos, counter.read());
+                let count = counter.read();
+                if count > 0 {
+                    histogram.saturating_record_n(nanos, count);
+                }
             }
         }
     }
 
-    /// Forgets all. What the owner counts at the same instant may be lost.
+    /// Forgets all; see [`Counter::reset`].
     pub fn reset(&self) {
         let rows = self.0.iter().filter_map(OnceLock::get);
         rows.flat_map(|row| row.iter()).for_each(Counter::reset);

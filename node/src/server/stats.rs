@@ -29,7 +29,8 @@ impl Counter {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Back to zero (CONFIG RESETSTAT). What the owner adds at the same instant may be lost.
+    /// Back to zero (CONFIG RESETSTAT). If the owner adds at the same instant, either may be lost:
+    /// what it adds, or the reset.
     pub fn reset(&self) {
         self.0.store(0, Ordering::Relaxed);
     }

@@ -104,6 +104,7 @@ impl<'s> Db<'s> {
     /// Takes over a slot, the first.
     #[inline]
     pub fn hold(&mut self, guard: SlotGuard<'s>) {
+        debug_assert!(self.guards.is_empty(), "others come in order");
         self.guards.push(guard);
     }
 
