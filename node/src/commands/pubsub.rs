@@ -99,7 +99,12 @@ fn integer(ctx: &mut Ctx<'_>, count: usize) {
     ctx.reply.integer(i64::try_from(count).unwrap_or(i64::MAX));
 }
 
+/// While the session is away with a long command, its connection does so itself: others' messages do
+/// not belong into a transaction's array.
 fn take_mail(ctx: &mut Ctx<'_>) {
+    if ctx.session.away {
+        return;
+    }
     let client = &ctx.session.client;
     if client.has(flag::MAIL) {
         client.take_mail(ctx.reply.out, usize::MAX);
@@ -125,7 +130,7 @@ fn spublish(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
 
 /// Who publishes to itself has the message before the reply, as in Redis.
 fn published(ctx: &mut Ctx<'_>, receivers: usize) {
-    if ctx.session.client.has(flag::PUBSUB) {
+    if ctx.session.client.has(flag::PUBSUB) && !ctx.session.away {
         take_mail(ctx);
         keep_pushes(ctx);
     }

@@ -431,7 +431,7 @@ impl Connection {
             }
             Wait::Long(done) => {
                 let done = ready!(Pin::new(done).poll(cx));
-                self.end_long(done.ok());
+                self.end_long(worker, done.ok());
             }
         }
         self.wait = Wait::Nothing;
@@ -466,7 +466,11 @@ impl Connection {
     }
 
     /// The session is back from a long command; unless that panicked, which has been logged.
-    fn end_long(&mut self, done: Option<Done>) {
+    fn end_long(&mut self, worker: &mut Worker, done: Option<Done>) {
+        // What was sent to it meanwhile comes first: it may have unsubscribed since.
+        let mut out = self.output(worker);
+        self.session.state.client.take_mail(&mut out, usize::MAX);
+        self.put_output(worker, out);
         let Some(done) = done else {
             self.unsent.put(b"-ERR internal error\r\n".to_vec());
             self.closing = true;

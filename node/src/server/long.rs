@@ -183,6 +183,7 @@ impl LongCommand {
                 // What it has written went with the slot: the new owner is to do it.
                 let error = dispatch::refuse(&server, refusal, slot).to_string();
                 out.clear();
+                session.pushed_to = 0;
                 ReplyWriter::new(out, session.protocol).error(&error);
                 worker.note_error(&error);
             }
