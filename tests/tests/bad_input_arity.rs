@@ -50,6 +50,9 @@ const HALF_CALLS: &[&str] = &[
     "FLUSHALL x",
     "XREAD COUNT 1",
     "LCS a",
+    "ZINCRBY z nx a",
+    "ZINCRBY z INCR a",
+    "ZINCRBY z x a",
 ];
 
 /// Whether the server has the command, by its own answer to a call that must be refused.

@@ -123,6 +123,13 @@ fn zincrby(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         incr: true,
         ..Rule::default()
     };
+    // As in Redis, whose ZINCRBY is its ZADD: an option leaves no pair of score and member.
+    if ["nx", "xx", "gt", "lt", "ch", "incr"]
+        .iter()
+        .any(|option| args.is(2, option))
+    {
+        return Err(CommandError::Syntax);
+    }
     let score = parse_double(args.get(2)).ok_or(CommandError::NotFloat)?;
     add(ctx, args.get(1), rule, &[(score, args.get(3))])
 }
