@@ -313,9 +313,11 @@ fn client_list_has_redis_s_fields() {
             .collect::<Vec<_>>()
     };
     assert_eq!(fields(&mut node.client()), fields(&mut redis.client()));
-    let list = node.client().line("client list");
-    assert!(
-        matches!(&list, Value::Bulk(text) if text.ends_with(b"\n")),
-        "{list}"
-    );
+    for line in ["client list", "client info"] {
+        let shown = node.client().line(line);
+        assert!(
+            matches!(&shown, Value::Bulk(text) if text.ends_with(b"resp=2\n")),
+            "{line}: {shown}"
+        );
+    }
 }

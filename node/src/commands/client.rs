@@ -67,6 +67,7 @@ pub(super) fn check_name(name: &[u8]) -> Result<(), CommandError> {
 fn info(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
     let mut text = String::new();
     describe(&mut text, &ctx.session.client, clock::unix_ms());
+    text.push('\n');
     ctx.reply.verbatim(b"txt", text.as_bytes());
     Ok(())
 }

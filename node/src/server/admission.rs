@@ -53,7 +53,9 @@ pub(super) fn admit(
 /// them: 128 bytes of the name, and of the arguments until 128 bytes are full.
 #[cold]
 fn unknown(args: &Args<'_>, container: Option<&'static Spec>) -> CommandError {
+    // Redis prints them as C strings, which end at a NUL.
     let clip = |bytes: &[u8], most: usize| {
+        let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
         String::from_utf8_lossy(bytes.get(..most).unwrap_or(bytes)).into_owned()
     };
     if let Some(container) = container {
@@ -68,8 +70,9 @@ fn unknown(args: &Args<'_>, container: Option<&'static Spec>) -> CommandError {
         if quoted.len() >= 128 {
             break;
         }
+        let room = 128 - quoted.len();
         quoted.push('\'');
-        quoted.push_str(&clip(arg, 128 - quoted.len()));
+        quoted.push_str(&clip(arg, room));
         quoted.push_str("' ");
     }
     text.push_str(&quoted);
@@ -98,4 +101,40 @@ fn check_protected(
          file, and then restart the server.",
         container.to_ascii_uppercase(),
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use slotilla_common::resp::multibulk;
+
+    /// Each was sent to a redis-server 7.0.15.
+    #[test]
+    fn what_is_unknown_is_quoted_as_redis_does() {
+        let long = [b'b'; 130];
+        let shown = "b".repeat(128);
+        let cases: [(&[&[u8]], String); 3] = [
+            (
+                &[b"foo\0bar", b"a\0b", b"c"],
+                "'foo', with args beginning with: 'a' 'c' ".into(),
+            ),
+            (
+                &[b"x", &long, b"c"],
+                format!("'x', with args beginning with: '{shown}' "),
+            ),
+            (
+                &[b"x", &long[..100], &long],
+                format!(
+                    "'x', with args beginning with: '{}' '{}' ",
+                    &shown[..100],
+                    &shown[..25]
+                ),
+            ),
+        ];
+        for (words, expected) in cases {
+            let (bytes, ranges) = multibulk(words.iter().copied());
+            let error = unknown(&Args::new(&bytes, &ranges), None).to_string();
+            assert_eq!(error, format!("ERR unknown command {expected}"));
+        }
+    }
 }
