@@ -1,5 +1,5 @@
-//! From a parsed request to its reply: what [`super::admission`] lets through gets its locks, is
-//! asked whether this node serves it, and goes to its handler.
+//! From a parsed request to its reply: what `admission` lets through gets its locks, is asked whether
+//! this node serves it, and goes to its handler.
 
 use slotilla_common::command::{self, Flags, Group, KeyPositions, Spec, Unresolved};
 use slotilla_common::net::http;
