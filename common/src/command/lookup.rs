@@ -10,7 +10,7 @@ use super::spec::Spec;
 use super::table::COUNT;
 
 /// A name in lower case, as words. Equal if and only if the names are.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Name {
     first: u64,
     last: u64,
@@ -32,16 +32,7 @@ static NAMES: [Name; COUNT] = names();
 #[must_use]
 #[inline]
 pub fn lookup(name: &[u8]) -> Option<&'static Spec> {
-    let name = Name::of(name)?;
-    let mut place = name.place();
-    loop {
-        let id = usize::from(*INDEX.get(place)?);
-        // Free places have no name, so the walk ends there.
-        if *NAMES.get(id)? == name {
-            return COMMANDS.get(id);
-        }
-        place = (place + 1) % PLACES;
-    }
+    Name::of(name)?.find()
 }
 
 /// Why a request names no command.
@@ -61,11 +52,35 @@ pub enum Unresolved {
 #[inline]
 pub fn resolve<A: Args + ?Sized>(args: &A) -> Result<&'static Spec, Unresolved> {
     let spec = lookup(args.arg(0)).ok_or(Unresolved::Command)?;
-    if !spec.is_container() || args.len() < 2 {
-        return Ok(spec);
+    spec.subcommand_of(args)
+}
+
+/// The command that was named last. A pipeline often names one again and again, and then a look at
+/// its words tells.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LastCommand(Option<(Name, &'static Spec)>);
+
+impl LastCommand {
+    /// As [`resolve`], which it calls unless the name is the last one's.
+    ///
+    /// # Errors
+    /// As [`resolve`].
+    #[inline]
+    pub fn resolve<A: Args + ?Sized>(&mut self, args: &A) -> Result<&'static Spec, Unresolved> {
+        let name = Name::of(args.arg(0)).ok_or(Unresolved::Command)?;
+        if let Some((last, spec)) = self.0
+            && last == name
+        {
+            return Ok(spec);
+        }
+        let spec = name.find().ok_or(Unresolved::Command)?;
+        let resolved = spec.subcommand_of(args)?;
+        // A container's name does not tell which subcommand it is.
+        if !spec.is_container() {
+            self.0 = Some((name, spec));
+        }
+        Ok(resolved)
     }
-    spec.subcommand(args.arg(1))
-        .ok_or(Unresolved::Subcommand(spec))
 }
 
 impl Spec {
@@ -77,6 +92,19 @@ impl Spec {
             let short = sub.name.as_bytes().get(own..).unwrap_or_default();
             short.eq_ignore_ascii_case(name)
         })
+    }
+
+    /// What a request of this command names: a subcommand, or if it has none, the command itself.
+    #[inline]
+    fn subcommand_of<A: Args + ?Sized>(
+        &'static self,
+        args: &A,
+    ) -> Result<&'static Self, Unresolved> {
+        if !self.is_container() || args.len() < 2 {
+            return Ok(self);
+        }
+        self.subcommand(args.arg(1))
+            .ok_or(Unresolved::Subcommand(self))
     }
 }
 
@@ -90,7 +118,7 @@ impl Name {
     };
 
     /// `None` if `name` is empty or longer than any command's.
-    #[inline]
+    #[inline(always)]
     const fn of(name: &[u8]) -> Option<Self> {
         let len = name.len();
         // Eight bytes or more: the first eight, the last eight, and eight that cover what may
@@ -133,6 +161,20 @@ impl Name {
             middle,
             len,
         })
+    }
+
+    /// The command of this name.
+    #[inline]
+    fn find(self) -> Option<&'static Spec> {
+        let mut place = self.place();
+        loop {
+            let id = usize::from(*INDEX.get(place)?);
+            // Free places have no name, so the walk ends there.
+            if *NAMES.get(id)? == self {
+                return COMMANDS.get(id);
+            }
+            place = (place + 1) % PLACES;
+        }
     }
 
     #[inline]
@@ -242,6 +284,27 @@ mod tests {
                 }
             })
             .collect()
+    }
+
+    proptest! {
+        /// What was named before makes no difference.
+        #[test]
+        fn the_last_command_is_remembered_right(
+            requests in proptest::collection::vec(
+                proptest::collection::vec(
+                    prop_oneof!["get", "GET", "config", "set", "nope", "", "[a-z]{1,9}"],
+                    1..3,
+                ),
+                1..12,
+            ),
+        ) {
+            let mut last = LastCommand::default();
+            for request in &requests {
+                let words: Vec<&[u8]> = request.iter().map(String::as_bytes).collect();
+                let name = |found: Result<&Spec, Unresolved>| format!("{:?}", found.map(|s| s.name));
+                prop_assert_eq!(name(last.resolve(&words[..])), name(resolve(&words[..])));
+            }
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub use help::{help, syntax};
 pub use keys::{
     Args, KeyError, KeyPosition, KeyPositions, RequestArgs, first_key, keys, reported_keys,
 };
-pub use lookup::{Unresolved, lookup, resolve};
+pub use lookup::{LastCommand, Unresolved, lookup, resolve};
 pub use spec::{
     Argument, ArgumentKind, BeginSearch, CommandId, Deprecated, Docs, FanOut, FindKeys, Group,
     KeyRange, KeySpec, Merge, Need, Spec,

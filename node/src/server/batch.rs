@@ -1,8 +1,9 @@
 //! A batch of pipelined requests: parsed and looked up before the first one runs.
 
-use slotilla_common::command::{self, Flags, Spec, Unresolved};
+use slotilla_common::command::{Flags, LastCommand, Spec, Unresolved};
 use slotilla_common::resp::{ArgRange, Parsed, ProtocolError, RequestLimits, RequestParser};
 use slotilla_common::slot::Slot;
+use std::ops::Range;
 
 use crate::commands::Args;
 use crate::store::Store;
@@ -63,11 +64,34 @@ fn only_key(spec: &Spec) -> Option<usize> {
     }
 }
 
+/// The arguments of a request, at these ranges of the input or of rewritten inline requests.
+#[inline]
+fn args<'a>(
+    request: &Request,
+    ranges: &'a [ArgRange],
+    input: &'a [u8],
+    inline: &'a [u8],
+) -> Args<'a> {
+    let bytes = match request.origin {
+        Origin::Input { start } => input.get(start..),
+        Origin::Inline { start } => inline.get(start..),
+    };
+    let ranges = ranges
+        .get(request.first_arg..)
+        .and_then(|ranges| ranges.get(..request.arg_count));
+    Args::new(bytes.unwrap_or_default(), ranges.unwrap_or_default())
+}
+
 /// The requests of one turn. Kept by the worker, so its vectors are allocated once.
 #[derive(Debug, Default)]
 pub struct Batch {
     ranges: Vec<ArgRange>,
     requests: Vec<Request>,
+    last_command: LastCommand,
+    /// The keys that will be looked up, but none twice in a row.
+    keys: Vec<KeyAt>,
+    /// Where in the input the last of them is, if it is there.
+    last_key: Option<Range<usize>>,
     /// Inline requests with quotes, rewritten as multibulk ones.
     inline: Vec<u8>,
 }
@@ -136,52 +160,70 @@ impl Batch {
             spec: Err(Unresolved::Command),
             key: None,
         };
-        let args = self.args(&request, input);
-        let spec = command::resolve(&args);
+        let args = args(&request, &self.ranges, input, &self.inline);
+        let spec = self.last_command.resolve(&args);
         let only_key = spec.ok().and_then(only_key).filter(|arg| *arg < args.len());
-        if let Some(arg) = only_key {
-            let key = args.get(arg);
-            request.key = Some(KeyAt {
-                arg,
-                slot: Slot::of_key(key),
-                hash: store.key_hash(key),
-            });
-        }
         request.spec = spec;
+        if let Some(arg) = only_key {
+            request.key = Some(self.locate(&request, arg, input, store));
+        }
         let end = request.end;
         self.requests.push(request);
         Ok(Some(end))
+    }
+
+    /// Where the key of `request` belongs. A pipeline often names the key that it has just named
+    /// (INCR and EXPIRE, the HSETs of one hash), and then this is known.
+    #[inline]
+    fn locate(&mut self, request: &Request, arg: usize, input: &[u8], store: &Store) -> KeyAt {
+        let key = self.args(request, input).get(arg);
+        let last = self.last_key.clone().and_then(|range| input.get(range));
+        if let Some(located) = self.keys.last()
+            && last == Some(key)
+        {
+            return KeyAt { arg, ..*located };
+        }
+        let located = KeyAt {
+            arg,
+            slot: Slot::of_key(key),
+            hash: store.key_hash(key),
+        };
+        self.keys.push(located);
+        self.last_key = self.place_in_input(request, arg);
+        located
+    }
+
+    /// Where in the input an argument is, if it is there.
+    #[inline]
+    fn place_in_input(&self, request: &Request, arg: usize) -> Option<Range<usize>> {
+        let Origin::Input { start } = request.origin else {
+            return None;
+        };
+        let range = self.ranges.get(request.first_arg.saturating_add(arg))?;
+        let first = start.saturating_add(range.start());
+        Some(first..first.saturating_add(range.len()))
     }
 
     /// The arguments of `request`, which came in `input`.
     #[must_use]
     #[inline]
     pub fn args<'a>(&'a self, request: &Request, input: &'a [u8]) -> Args<'a> {
-        let bytes = match request.origin {
-            Origin::Input { start } => input.get(start..),
-            Origin::Inline { start } => self.inline.get(start..),
-        };
-        let ranges = self
-            .ranges
-            .get(request.first_arg..)
-            .and_then(|r| r.get(..request.arg_count));
-        Args::new(bytes.unwrap_or_default(), ranges.unwrap_or_default())
+        args(request, &self.ranges, input, &self.inline)
     }
 
     /// Starts to load the memory of all requests' keys, so that the waits overlap.
     pub fn prefetch(&self, store: &Store) {
-        // One request has nothing to overlap with.
-        if self.requests.len() < 2 {
+        // One key has nothing to overlap with.
+        if self.keys.len() < 2 {
             return;
         }
-        let keys = || self.requests.iter().filter_map(|request| request.key);
-        for key in keys() {
+        for key in &self.keys {
             store.prefetch_slot(key.slot);
         }
-        for key in keys() {
+        for key in &self.keys {
             store.prefetch_bucket(key.slot, key.hash);
         }
-        for key in keys() {
+        for key in &self.keys {
             store.prefetch_entry(key.slot, key.hash);
         }
     }
@@ -189,10 +231,71 @@ impl Batch {
     /// Forgets them, keeping the memory unless it has grown large.
     pub fn clear(&mut self) {
         self.requests.clear();
+        self.keys.clear();
         self.ranges.clear();
         // One MSET of a million keys must not cost 8 MB for ever.
         self.ranges.shrink_to(4096);
         self.inline.clear();
         self.inline.shrink_to(4096);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::routing::Serving;
+    use proptest::prelude::*;
+    use slotilla_common::resp::encode_command;
+
+    fn request() -> impl Strategy<Value = Vec<u8>> {
+        let key = prop_oneof!["", "k", "[ab]{1,2}", "\\{a\\}[xy]", "[a-z]{20}"];
+        let command = prop_oneof![
+            "get", "GET", "incr", "hset", "echo", "mget", "ping", "object"
+        ];
+        (command, key, 0..3u8).prop_map(|(command, key, form)| match form {
+            // An inline request with quotes is rewritten, and its key is not in the input.
+            0 => format!("{command} \"{key}\" x\r\n").into_bytes(),
+            1 if !key.is_empty() => format!("{command} {key} x\r\n").into_bytes(),
+            _ => {
+                let mut request = Vec::new();
+                encode_command(&mut request, &[command.as_bytes(), key.as_bytes(), b"x"]);
+                request
+            }
+        })
+    }
+
+    proptest! {
+        /// Whatever came before it in the pipeline.
+        #[test]
+        fn each_request_knows_its_own_command_and_key(
+            batches in proptest::collection::vec(
+                proptest::collection::vec(request(), 1..20), 1..4),
+        ) {
+            let store = Store::new(1, Serving::Ours);
+            let mut batch = Batch::default();
+            for requests in batches {
+                let input = requests.concat();
+                let (mut parser, limits) = (RequestParser::default(), RequestLimits::default());
+                let mut start = 0;
+                for _ in &requests {
+                    let next = batch.parse_one(&mut parser, &input, start, &limits, &store);
+                    start = next.unwrap().unwrap();
+                }
+                for request in batch.requests() {
+                    let args = batch.args(request, &input);
+                    let spec = slotilla_common::command::resolve(&args).ok();
+                    prop_assert_eq!(request.spec.ok().map(|s| s.name), spec.map(|s| s.name));
+                    let only_key = spec.and_then(only_key);
+                    prop_assert_eq!(request.key.map(|key| key.arg), only_key);
+                    if let Some(at) = request.key {
+                        let key = args.get(at.arg);
+                        prop_assert_eq!(at.slot, Slot::of_key(key));
+                        prop_assert_eq!(at.hash, store.key_hash(key));
+                    }
+                }
+                batch.prefetch(&store);
+                batch.clear();
+            }
+        }
     }
 }
