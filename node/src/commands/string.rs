@@ -78,9 +78,9 @@ fn mget(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     ctx.reply.array(args.len() - 1);
     for from in (1..args.len()).step_by(LOOK_AHEAD) {
         let keys = args.iter_from(from).take(LOOK_AHEAD);
-        let hashes = ctx.db.look_ahead(keys.clone());
-        for (key, hash) in keys.zip(hashes) {
-            ctx.db.know_hash(key, hash);
+        let located = ctx.db.look_ahead(keys.clone());
+        for (key, located) in keys.zip(located) {
+            ctx.db.know(key, located);
             match ctx.db.read(key) {
                 None | Some(ValueRef::Object(_)) => ctx.reply.null(),
                 Some(ValueRef::Bytes(bytes)) => ctx.reply.bulk(bytes),
@@ -123,9 +123,9 @@ fn set_pairs(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     check_pairs(ctx, args)?;
     for from in (1..args.len()).step_by(2 * LOOK_AHEAD) {
         let places = (from..args.len()).step_by(2).take(LOOK_AHEAD);
-        let hashes = ctx.db.look_ahead(places.clone().map(|at| args.get(at)));
-        for (at, hash) in places.zip(hashes) {
-            ctx.db.know_hash(args.get(at), hash);
+        let located = ctx.db.look_ahead(places.clone().map(|at| args.get(at)));
+        for (at, located) in places.zip(located) {
+            ctx.db.know(args.get(at), located);
             store(ctx, args.get(at), args.get(at + 1), SetExpiry::Clear);
         }
     }

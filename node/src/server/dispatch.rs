@@ -390,9 +390,10 @@ fn execute(
         after: None,
     };
     if let Some(key) = request.key {
-        match server.store.lock_in_turn(key.slot, ctx.session.ticket()) {
-            Ok(guard) => ctx.db.hold(guard),
-            Err(need) => return refusal(CommandError::Busy(need)),
+        if let Some(guard) = server.store.lock_if_free(key.slot) {
+            ctx.db.hold(guard);
+        } else if let Err(error) = hold_in_turn(&mut ctx, key.slot) {
+            return refusal(error);
         }
     }
     if let Err(error) = lock_and_ask(&mut ctx, request, args) {
@@ -409,6 +410,15 @@ fn execute(
         Err(CommandError::TakesLong) => Some(leave(&mut ctx)),
         Err(error) => Some(Box::new(Rest::Failed(error))),
     }
+}
+
+/// Locks a slot that is not free. Apart, for a guard that may come from either of two places is put
+/// together in memory, and a processor waits to read as a whole what it has just written in parts.
+#[cold]
+fn hold_in_turn(ctx: &mut Ctx<'_>, slot: Slot) -> Result<(), CommandError> {
+    let guard = ctx.server.store.lock_in_turn(slot, ctx.session.ticket());
+    ctx.db.hold(guard.map_err(CommandError::Busy)?);
+    Ok(())
 }
 
 #[cold]
@@ -470,7 +480,7 @@ pub(super) fn run_long(
         after: None,
     };
     if let Some(key) = command.key {
-        ctx.db.know_hash(args.get(key.arg), key.hash);
+        ctx.db.know_hash(args.get(key.arg), key.slot, key.hash);
     }
     let result = (command.handler)(&mut ctx, &args);
     feed_monitors(ctx.session, server, spec, &args);
@@ -505,15 +515,15 @@ fn lock_and_ask(ctx: &mut Ctx<'_>, request: &Request, args: &Args<'_>) -> Result
 }
 
 /// For a command with one key, whose slot is locked: whether this node serves it.
-#[inline]
+#[inline(always)]
 fn one_slot(ctx: &mut Ctx<'_>, key: KeyAt, args: &Args<'_>) -> Result<(), CommandError> {
     let name = args.get(key.arg);
-    ctx.db.know_hash(name, key.hash);
+    ctx.db.know_hash(name, key.slot, key.hash);
     if ctx.server.cluster_enabled {
         serves(ctx, key.slot, &[name])?;
     } else if ctx.db.is_entangled() {
         lock_along(ctx, key.slot)?;
-        ctx.db.know_hash(name, key.hash);
+        ctx.db.know_hash(name, key.slot, key.hash);
     }
     Ok(())
 }
@@ -542,6 +552,10 @@ fn several_slots(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError>
     let first = slots.first().copied();
     slots.sort_unstable();
     slots.dedup();
+    // Locking waits for one slot's memory after the other, so all are asked for before.
+    for slot in &slots {
+        server.store.prefetch_slot(*slot);
+    }
     let ticket = ctx.session.ticket();
     match (first, slots.as_slice()) {
         (Some(slot), [_]) if server.cluster_enabled => {

@@ -437,7 +437,7 @@ impl<'a> Run<'a> {
             aside = Some(std::mem::replace(&mut ctx.db, none));
         }
         if let Some(key) = command.key {
-            ctx.db.know_hash(args.get(key.arg), key.hash);
+            ctx.db.know_hash(args.get(key.arg), key.slot, key.hash);
         }
         let result = (command.handler)(ctx, &args);
         if at_gate {

@@ -4,7 +4,6 @@
 //! deleted by whoever meets it, on a replica it cannot be seen and stays.
 
 use slotilla_common::slot::Slot;
-use smallvec::SmallVec;
 
 use super::access::AccessClock;
 use super::entry::{Entry, NewValue, ValueRef};
@@ -40,7 +39,7 @@ pub enum SetExpiry {
 pub struct Db<'s> {
     store: &'s Store,
     scope: Scope,
-    guards: SmallVec<[SlotGuard<'s>; 1]>,
+    guards: Guards<'s>,
     clock: AccessClock,
     expired: Expired,
     hint: Hint,
@@ -49,11 +48,18 @@ pub struct Db<'s> {
     pub(super) ready: Readied,
 }
 
-/// The hash of one key, known before the command began.
+/// Where one key belongs, known before it is looked up.
 #[derive(Clone, Copy, Debug, Default)]
 struct Hint {
     address: usize,
     len: usize,
+    located: Located,
+}
+
+/// Where a key belongs: in which of the locked slots, and with which hash.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Located {
+    guard: usize,
     hash: u64,
 }
 
@@ -77,17 +83,13 @@ impl<'s> Db<'s> {
     #[must_use]
     #[inline]
     pub fn new(store: &'s Store, guard: Option<SlotGuard<'s>>, scope: Scope) -> Self {
-        let guards = match guard {
-            Some(guard) => SmallVec::from_buf([guard]),
-            None => SmallVec::new(),
-        };
-        Self::many(store, guards, scope)
+        Self::many(store, guard.into(), scope)
     }
 
     /// For keys of several slots, locked in ascending order.
     #[must_use]
     #[inline]
-    pub fn many(store: &'s Store, guards: SmallVec<[SlotGuard<'s>; 1]>, scope: Scope) -> Self {
+    pub fn many(store: &'s Store, guards: Guards<'s>, scope: Scope) -> Self {
         let settings = store.settings();
         Self {
             store,
@@ -105,16 +107,24 @@ impl<'s> Db<'s> {
     #[inline]
     pub fn hold(&mut self, guard: SlotGuard<'s>) {
         debug_assert!(self.guards.is_empty(), "others come in order");
-        self.guards.push(guard);
+        self.guards = Guards::One(guard);
     }
 
-    /// Saves hashing `key` again: the same slice will be looked up.
+    /// Saves hashing `key`, of `slot`, again: the same slice will be looked up.
     #[inline]
-    pub fn know_hash(&mut self, key: &[u8], hash: u64) {
+    pub fn know_hash(&mut self, key: &[u8], slot: Slot, hash: u64) {
+        if let Some(guard) = self.number_of(slot) {
+            self.know(key, Located { guard, hash });
+        }
+    }
+
+    /// Saves hashing `key` again and finding its slot: the same slice will be looked up.
+    #[inline]
+    pub(crate) fn know(&mut self, key: &[u8], located: Located) {
         self.hint = Hint {
             address: key.as_ptr().addr(),
             len: key.len(),
-            hash,
+            located,
         };
     }
 
@@ -170,8 +180,7 @@ impl<'s> Db<'s> {
 
     /// The guard of a slot that is locked.
     pub(super) fn guard_of(&self, slot: Slot) -> Option<&SlotGuard<'s>> {
-        let number = self.guards.binary_search_by_key(&slot, SlotGuard::slot);
-        self.guards.get(number.ok()?)
+        self.guards.get(self.number_of(slot)?)
     }
 
     /// What this node is to a slot that is locked.
@@ -439,23 +448,29 @@ impl<'s> Db<'s> {
     #[inline]
     fn locate(&self, key: &[u8]) -> Option<(usize, u64)> {
         let hint = self.hint;
-        let hash = if hint.address == key.as_ptr().addr() && hint.len == key.len() {
-            hint.hash
-        } else {
-            self.store.key_hash(key)
-        };
-        if let [only] = self.guards.as_slice() {
+        if hint.address == key.as_ptr().addr() && hint.len == key.len() {
+            let Located { guard, hash } = hint.located;
             debug_assert_eq!(
-                only.slot(),
-                Slot::of_key(key),
-                "the slot of {key:?} is not locked"
+                self.guards.get(guard).map(SlotGuard::slot),
+                Some(Slot::of_key(key)),
+                "{key:?} has been located when other slots were locked"
             );
-            return Some((0, hash));
+            return Some((guard, hash));
         }
-        let slot = Slot::of_key(key);
-        let number = self.guards.binary_search_by_key(&slot, SlotGuard::slot);
-        debug_assert!(number.is_ok(), "the slot of {key:?} is not locked");
-        Some((number.ok()?, hash))
+        let number = self.number_of(Slot::of_key(key));
+        debug_assert!(number.is_some(), "the slot of {key:?} is not locked");
+        Some((number?, self.store.key_hash(key)))
+    }
+
+    /// Which of the guards is that of a slot.
+    #[inline]
+    fn number_of(&self, slot: Slot) -> Option<usize> {
+        if let [only] = &*self.guards {
+            return (only.slot() == slot).then_some(0);
+        }
+        self.guards
+            .binary_search_by_key(&slot, SlotGuard::slot)
+            .ok()
     }
 
     /// The entry of a key whose time has not come; leaves one whose time has come where it is.

@@ -27,6 +27,7 @@ mod entry;
 mod event;
 mod evict;
 mod expire;
+mod guards;
 mod hash;
 pub mod hyperloglog;
 mod index;
@@ -54,6 +55,7 @@ pub use entry::{Digits, Encoding, Entry, Garbage, NewValue, ValueRef};
 pub use event::{EventClass, EventSink};
 pub use evict::Room;
 pub use expire::{Expirer, STEP_MS, Step};
+pub use guards::Guards;
 pub(crate) use object::Wanted;
 pub use object::fuzz;
 pub use object::{
@@ -63,7 +65,7 @@ pub use object::{
 pub use observe::{Change, Observer};
 pub use settings::{Expired, Policy, Settings, Totals};
 pub use slot::SlotGuard;
-pub use turns::{Errand, Guards, LongTotals, Need, PLACES_MAX, Taken, Ticket, Waits};
+pub use turns::{Errand, LongTotals, Need, PLACES_MAX, Taken, Ticket, Waits};
 pub use wait::{Waiter, Waiting};
 pub use walk::{DbTotals, Flushed};
 pub use watch::{Touched, Watched};

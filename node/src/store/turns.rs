@@ -30,6 +30,7 @@ use slotilla_common::slot::Slot;
 use smallvec::SmallVec;
 
 use super::Store;
+use super::guards::Guards;
 use super::slot::SlotGuard;
 
 /// Bits of the byte beside a slot's lock.
@@ -42,9 +43,6 @@ pub(super) mod busy {
 
 /// The most long commands that may ever run at one time.
 pub const PLACES_MAX: usize = 16;
-
-/// Locked slots.
-pub type Guards<'s> = SmallVec<[SlotGuard<'s>; 1]>;
 
 /// Whom a ticket's turn wakes.
 pub trait Waits: Send + Sync + fmt::Debug {
@@ -342,6 +340,13 @@ impl Store {
         inner.taken == 0
     }
 
+    /// Locks a slot unless it is out, or somebody stands in line for it: then
+    /// [`lock_in_turn`](Self::lock_in_turn) knows more.
+    #[inline]
+    pub fn lock_if_free(&self, slot: Slot) -> Option<SlotGuard<'_>> {
+        SlotGuard::lock_unless(self, self.cell(slot), slot, u8::MAX)
+    }
+
     /// Locks a slot for somebody who has this ticket, or none.
     ///
     /// # Errors
@@ -352,7 +357,7 @@ impl Store {
         slot: Slot,
         ticket: Option<&Ticket>,
     ) -> Result<SlotGuard<'_>, Box<Need>> {
-        match SlotGuard::lock_unless(self, self.cell(slot), slot, u8::MAX) {
+        match self.lock_if_free(slot) {
             Some(guard) => Ok(guard),
             None => self.lock_kept(slot, ticket),
         }
@@ -545,7 +550,7 @@ impl Store {
         }
         self.note_lines(&mut inner, &slots);
         drop(inner);
-        guards.into_iter().for_each(SlotGuard::go_out);
+        guards.into_each(SlotGuard::go_out);
         Ok(Taken { slots, place })
     }
 

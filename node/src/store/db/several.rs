@@ -4,15 +4,14 @@ use slotilla_common::slot::Slot;
 use smallvec::SmallVec;
 
 use super::super::entry::{Entry, ValueRef};
-use super::Db;
-use crate::store::slot::SlotGuard;
+use super::{Db, Located};
 
 /// So many keys are looked ahead for at a time: what was fetched for them must still be in the
 /// cache when their turn comes.
 pub const LOOK_AHEAD: usize = 16;
 
-/// Hashes of keys.
-pub(crate) type Hashes = SmallVec<[u64; LOOK_AHEAD]>;
+/// Where keys belong, for each in turn.
+pub(crate) type Places = SmallVec<[Located; LOOK_AHEAD]>;
 
 impl Db<'_> {
     /// The values at several keys, for a command that reads: counts hits and misses and the use.
@@ -23,29 +22,33 @@ impl Db<'_> {
         self.all_of(keys)
     }
 
-    /// Hashes keys that are about to be looked up one after the other, and starts to fetch the
+    /// Locates keys that are about to be looked up one after the other, and starts to fetch the
     /// memory of all, so that the waits overlap. Their slots are locked.
-    pub(crate) fn look_ahead<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) -> Hashes {
-        // In a cluster, and often elsewhere, there is but one.
-        let only = match self.guards.as_slice() {
+    pub(crate) fn look_ahead<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) -> Places {
+        // In a cluster, and often elsewhere, there is but one slot.
+        let only = match &*self.guards {
             [only] => Some(only.slot()),
             _ => None,
         };
-        let slot = |key| only.unwrap_or_else(|| Slot::of_key(key));
-        let places: SmallVec<[(Slot, u64); LOOK_AHEAD]> = keys
-            .map(|key| (slot(key), self.store.key_hash(key)))
+        let places: Places = keys
+            .map(|key| {
+                let slot = only.unwrap_or_else(|| Slot::of_key(key));
+                let number = self.number_of(slot);
+                debug_assert!(number.is_some(), "the slot of {key:?} is not locked");
+                let hash = self.store.key_hash(key);
+                self.store.prefetch_bucket(slot, hash);
+                // Where there is no guard nothing will be found.
+                let guard = number.unwrap_or(usize::MAX);
+                Located { guard, hash }
+            })
             .collect();
-        for (slot, hash) in &places {
-            self.store.prefetch_bucket(*slot, *hash);
-        }
-        for (slot, hash) in &places {
-            let number = self.guards.binary_search_by_key(slot, SlotGuard::slot);
-            let guard = number.ok().and_then(|number| self.guards.get(number));
+        for Located { guard, hash } in &places {
+            let guard = self.guards.get(*guard);
             if let Some(table) = guard.and_then(|guard| guard.table(self.scope.db)) {
                 table.prefetch(*hash);
             }
         }
-        places.into_iter().map(|(_, hash)| hash).collect()
+        places
     }
 
     fn all_of(&self, keys: &[&[u8]]) -> Vec<Option<ValueRef<'_>>> {
