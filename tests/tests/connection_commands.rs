@@ -103,6 +103,23 @@ fn hello_greets_and_refuses_as_redis_does() {
 }
 
 #[test]
+fn what_hello_has_read_holds_whatever_follows() {
+    let (redis, node) = pair(PLAIN);
+    for line in [
+        "hello 3 setname joe nonsense",
+        "hello 3 setname joe auth nobody x",
+    ] {
+        let tried = |server: &Server| {
+            let mut client = server.client();
+            [line, "client getname"].map(|line| client.line(line))
+        };
+        let (expected, given) = (tried(&redis), tried(&node));
+        assert_eq!(given, expected, "{line}");
+        assert_eq!(expected[1].text(), "joe");
+    }
+}
+
+#[test]
 fn nothing_but_the_password_opens_the_door() {
     let settings = &[("cluster-enabled", "no"), ("requirepass", "secret")];
     assert_same(

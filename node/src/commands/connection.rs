@@ -97,7 +97,7 @@ fn hello(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     } else {
         None
     };
-    let mut name = None;
+    // Each takes effect when it is read, whatever follows.
     let mut at = 2;
     while at < args.len() {
         let following = args.len() - at - 1;
@@ -106,7 +106,7 @@ fn hello(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
             at += 3;
         } else if args.is(at, "setname") && following >= 1 {
             client::check_name(args.get(at + 1))?;
-            name = Some(args.get(at + 1));
+            ctx.session.client.set_name(args.get(at + 1));
             at += 2;
         } else {
             return Err(CommandError::err(format_args!(
@@ -121,9 +121,6 @@ fn hello(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
              HELLO AUTH <user> <pass> option can be used to authenticate the client and \
              select the RESP protocol version at the same time",
         ));
-    }
-    if let Some(name) = name {
-        ctx.session.client.set_name(name);
     }
     if let Some(protocol) = asked {
         speak(ctx, protocol);
