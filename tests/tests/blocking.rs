@@ -555,6 +555,35 @@ fn the_same_on_a_cluster_of_one_node() {
 }
 
 /// Gives every key of a script one hash tag.
+/// In a transaction nothing waits, but what is no timeout is refused.
+#[test]
+#[rustfmt::skip] // Read like a list, several a line.
+fn the_same_timeouts_are_refused() {
+    let servers = [Kind::Redis, Kind::Node].map(|kind| Server::start(kind, &[]));
+    let mut clients = servers.each_ref().map(Server::client);
+    for timeout in [
+        "0", "-0", "+1", "1", "0.001", "-0.0001", "-0.001", "-0.0011", "-0.002", "-1", "-1e-30",
+        "1e-4000", "9223372036854774", "9223372036854775", "9223372036854775.1",
+        "9223372036854775.807", "9223372036854775.8071", "9223372036854775.8075",
+        "9223372036854775.8", "9223372036854775.808", "9223372036854776", "9223372036854775807",
+        "1e18", "-1e18", "1e300", "1e4000", "inf", "-inf", "nan", "0x10", "0x1.8p1", "", " 1", "1x",
+        "99999999999999999999", "18446744073709551616", "3e-5000", "1e5000",
+    ] {
+        let commands: [&[&str]; 6] = [
+            &["multi"],
+            &["blpop", "none", timeout],
+            &["bzpopmax", "none", timeout],
+            &["blmove", "none", "none", "left", "right", timeout],
+            &["bzmpop", timeout, "1", "none", "min"],
+            &["exec"],
+        ];
+        let [theirs, ours] = clients
+            .each_mut()
+            .map(|client| commands.map(|words| client.call(words)));
+        assert_eq!(ours, theirs, "{timeout:?}");
+    }
+}
+
 fn tag(script: &str) -> String {
     const KEYS: &[&str] = &["k", "l", "m", "n", "s", "z", "g", "src", "none", "after"];
     let lines = script.lines().map(|line| {

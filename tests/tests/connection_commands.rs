@@ -120,6 +120,26 @@ fn what_hello_has_read_holds_whatever_follows() {
 }
 
 #[test]
+fn a_pause_whose_end_no_integer_holds_is_over() {
+    let (redis, node) = pair(PLAIN);
+    for server in [&redis, &node] {
+        let mut client = server.client();
+        for pause in ["9223372036854775807", "9223372036854775000"] {
+            client.ok(&["client", "pause", pause, "write"]);
+            client.ok(&["set", "a", pause]);
+        }
+        client.ok(&["client", "pause", "9223370000000000000", "write"]);
+        client.ok(&["client", "unpause"]);
+        client.ok(&["set", "a", "b"]);
+        let error = client.line("client pause 9223372036854775808 write");
+        assert_eq!(
+            error.error(),
+            Some("ERR timeout is not an integer or out of range")
+        );
+    }
+}
+
+#[test]
 fn nothing_but_the_password_opens_the_door() {
     let settings = &[("cluster-enabled", "no"), ("requirepass", "secret")];
     assert_same(

@@ -274,6 +274,29 @@ fn so_they_do_with_few_elements_a_node() {
     compare("2", "3");
 }
 
+#[test]
+fn ranks_at_the_end_of_the_range_count_as_in_redis() {
+    let (redis, node) = (
+        Server::start(Kind::Redis, &[]),
+        Server::start(Kind::Node, &[]),
+    );
+    let mut pair = Pair {
+        theirs: redis.client(),
+        ours: node.client(),
+        seed: 0,
+    };
+    pair.run(&[command("rpush l a b a c a")]);
+    for rank in [
+        "-9223372036854775808",
+        "-9223372036854775807",
+        "9223372036854775807",
+    ] {
+        for options in ["", " count 0", " count 2", " count 0 maxlen 3"] {
+            pair.run(&[command(&format!("lpos l a rank {rank}{options}"))]);
+        }
+    }
+}
+
 /// Tens of thousands of elements, so that there are many listpacks, changed all over.
 #[test]
 fn a_long_list_is_the_same_throughout() {

@@ -7,8 +7,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::collection::MultiPop;
-use super::double;
 use super::list::ends as list;
+use super::long_double::LongDouble;
 use super::sorted_set::pop as sorted_set;
 use super::{After, Args, CommandError, Ctx, Handler};
 use crate::server::Server;
@@ -231,13 +231,11 @@ fn take_or_wait(
 /// How long to wait, in milliseconds, from a number of seconds; `None` for ever. What is less than a
 /// millisecond counts as one.
 fn timeout(args: &Args<'_>, at: usize) -> Result<Option<u64>, CommandError> {
-    let seconds = double::parse_timeout(args.get(at)).ok_or(CommandError::fixed(
+    let seconds = LongDouble::parse(args.get(at)).ok_or(CommandError::fixed(
         "ERR timeout is not a float or out of range",
     ))?;
-    let milliseconds = (seconds * 1000.0).ceil();
     // Beyond what an integer holds, Redis's becomes negative.
-    if milliseconds < 0.0 || milliseconds >= i64::MAX as f64 {
-        return Err(CommandError::fixed("ERR timeout is negative"));
-    }
-    Ok(Some(milliseconds as u64).filter(|milliseconds| *milliseconds > 0))
+    let milliseconds = seconds.thousandfold().and_then(|ms| u64::try_from(ms).ok());
+    let milliseconds = milliseconds.ok_or(CommandError::fixed("ERR timeout is negative"))?;
+    Ok(Some(milliseconds).filter(|milliseconds| *milliseconds > 0))
 }

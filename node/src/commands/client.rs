@@ -336,10 +336,8 @@ fn pause(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     if timeout_ms < 0 {
         return Err(CommandError::fixed("ERR timeout is negative"));
     }
-    let until_ms = ctx
-        .now_ms
-        .checked_add(timeout_ms)
-        .ok_or(CommandError::fixed("ERR timeout is out of range"))?;
+    // A time that no integer holds is one that is over, as in Redis.
+    let until_ms = ctx.now_ms.checked_add(timeout_ms).unwrap_or(0);
     ctx.exclusively(move |server, reply| {
         server.pause_clients(scope, until_ms);
         reply.ok();

@@ -37,18 +37,6 @@ pub(super) fn parse_weight(text: &[u8]) -> Option<f64> {
     (!is_out_of_range).then_some(number)
 }
 
-/// Seconds of a timeout, which Redis reads into a `long double`: no NaN, and what is too close to 0
-/// for a double is the least that is not.
-pub(super) fn parse_timeout(text: &[u8]) -> Option<f64> {
-    let seconds = strtod(text).filter(|seconds| !seconds.is_nan())?;
-    let is_tiny = seconds == 0.0 && !is_zero(text);
-    Some(if is_tiny {
-        f64::MIN_POSITIVE.copysign(seconds)
-    } else {
-        seconds
-    })
-}
-
 /// Whether a text that is a number has no digit but zeros before its exponent.
 fn is_zero(text: &[u8]) -> bool {
     let is_hex = hex_digits(text).is_some();

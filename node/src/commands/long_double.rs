@@ -110,6 +110,31 @@ impl LongDouble {
         }
     }
 
+    /// 1000 times the number, rounded, then up to the next integer; `None` beyond 64 bits.
+    pub(super) fn thousandfold(self) -> Option<i64> {
+        let Kind::Finite { mantissa, exponent } = self.kind else {
+            return None;
+        };
+        let Kind::Finite { mantissa, exponent } =
+            round(u128::from(mantissa) * 1000, exponent, false)
+        else {
+            return None;
+        };
+        let mantissa = i128::from(mantissa);
+        let signed = if self.negative { -mantissa } else { mantissa };
+        let places = exponent.unsigned_abs();
+        let integer = if mantissa == 0 {
+            0
+        } else if exponent < 0 {
+            // A shift rounds down: up, when the sign is another.
+            -((-signed) >> places.min(127))
+        } else {
+            // The mantissa's highest bit is set: it is beyond 64 bits in any case.
+            signed.checked_mul(1 << places.min(64))?
+        };
+        i64::try_from(integer).ok()
+    }
+
     fn parts(self) -> (u64, i32) {
         match self.kind {
             Kind::Finite { mantissa, exponent } => (mantissa, exponent),

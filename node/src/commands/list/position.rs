@@ -32,12 +32,16 @@ impl Options {
             Ok(Ok(number)) => Ok(number),
             _ => Err(CommandError::fixed(text)),
         };
+        let mut is_least = false;
         for at in (3..args.len()).step_by(2) {
             if at + 1 == args.len() {
                 return Err(CommandError::Syntax);
             }
             if args.is(at, "rank") {
-                options.rank(args.int(at + 1)?)?;
+                let rank = args.int(at + 1)?;
+                // It has no counterpart: in Redis every match counts, however many are wanted.
+                is_least = rank == i64::MIN;
+                options.rank(rank)?;
             } else if args.is(at, "count") {
                 options.count = Some(bound(at + 1, "ERR COUNT can't be negative")?);
             } else if args.is(at, "maxlen") {
@@ -45,6 +49,9 @@ impl Options {
             } else {
                 return Err(CommandError::Syntax);
             }
+        }
+        if is_least {
+            options.count = options.count.and(Some(usize::MAX));
         }
         Ok(options)
     }
@@ -56,11 +63,10 @@ impl Options {
                  ... or use negative to start from the end of the list",
             ));
         }
-        if rank == i64::MIN {
-            return Err(CommandError::ValueOutOfRange);
-        }
         self.is_backwards = rank < 0;
-        self.skip = usize::try_from(rank.unsigned_abs() - 1).unwrap_or(usize::MAX);
+        self.skip = rank.checked_abs().map_or(0, |matches| {
+            usize::try_from(matches - 1).unwrap_or(usize::MAX)
+        });
         Ok(())
     }
 
