@@ -199,7 +199,17 @@ fn read_line(input: &mut impl BufRead) -> io::Result<String> {
     let text = line
         .strip_suffix(b"\r\n")
         .ok_or_else(|| bad(&format!("line without an end: {line:?}")))?;
-    Ok(String::from_utf8_lossy(text).into_owned())
+    Ok(legible(text))
+}
+
+/// What is no UTF-8 is shown as `\xff`, so that two lines that differ are two texts.
+fn legible(line: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in line.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.push_str(&chunk.invalid().escape_ascii().to_string());
+    }
+    text
 }
 
 fn read_bulk(input: &mut impl BufRead, len: i64) -> io::Result<Vec<u8>> {
@@ -258,6 +268,12 @@ mod tests {
             let value = value.unwrap_or_else(|error| panic!("{wire:?}: {error}"));
             assert_eq!(value.to_string(), shown, "{wire:?}");
         }
+    }
+
+    #[test]
+    fn lines_that_differ_are_told_apart() {
+        let value = read_value(&mut &b"-ERR \xff\xc3\xa9\xc3\r\n"[..]).unwrap();
+        assert_eq!(value.error(), Some("ERR \\xff\u{e9}\\xc3"));
     }
 
     #[test]

@@ -120,6 +120,49 @@ fn what_hello_has_read_holds_whatever_follows() {
 }
 
 #[test]
+fn errors_quote_the_bytes_that_were_sent() {
+    const ODD: &[u8] = b"\xff\xc3 \xc3\xa9\0more";
+    let (redis, node) = pair(PLAIN);
+    let commands: &[&[&[u8]]] = &[
+        &[ODD],
+        &[b"nosuch", ODD, ODD],
+        &[b"client", ODD],
+        &[b"object", ODD],
+        &[b"debug", ODD],
+        &[b"hello", b"2", ODD],
+        &[b"config", b"set", ODD, b"1"],
+        &[b"client", b"kill", b"type", ODD],
+        &[b"client", b"kill", b"user", ODD],
+        &[b"client", b"list", b"type", ODD],
+        &[b"expire", b"key", b"1", ODD],
+        &[b"function", b"list", ODD],
+        &[b"latency", b"graph", ODD],
+        &[b"pubsub", b"channels", b"a", ODD],
+        &[b"pfdebug", ODD, b"counted"],
+    ];
+    let mut clients = [redis.client(), node.client()];
+    for command in commands {
+        let [expected, given] = clients.each_mut().map(|client| {
+            client.call(&["pfadd", "counted", "a"]);
+            client.call(command)
+        });
+        assert_eq!(given, expected);
+        assert!(expected.error().is_some(), "{expected}");
+    }
+    // Within a transaction too, which they spoil.
+    for client in &mut clients {
+        client.ok(&["multi"]);
+        let error = client.call(&[b"nosuch", ODD]);
+        assert!(
+            error.error().unwrap().contains("\\xff\\xc3 \u{e9}"),
+            "{error}"
+        );
+        let end = client.call(&[&b"exec"[..], ODD]);
+        assert!(end.error().unwrap().starts_with("EXECABORT"), "{end}");
+    }
+}
+
+#[test]
 fn a_pause_whose_end_no_integer_holds_is_over() {
     let (redis, node) = pair(PLAIN);
     for server in [&redis, &node] {

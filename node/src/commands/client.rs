@@ -190,10 +190,7 @@ impl Kind {
         } else if is("master") || is("replica") || is("slave") {
             Ok(Self::Other)
         } else {
-            Err(CommandError::err(format_args!(
-                "Unknown client type '{}'",
-                String::from_utf8_lossy(name),
-            )))
+            Err(CommandError::quoting("Unknown client type '", name, "'"))
         }
     }
 
@@ -242,10 +239,7 @@ impl KillFilter {
                 filter.laddr = Some(value.to_vec());
             } else if args.is(at, "user") {
                 if value != DEFAULT_USER.as_bytes() {
-                    return Err(CommandError::err(format_args!(
-                        "No such user '{}'",
-                        String::from_utf8_lossy(value),
-                    )));
+                    return Err(CommandError::quoting("No such user '", value, "'"));
                 }
             } else if args.is(at, "skipme") {
                 filter.spare_me = yes_or_no(value)?;

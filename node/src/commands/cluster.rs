@@ -70,10 +70,7 @@ fn change(ctx: &mut Ctx<'_>, command: Command) -> Result<(), CommandError> {
 
 /// A command with more arguments than it takes, as containers answer it.
 fn too_many(args: &Args<'_>) -> CommandError {
-    let given = String::from_utf8_lossy(args.get(1)).into_owned();
-    CommandError::err(format_args!(
-        "unknown subcommand or wrong number of arguments for '{given}'. Try CLUSTER HELP."
-    ))
+    super::command_info::wrong_use(args, "CLUSTER")
 }
 
 fn slot_at(args: &Args<'_>, index: usize) -> Result<Slot, CommandError> {
@@ -91,10 +88,7 @@ fn node_at<'v>(
 ) -> Result<&'v NodeView, CommandError> {
     let name = args.get(index);
     let node = NodeId::parse(name).and_then(|id| view.node(id));
-    node.ok_or_else(|| {
-        let name = String::from_utf8_lossy(name);
-        CommandError::err(format_args!("Unknown node {name}"))
-    })
+    node.ok_or_else(|| CommandError::quoting("Unknown node ", name, ""))
 }
 
 fn asking(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
@@ -192,8 +186,8 @@ fn meet(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     }
     let port_at = |index, what: &str| {
         parse_i64(args.get(index)).ok_or_else(|| {
-            let given = String::from_utf8_lossy(args.get(index));
-            CommandError::err(format_args!("Invalid TCP {what} port specified: {given}"))
+            let before = format!("Invalid TCP {what} port specified: ");
+            CommandError::quoting(&before, args.get(index), "")
         })
     };
     let port = port_at(3, "base")?;

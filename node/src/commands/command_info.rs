@@ -33,8 +33,9 @@ pub(super) fn help(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandErr
 /// A subcommand whose arguments are too many, in the words of those of Redis's commands that
 /// check it themselves.
 pub(super) fn wrong_use(args: &Args<'_>, container: &str) -> CommandError {
-    CommandError::err(format_args!(
-        "unknown subcommand or wrong number of arguments for '{}'. Try {container} HELP.",
-        String::from_utf8_lossy(args.get(1)),
-    ))
+    CommandError::quoting(
+        "unknown subcommand or wrong number of arguments for '",
+        args.get(1),
+        &format!("'. Try {container} HELP."),
+    )
 }

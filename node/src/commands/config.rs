@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use slotilla_common::alloc;
 
 use super::{Args, CommandError, Ctx, Handler};
-use crate::config::RewriteError;
+use crate::config::{RewriteError, SetError, UNKNOWN};
 
 /// The commands of this file.
 pub(super) const HANDLERS: &[(&str, Handler)] = &[
@@ -45,7 +45,10 @@ fn set(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     ctx.server
         .config
         .set(&pairs, local)
-        .map_err(CommandError::err)?;
+        .map_err(|error| match error {
+            SetError::Unknown(name) => CommandError::quoting(UNKNOWN, &name, "'"),
+            failed @ SetError::Failed { .. } => CommandError::err(failed),
+        })?;
     ctx.reply.ok();
     Ok(())
 }

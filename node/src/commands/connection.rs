@@ -109,10 +109,8 @@ fn hello(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
             ctx.session.client.set_name(args.get(at + 1));
             at += 2;
         } else {
-            return Err(CommandError::err(format_args!(
-                "Syntax error in HELLO option '{}'",
-                String::from_utf8_lossy(args.get(at)),
-            )));
+            let before = "Syntax error in HELLO option '";
+            return Err(CommandError::quoting(before, args.get(at), "'"));
         }
     }
     if ctx.server.config.has_password() && !ctx.session.authenticated {

@@ -136,10 +136,10 @@ impl Background {
     pub fn run(self, server: &Arc<Server>, protocol: Protocol) -> Vec<u8> {
         let mut out = Vec::new();
         if let Err(error) = (self.0)(server, &mut ReplyWriter::new(&mut out, protocol)) {
-            let text = error.to_string();
+            let text = error.bytes();
             server.stats.count_error(&text);
             out.clear();
-            ReplyWriter::new(&mut out, protocol).error(&text);
+            ReplyWriter::new(&mut out, protocol).error_bytes(&text);
         }
         out
     }

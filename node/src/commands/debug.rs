@@ -8,7 +8,7 @@ use slotilla_common::resp::{Protocol, ReplyWriter};
 use slotilla_common::slot::Slot;
 use std::time::Duration;
 
-use super::{Args, CommandError, Ctx, Handler};
+use super::{Args, CommandError, Ctx, Handler, command_info};
 use crate::server::Server;
 use crate::store::{Db, NewValue, Scope, SetExpiry, ValueRef};
 
@@ -49,10 +49,7 @@ fn debug(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
 }
 
 fn wrong_use(args: &Args<'_>) -> CommandError {
-    CommandError::err(format_args!(
-        "unknown subcommand or wrong number of arguments for '{}'. Try DEBUG HELP.",
-        String::from_utf8_lossy(args.get(1)),
-    ))
+    command_info::wrong_use(args, "DEBUG")
 }
 
 /// Longest DEBUG SLEEP; beyond it a typing mistake would look like a dead node.

@@ -8,7 +8,8 @@ use slotilla_common::slot::Slot;
 
 use crate::store::Need;
 
-/// Why a command failed. [`fmt::Display`] gives Redis 7.0.15's text, without the leading `-`.
+/// Why a command failed. [`CommandError::bytes`] gives Redis 7.0.15's text; [`fmt::Display`] shows it
+/// to people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CommandError {
     /// The key holds another type.
@@ -43,13 +44,6 @@ pub enum CommandError {
     InvalidExpire(&'static str),
     /// The number of arguments is wrong for this command (by its full name).
     WrongArity(&'static str),
-    /// A container command got a subcommand or an arity it does not know.
-    UnknownSubcommand {
-        /// What the client sent.
-        given: String,
-        /// The container's name in upper case.
-        container: String,
-    },
     /// A SCAN cursor that is no number.
     InvalidCursor,
     /// SELECT, MOVE or COPY with a database that does not exist.
@@ -79,6 +73,8 @@ pub enum CommandError {
     TakesLong,
     /// A text of its own, with its code in front (`ERR …`).
     Text(Cow<'static, str>),
+    /// Such a text that quotes what a client has sent, which may be any bytes.
+    Quote(Box<[u8]>),
 }
 
 impl CommandError {
@@ -104,11 +100,31 @@ impl CommandError {
     #[must_use]
     pub fn unknown_subcommand(given: &[u8], container: &str) -> Self {
         let given = given.get(..128).unwrap_or(given);
-        Self::UnknownSubcommand {
-            given: String::from_utf8_lossy(given).into_owned(),
-            container: container.to_ascii_uppercase(),
+        let hint = format!("'. Try {} HELP.", container.to_ascii_uppercase());
+        Self::quoting("unknown subcommand '", given, &hint)
+    }
+
+    /// `ERR ` and a text that quotes what a client has sent, as far as [`quoted`].
+    #[must_use]
+    pub fn quoting(before: &str, given: &[u8], after: &str) -> Self {
+        let parts = [b"ERR ", before.as_bytes(), quoted(given), after.as_bytes()];
+        Self::Quote(parts.concat().into())
+    }
+
+    /// What a client is told, without the leading `-`.
+    #[must_use]
+    pub fn bytes(&self) -> Cow<'_, [u8]> {
+        match self {
+            Self::Quote(text) => Cow::Borrowed(text),
+            other => Cow::Owned(other.to_string().into_bytes()),
         }
     }
+}
+
+/// What Redis quotes of what a client has sent: it prints C strings, which end at a NUL.
+#[must_use]
+pub fn quoted(given: &[u8]) -> &[u8] {
+    given.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
 impl From<Box<Need>> for CommandError {
@@ -159,12 +175,10 @@ impl fmt::Display for CommandError {
             Self::WrongArity(command) => {
                 return write!(f, "ERR wrong number of arguments for '{command}' command");
             }
-            Self::UnknownSubcommand { given, container } => {
-                return write!(f, "ERR unknown subcommand '{given}'. Try {container} HELP.");
-            }
             Self::Redirect(text) => text,
             Self::Busy(_) | Self::TakesLong => "TRYAGAIN The slot is in use",
             Self::Text(text) => text,
+            Self::Quote(text) => return f.write_str(&String::from_utf8_lossy(text)),
         };
         f.write_str(fixed)
     }

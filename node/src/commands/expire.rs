@@ -55,10 +55,7 @@ impl Condition {
                 b"gt" => &mut condition.gt,
                 b"lt" => &mut condition.lt,
                 _ => {
-                    let option = String::from_utf8_lossy(option);
-                    return Err(CommandError::err(format_args!(
-                        "Unsupported option {option}"
-                    )));
+                    return Err(CommandError::quoting("Unsupported option ", option, ""));
                 }
             };
             *place = true;

@@ -66,10 +66,7 @@ fn list(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
                 ));
             }
         } else {
-            return Err(CommandError::err(format_args!(
-                "Unknown argument {}",
-                String::from_utf8_lossy(args.get(at)),
-            )));
+            return Err(CommandError::quoting("Unknown argument ", args.get(at), ""));
         }
         at += 1;
     }

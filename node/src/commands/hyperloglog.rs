@@ -247,10 +247,12 @@ fn pfdebug(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         let converted = to_dense(ctx, key)?;
         ctx.reply.integer(i64::from(converted));
     } else {
-        let given = String::from_utf8_lossy(args.get(1)).into_owned();
-        return Err(CommandError::err(format_args!(
-            "Unknown PFDEBUG subcommand '{given}'"
-        )));
+        let given = args.get(1);
+        return Err(CommandError::quoting(
+            "Unknown PFDEBUG subcommand '",
+            given,
+            "'",
+        ));
     }
     Ok(())
 }

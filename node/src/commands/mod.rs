@@ -54,7 +54,7 @@ pub use blocking::{Wait, Wanted};
 pub use ctx::{After, Background, Ctx, Deferred, Handler};
 pub(crate) use effort::ARGUMENT;
 pub use effort::Effort;
-pub use error::CommandError;
+pub use error::{CommandError, quoted};
 
 /// The groups of commands that this node implements.
 const GROUPS: &[&[(&str, Handler)]] = &[

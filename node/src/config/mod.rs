@@ -27,6 +27,7 @@ pub use access::{EndpointType, Permission};
 pub use directive::{Access, Directive, Effect, Group, Kind, Unit};
 pub use load::fatal_text;
 pub use rewrite::RewriteError;
+pub(crate) use set::UNKNOWN;
 pub use set::{Applier, SetError};
 pub use structured::{OutputLimit, SavePoint};
 pub use table::{COUNT, Key, TABLE};

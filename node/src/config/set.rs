@@ -6,12 +6,15 @@ use super::directive::{Access, Directive};
 use super::value::Value;
 use super::{Config, Key};
 
+/// What is said of a directive that is not there, before its name and a quotation mark.
+pub(crate) const UNKNOWN: &str = "Unknown option or number of arguments for CONFIG SET - '";
+
 /// Why CONFIG SET changed nothing. The text is Redis's, after `ERR `.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SetError {
     /// No such directive.
-    #[error("Unknown option or number of arguments for CONFIG SET - '{0}'")]
-    Unknown(String),
+    #[error("{UNKNOWN}{}'", String::from_utf8_lossy(.0))]
+    Unknown(Vec<u8>),
     /// A directive refused its value, or may not be set.
     #[error("CONFIG SET failed (possibly related to argument '{name}') - {reason}")]
     Failed {
@@ -94,9 +97,7 @@ impl Config {
                 Some(Change { directive, name })
             });
             let Some(change) = known else {
-                return Err(SetError::Unknown(
-                    String::from_utf8_lossy(asked).into_owned(),
-                ));
+                return Err(SetError::Unknown(asked.to_vec()));
             };
             let reason = match change.directive.access {
                 Access::Immutable => Some("can't set immutable config"),

@@ -6,7 +6,7 @@ use slotilla_common::command::{Flags, Spec, Unresolved};
 use super::Server;
 use super::batch::Request;
 use super::session::SessionState;
-use crate::commands::{Args, CommandError, Handler};
+use crate::commands::{Args, CommandError, Handler, quoted};
 
 /// The command and its handler.
 ///
@@ -53,30 +53,31 @@ pub(super) fn admit(
 /// them: 128 bytes of the name, and of the arguments until 128 bytes are full.
 #[cold]
 fn unknown(args: &Args<'_>, container: Option<&'static Spec>) -> CommandError {
-    // Redis prints them as C strings, which end at a NUL.
-    let clip = |bytes: &[u8], most: usize| {
-        let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
-        String::from_utf8_lossy(bytes.get(..most).unwrap_or(bytes)).into_owned()
-    };
+    fn clip(given: &[u8], most: usize) -> &[u8] {
+        let given = quoted(given);
+        given.get(..most).unwrap_or(given)
+    }
     if let Some(container) = container {
         return CommandError::unknown_subcommand(args.get(1), container.name);
     }
-    let mut text = format!(
-        "unknown command '{}', with args beginning with: ",
-        clip(args.get(0), 128)
-    );
-    let mut quoted = String::new();
+    let name = clip(args.get(0), 128);
+    let mut text = [
+        b"ERR unknown command '",
+        name,
+        b"', with args beginning with: ",
+    ]
+    .concat();
+    let begin = text.len();
     for arg in args.iter_from(1) {
-        if quoted.len() >= 128 {
+        let used = text.len() - begin;
+        if used >= 128 {
             break;
         }
-        let room = 128 - quoted.len();
-        quoted.push('\'');
-        quoted.push_str(&clip(arg, room));
-        quoted.push_str("' ");
+        text.push(b'\'');
+        text.extend_from_slice(clip(arg, 128 - used));
+        text.extend_from_slice(b"' ");
     }
-    text.push_str(&quoted);
-    CommandError::err(text)
+    CommandError::Quote(text.into())
 }
 
 /// DEBUG and MODULE run only when the configuration allows them to this client.
@@ -133,8 +134,9 @@ mod tests {
         ];
         for (words, expected) in cases {
             let (bytes, ranges) = multibulk(words.iter().copied());
-            let error = unknown(&Args::new(&bytes, &ranges), None).to_string();
-            assert_eq!(error, format!("ERR unknown command {expected}"));
+            let error = unknown(&Args::new(&bytes, &ranges), None);
+            let shown = String::from_utf8_lossy(&error.bytes()).into_owned();
+            assert_eq!(shown, format!("ERR unknown command {expected}"));
         }
     }
 }

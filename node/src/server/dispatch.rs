@@ -626,15 +626,17 @@ pub(super) fn reject(
     error: &CommandError,
     out: &mut Vec<u8>,
 ) {
-    let mut text = error.to_string();
+    let mut text = error.bytes();
     session.transaction.abort();
     if spec.is_some_and(|spec| spec.name == "exec") {
         let store = &worker.server.store;
         session.transaction.close(&session.client, store);
-        let reason = text.strip_prefix("ERR ").unwrap_or(&text);
-        text = format!("EXECABORT Transaction discarded because of: {reason}");
+        let reason = text.strip_prefix(b"ERR ").unwrap_or(&text);
+        text = [b"EXECABORT Transaction discarded because of: ", reason]
+            .concat()
+            .into();
     }
-    ReplyWriter::new(out, session.protocol).error(&text);
+    ReplyWriter::new(out, session.protocol).error_bytes(&text);
     worker.reject(spec, &text);
 }
 
@@ -646,7 +648,7 @@ pub(super) fn answer_error(
     error: &CommandError,
     out: &mut Vec<u8>,
 ) {
-    let text = error.to_string();
-    ReplyWriter::new(out, session.protocol).error(&text);
+    let text = error.bytes();
+    ReplyWriter::new(out, session.protocol).error_bytes(&text);
     worker.fail(&text);
 }

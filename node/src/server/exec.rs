@@ -150,8 +150,8 @@ fn exec(
             dispatch::answer_error(session, worker, &ABORTED, out);
         }
         End::Redirected(error) => {
-            let text = error.to_string();
-            ReplyWriter::new(out, session.protocol).error(&text);
+            let text = error.bytes();
+            ReplyWriter::new(out, session.protocol).error_bytes(&text);
             worker.reject(Some(spec), &text);
             return flow;
         }
@@ -503,8 +503,8 @@ impl<'a> Run<'a> {
     }
 
     fn answer_error(&mut self, error: &CommandError) {
-        let text = error.to_string();
-        self.ctx.reply.error(&text);
+        let text = error.bytes();
+        self.ctx.reply.error_bytes(&text);
         self.worker.fail(&text);
     }
 

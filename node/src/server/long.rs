@@ -185,7 +185,7 @@ impl LongCommand {
                 out.clear();
                 session.pushed_to = 0;
                 ReplyWriter::new(out, session.protocol).error(&error);
-                worker.note_error(&error);
+                worker.note_error(error.as_bytes());
             }
         }
         if flags.denyoom && server.config.maxmemory() != 0 {

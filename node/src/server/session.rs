@@ -193,7 +193,7 @@ impl Session {
                     if self.state.reply_mode == ReplyMode::On {
                         ReplyWriter::new(out, self.state.protocol).error(&text);
                     }
-                    worker.note_error(&text);
+                    worker.note_error(text.as_bytes());
                     Turn {
                         consumed,
                         then: Then::Close,

@@ -174,8 +174,9 @@ impl Stats {
     }
 
     /// Counts an error reply by its code, its first word.
-    pub fn count_error(&self, text: &str) {
-        let code = text.split(' ').next().unwrap_or(text);
+    pub fn count_error(&self, text: &[u8]) {
+        let code = text.split(|byte| *byte == b' ').next().unwrap_or(text);
+        let code = &*String::from_utf8_lossy(code);
         let mut errors = self.errors.lock();
         if let Some(count) = errors.get_mut(code) {
             *count += 1;
@@ -286,7 +287,7 @@ mod tests {
             "ERR no such key",
             "SINGLE",
         ] {
-            stats.count_error(text);
+            stats.count_error(text.as_bytes());
         }
         let counts: Vec<_> = stats.errors();
         assert_eq!(

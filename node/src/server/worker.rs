@@ -178,12 +178,12 @@ impl Worker {
     pub fn end_wait(&mut self, begun: Begun, outcome: &Outcome) {
         let (nanos, error, failed) = match outcome {
             Outcome::TimedOut => return,
-            Outcome::Refused { error, .. } => return self.note_error(error),
+            Outcome::Refused { error, .. } => return self.note_error(error.as_bytes()),
             Outcome::Unblocked { with_error } => (0, with_error.then_some(UNBLOCKED), true),
             Outcome::Served { nanos, error, .. } => (*nanos, error.as_deref(), error.is_some()),
         };
         if let Some(error) = error {
-            self.note_error(error);
+            self.note_error(error.as_bytes());
         }
         let total = begun.nanos + nanos;
         if let Some(command) = self.stats().and_then(|stats| stats.command(begun.spec.id)) {
@@ -200,7 +200,7 @@ impl Worker {
     }
 
     /// Counts a command that was refused before it ran.
-    pub fn reject(&mut self, spec: Option<&'static Spec>, text: &str) {
+    pub fn reject(&mut self, spec: Option<&'static Spec>, text: &[u8]) {
         if let Some(command) = spec.and_then(|spec| self.stats()?.command(spec.id)) {
             command.rejected.add(1);
         }
@@ -208,16 +208,16 @@ impl Worker {
     }
 
     /// Counts an error of a command that ran.
-    pub fn fail(&mut self, text: &str) {
+    pub fn fail(&mut self, text: &[u8]) {
         self.failed = true;
         self.note_error(text);
     }
 
     /// Counts an error reply.
-    pub fn note_error(&self, text: &str) {
+    pub fn note_error(&self, text: &[u8]) {
         if let Some(stats) = self.stats() {
             stats.error_replies.add(1);
-            if text.starts_with("MOVED ") || text.starts_with("ASK ") {
+            if text.starts_with(b"MOVED ") || text.starts_with(b"ASK ") {
                 stats.redirects.add(1);
             }
         }

@@ -64,10 +64,8 @@ fn history(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
 
 fn graph(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     let Some((name, spikes)) = event(ctx.server, args.get(2)) else {
-        return Err(CommandError::err(format_args!(
-            "No samples available for event '{}'",
-            String::from_utf8_lossy(args.get(2)),
-        )));
+        let before = "No samples available for event '";
+        return Err(CommandError::quoting(before, args.get(2), "'"));
     };
     let text = graph::draw(name, &spikes, clock::unix_ms() / 1000);
     ctx.reply.verbatim(b"txt", text.as_bytes());
