@@ -139,6 +139,20 @@ fn kept(client: &mut Client, key: &str) -> Vec<String> {
 }
 
 #[test]
+fn a_size_of_nothing_leaves_the_values_of_populate_as_they_are() {
+    let servers = servers();
+    let mut clients = servers.each_ref().map(Server::client);
+    let lines = [
+        "debug populate 3 a 0",
+        "debug populate 3 b",
+        "debug populate 3 c 2",
+        "debug populate 3 d 20",
+    ];
+    run(&mut clients, &lines);
+    run(&mut clients, &["mget a:0 b:1 c:2 d:0", "debug digest"]);
+}
+
+#[test]
 fn lists_are_kept_in_as_many_pieces() {
     let servers = servers();
     let mut clients = servers.each_ref().map(Server::client);

@@ -272,7 +272,8 @@ fn populate_one(server: &Server, db: u16, prefix: &[u8], n: u64, size: Option<us
         return false;
     };
     let mut value = format!("value:{n}").into_bytes();
-    if let Some(size) = size {
+    // 0 is none.
+    if let Some(size) = size.filter(|size| *size > 0) {
         value.resize(size, 0);
     }
     let scope = Scope {
@@ -341,7 +342,7 @@ fn help(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
             "OBJECT <key>",
             "    Tell how the value of a key is kept.",
             "POPULATE <count> [<prefix>] [<size>]",
-            "    Create keys <prefix>:<number>, each value padded or cut to <size> bytes.",
+            "    Create keys <prefix>:<number>, each value padded or cut to <size> bytes, unless that is 0.",
             "DIGEST",
             "    Tell a signature of all keys and values: Redis's own.",
             "DIGEST-VALUE <key> [<key> ...]",
