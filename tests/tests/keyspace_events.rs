@@ -532,6 +532,21 @@ fn databases_stand_in_the_channel_and_a_cluster_has_one() {
     );
 }
 
+#[test]
+fn keys_behind_one_of_the_wrong_type_are_not_missed() {
+    let mut sides = pair();
+    for side in &mut sides {
+        side.notify("KEm");
+    }
+    let lines = [
+        "zinterstore d 3 no1 h no2",
+        "zunion 2 h no1",
+        "zdiff 3 no1 no2 h",
+        "sinter no1 h no2",
+    ];
+    compare(&mut sides, &format!("hset h f 1\n{}", lines.join("\n")));
+}
+
 /// Waits for `count` messages, in any order.
 fn hear(side: &mut Side, count: usize) -> BTreeSet<String> {
     let mut heard = BTreeSet::new();

@@ -260,7 +260,8 @@ fn combine<R>(
 ) -> Result<R, CommandError> {
     let at = if form == Form::Store { 2 } else { 1 };
     let keys = keys(ctx, args, at)?;
-    let values = ctx.db.read_several(&keys);
+    let check = |value: Option<ValueRef<'_>>| Source::of(value).map(drop);
+    let values = ctx.db.read_several(&keys, check)?;
     let sources: Vec<Source<'_>> = values
         .into_iter()
         .map(Source::of)

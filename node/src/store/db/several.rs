@@ -14,12 +14,20 @@ pub const LOOK_AHEAD: usize = 16;
 pub(crate) type Places = SmallVec<[Located; LOOK_AHEAD]>;
 
 impl Db<'_> {
-    /// The values at several keys, for a command that reads: counts hits and misses and the use.
-    pub fn read_several(&mut self, keys: &[&[u8]]) -> Vec<Option<ValueRef<'_>>> {
+    /// The values at several keys, for a command that reads: counts hits and misses and the use. The
+    /// keys behind one that `check` refuses are not looked up.
+    ///
+    /// # Errors
+    /// Why `check` has refused one.
+    pub fn read_several<E>(
+        &mut self,
+        keys: &[&[u8]],
+        check: impl Fn(Option<ValueRef<'_>>) -> Result<(), E>,
+    ) -> Result<Vec<Option<ValueRef<'_>>>, E> {
         for key in keys {
-            self.read_entry(key);
+            check(self.read(key))?;
         }
-        self.all_of(keys)
+        Ok(self.all_of(keys))
     }
 
     /// Locates keys that are about to be looked up one after the other, and starts to fetch the
