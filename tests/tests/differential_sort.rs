@@ -276,6 +276,43 @@ fn what_is_out_of_range_cannot_be_sorted_by() {
 }
 
 /// Patterns lead to other slots than those that a transaction has locked.
+/// Redis sorts no packed sorted set, and leaves it unpacked.
+#[test]
+fn a_sorted_set_that_was_sorted_is_no_listpack() {
+    let (redis, node) = (
+        Server::start(Kind::Redis, &[]),
+        Server::start(Kind::Node, &[]),
+    );
+    let mut pair = pair(&redis, &node);
+    for sort in [
+        "sort z",
+        "sort z desc limit 1 1",
+        "sort z alpha limit 0 0",
+        "sort z by nosort",
+        "sort z by nosort store list",
+        "sort z by w_* get # get h_*->f",
+        "sort_ro z alpha",
+        "sort_ro z by nosort",
+        "sort z limit x 1",
+    ] {
+        pair.run(&commands(&["del z", "zadd z 1 1 2 2 3 30"]));
+        pair.run(&commands(&[
+            "watch z",
+            sort,
+            "object encoding z",
+            "zadd z 4 4",
+            "object encoding z",
+        ]));
+        pair.run(&commands(&[
+            "zrange z 0 -1 withscores",
+            "debug digest-value z",
+        ]));
+        pair.run(&commands(&[
+            "unwatch", "watch z", sort, "multi", "zcard z", "exec",
+        ]));
+    }
+}
+
 #[test]
 fn sorts_by_patterns_work_inside_transactions() {
     let (redis, node) = (

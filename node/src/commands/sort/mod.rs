@@ -177,7 +177,19 @@ impl Plan {
         reply: &mut ReplyWriter<'_>,
         limit: NodeLimit,
     ) -> Result<(), CommandError> {
-        let source = Source::of(db.read(&self.key))?;
+        let is_packed = match Source::of(db.read(&self.key))? {
+            Source::Sorted(set) => set.is_packed(),
+            _ => false,
+        };
+        if is_packed {
+            // Clients can see that Redis does so, whatever is sorted; it is no change to watch for.
+            let _: Option<()> = db.edit(&self.key, |entry| {
+                let set = entry.object_mut().and_then(SortedSet::of_mut);
+                set.into_iter().for_each(SortedSet::unpack);
+                None
+            });
+        }
+        let source = Source::of(db.peek(&self.key).map(|entry| entry.value()))?;
         let sorting = self.sorting(source);
         let window = self.window(source.len());
         let mut rows = source.load(self);

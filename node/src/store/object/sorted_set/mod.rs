@@ -311,7 +311,7 @@ impl SortedSet {
     }
 
     /// Makes the set a big one, if it is not.
-    fn unpack(&mut self) {
+    pub fn unpack(&mut self) {
         let View::Small(pack) = self.form() else {
             return;
         };
