@@ -26,9 +26,13 @@ pub(crate) enum Question {
     Seconds,
     /// A time in milliseconds.
     Millis,
+    /// How many refer to a value: a transaction of Redis's counts as well.
+    References,
     /// Elements by their numbers. Redis reads those with a call that leaves an old error number as
     /// it is, and so may refuse what it takes at other times.
     Numbers,
+    /// What HELLO tells, but for the number of the client.
+    Hello,
     /// The replies of a transaction.
     Exec(Vec<Question>),
 }
@@ -42,7 +46,7 @@ impl Question {
             .map_or("", |name| std::str::from_utf8(name).unwrap_or_default());
         match name {
             "multi" if reply.error().is_none() => *queued = Some(Vec::new()),
-            "discard" => *queued = None,
+            "discard" | "reset" => *queued = None,
             "exec" => return Self::Exec(queued.take().unwrap_or_default()),
             _ => {}
         }
@@ -59,6 +63,12 @@ impl Question {
     fn of_plain(name: &str, command: &Command) -> Self {
         let has = |option: &[u8]| command.iter().any(|word| word == option);
         match name {
+            "hello" => Self::Hello,
+            "config" if has(b"get") => Self::Pairs,
+            "object" if has(b"refcount") => Self::References,
+            "object" if has(b"idletime") => Self::Seconds,
+            "pubsub" if has(b"channels") || has(b"shardchannels") => Self::Elements,
+            "cluster" if has(b"getkeysinslot") => Self::Elements,
             "keys" | "hkeys" | "hvals" | "smembers" | "spop" | "srandmember" | "sinter"
             | "sunion" | "sdiff" => Self::Elements,
             "hgetall" => Self::Pairs,
@@ -68,9 +78,17 @@ impl Question {
             "zrandmember" => Self::Elements,
             "scan" | "sscan" => Self::Scan,
             "hscan" | "zscan" => Self::ScanPairs,
+            // Those of the same weight, or without one.
+            "sort" if has(b"alpha") && has(b"by") => Self::Elements,
             "sort" if !has(b"alpha") && !has(b"nosort") => Self::Numbers,
-            // Without an order of their own, those at the same distance.
-            "georadius" | "georadiusbymember" | "geosearch" if !has(b"asc") && !has(b"desc") => {
+            // Those at the same distance.
+            "georadius"
+            | "georadiusbymember"
+            | "geosearch"
+            | "georadius_ro"
+            | "georadiusbymember_ro"
+                if !has(b"asc") && !has(b"desc") =>
+            {
                 Self::Elements
             }
             "ttl" | "expiretime" => Self::Seconds,
@@ -92,8 +110,10 @@ pub(crate) fn same(question: &Question, theirs: &Value, ours: &Value) -> bool {
         Question::Pairs => canonical(theirs, 2) == canonical(ours, 2),
         Question::Scan => same_scan(theirs, ours, 1),
         Question::ScanPairs => same_scan(theirs, ours, 2),
+        Question::References => is_near(theirs, ours, 1),
         Question::Seconds => is_near(theirs, ours, SLACK_SECONDS),
         Question::Millis => is_near(theirs, ours, SLACK_SECONDS * 1000),
+        Question::Hello => without_id(theirs) == without_id(ours),
         Question::Exec(questions) => {
             let (Value::Array(theirs), Value::Array(ours)) = (theirs, ours) else {
                 return false;
@@ -103,6 +123,17 @@ pub(crate) fn same(question: &Question, theirs: &Value, ours: &Value) -> bool {
             are_as_many && replies.all(|(question, (theirs, ours))| same(question, theirs, ours))
         }
     }
+}
+
+/// HELLO's reply without the number of the client, which follows its name.
+pub(crate) fn without_id(hello: &Value) -> Value {
+    let mut hello = hello.clone();
+    match &mut hello {
+        Value::Array(items) if items.len() > 7 => items[7] = Value::Null,
+        Value::Map(pairs) if pairs.len() > 3 => pairs[3].1 = Value::Null,
+        _ => {}
+    }
+    hello
 }
 
 /// A reply's type, and its elements, so many at a time, in an order of their own. `None` for one

@@ -104,6 +104,34 @@ const DISTANCES: &[(&str, &str)] = &[
     ("20000", "km"),
 ];
 
+/// How many elements a random command is asked for.
+const RANDOM_COUNTS: &[&str] = &[
+    "0",
+    "1",
+    "-1",
+    "2",
+    "-2",
+    "5",
+    "-5",
+    "100",
+    "-100",
+    "2000",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "x",
+    "",
+];
+const PATTERNS: &[&str] = &[
+    "{t}c*",
+    "*",
+    "{t}c[01]",
+    "{t}c?",
+    "{t}c1",
+    "__key*__:*",
+    "x*",
+    "",
+];
+
 /// Prefixes of keys: as in the shapes' `$` words.
 const KEY_KINDS: &[u8] = b"shtzlbpg";
 const KEYS_OF_A_KIND: usize = 3;
@@ -112,47 +140,140 @@ const STRANGER: usize = 25;
 
 /// How often others come for one that is rare.
 const RARE: usize = 20;
+/// One command of so many has a word too many or too few.
+const SLIP: usize = 30;
+/// Commands that must stay as they are made: they could block, turn random or into settings for
+/// all that follows, and SORT orders some of what it gives as it likes.
+const UNTOUCHED: &[&str] = &[
+    "blmove",
+    "blmpop",
+    "blpop",
+    "brpop",
+    "brpoplpush",
+    "bzmpop",
+    "bzpopmax",
+    "bzpopmin",
+    "client",
+    "command",
+    "config",
+    "debug",
+    "hello",
+    "hrandfield",
+    "hscan",
+    "randomkey",
+    "scan",
+    "sort",
+    "sort_ro",
+    "slowlog",
+    "spop",
+    "srandmember",
+    "sscan",
+    "zrandmember",
+    "zscan",
+];
 
 /// All commands that may be made.
 #[derive(Debug)]
 pub(crate) struct Grammar {
-    /// A shape's words, as often as it counts.
-    shapes: Vec<Vec<&'static str>>,
+    /// Those whose replies two servers share.
+    plain: Shapes,
+    /// Those whose replies each server chooses by itself.
+    free: Shapes,
+    /// What a client sends that listens to channels.
+    listeners: Shapes,
 }
+
+/// A shape's words, as often as it counts.
+type Shapes = Vec<Vec<&'static str>>;
 
 impl Grammar {
     /// Of the commands that `is_known` knows; and the names of the others.
     pub(crate) fn of_known(mut is_known: impl FnMut(&str) -> bool) -> (Self, Vec<&'static str>) {
-        let mut grammar = Self { shapes: Vec::new() };
+        let mut grammar = Self {
+            plain: Shapes::new(),
+            free: Shapes::new(),
+            listeners: Shapes::new(),
+        };
         let mut unknown = Vec::new();
         for line in SHAPES.lines().filter(|line| !line.starts_with('#')) {
             let mut words: Vec<&str> = line.split_whitespace().collect();
-            let Some(first) = words.first().copied() else {
-                continue;
-            };
             let mut times = RARE;
-            if first == "~" {
-                times = 1;
-                words.remove(0);
-            } else if let Some(count) = first.strip_prefix('=') {
-                times = RARE * count.parse::<usize>().expect("a shape's count is a number");
+            let mut shapes = &mut grammar.plain;
+            while let Some(mark) = words.first().copied() {
+                match (mark, mark.strip_prefix('=')) {
+                    ("~", _) => times = 1,
+                    ("?", _) => shapes = &mut grammar.free,
+                    (">", _) => shapes = &mut grammar.listeners,
+                    (_, Some(count)) => {
+                        times = RARE * count.parse::<usize>().expect("a shape's count is a number");
+                    }
+                    _ => break,
+                }
                 words.remove(0);
             }
-            if is_known(words[0]) {
-                grammar.shapes.extend(std::iter::repeat_n(words, times));
-            } else if unknown.last() != Some(&words[0]) {
-                unknown.push(words[0]);
+            let Some(name) = words.first().copied() else {
+                continue;
+            };
+            let is_made = |name: &str| name.contains('$') || is_known(name);
+            if name.split('|').any(is_made) {
+                shapes.extend(std::iter::repeat_n(words, times));
+            } else if unknown.last() != Some(&name) {
+                unknown.push(name);
             }
         }
         (grammar, unknown)
     }
 
-    /// A random command.
+    /// A random command whose reply two servers share.
     pub(crate) fn command(&self, random: &mut Rng) -> Command {
-        let shape = &self.shapes[random.usize(..self.shapes.len())];
-        let mut command = Command::new();
-        expand(shape, random, &mut command);
+        let mut command = self.made(&self.plain, random);
+        let is_touched = !UNTOUCHED.iter().any(|name| {
+            command[0] == name.as_bytes() || command.get(1) == Some(&name.as_bytes().to_vec())
+        });
+        if is_touched && random.usize(..SLIP) == 0 {
+            slip(&mut command, random);
+        }
         command
+    }
+
+    /// A random command whose reply each server chooses by itself.
+    pub(crate) fn free(&self, random: &mut Rng) -> Command {
+        self.made(&self.free, random)
+    }
+
+    /// A random command of a client that listens to channels.
+    pub(crate) fn of_listener(&self, random: &mut Rng) -> Command {
+        self.made(&self.listeners, random)
+    }
+
+    fn made(&self, shapes: &Shapes, random: &mut Rng) -> Command {
+        let mut command = Command::new();
+        expand(&shapes[random.usize(..shapes.len())], random, &mut command);
+        // One within another, as COMMAND GETKEYS takes it.
+        if command.last().is_some_and(|word| word == WHOLE) {
+            command.pop();
+            let inner = &self.plain[random.usize(..self.plain.len())];
+            expand(inner, random, &mut command);
+            command.retain(|word| word != WHOLE);
+        }
+        command
+    }
+}
+
+/// What `$*` makes until the command is put in its place.
+const WHOLE: &[u8] = b"a whole command";
+
+/// A word is left out, comes twice, or is one too many.
+fn slip(command: &mut Command, random: &mut Rng) {
+    let at = random.usize(..command.len());
+    match random.u8(..3) {
+        0 if at > 0 => {
+            command.remove(at);
+        }
+        1 if at > 0 => command.insert(at, command[at].clone()),
+        _ => {
+            command.push(pick(random, &["a", "12", "", "get", "withscores", "count", "nx"]).into())
+        }
     }
 }
 
@@ -233,6 +354,10 @@ fn value(kind: u8, random: &mut Rng) -> Vec<u8> {
         b'A' => number(random.u64(4_000_000_000..5_000_000_000)),
         b'B' => number(random.u64(4_000_000_000_000..5_000_000_000_000)),
         b'k' => any_key(random),
+        b'r' => pick(random, RANDOM_COUNTS).into(),
+        b'C' => format!("{{t}}c{}", random.u8(..3)).into_bytes(),
+        b'P' => pick(random, PATTERNS).into(),
+        b'*' => WHOLE.into(),
         // Nothing else is ever done to these.
         b'e' | b'S' | b'L' => key(kind, random),
         kind if random.usize(..STRANGER) > 0 => key(kind, random),

@@ -14,7 +14,9 @@
 )]
 
 mod compare;
+mod free;
 mod grammar;
+mod listen;
 mod sequence;
 
 use std::process::ExitCode;

@@ -4,14 +4,31 @@ use std::fmt;
 use std::time::Duration;
 
 use fastrand::Rng;
-use slotilla_tests::differential::{Command, show};
+use slotilla_tests::differential::{Command, pick, show};
 use slotilla_tests::{Client, Value, wait_until};
 
 use crate::compare::{Question, same};
 use crate::grammar::{Grammar, any_key};
+use crate::{free, listen};
 
 /// Connections of a sequence: one watches and queues while the other changes keys.
 const CONNECTIONS: usize = 2;
+/// The connection that is never in the middle of a transaction.
+pub(crate) const PLAIN: usize = 1;
+/// Clients that listen to channels come after those.
+const LISTENERS: usize = 2;
+/// What bounds the small formats of collections, and what to set for Redis's own limits and for
+/// lower ones.
+const LIMITS: [(&str, &[&str]); 6] = [
+    ("hash-max-listpack-entries", &["512", "4"]),
+    ("hash-max-listpack-value", &["64", "6"]),
+    ("set-max-intset-entries", &["512", "3"]),
+    ("zset-max-listpack-entries", &["128", "4"]),
+    ("zset-max-listpack-value", &["64", "1"]),
+    ("list-max-listpack-size", &["-2", "3", "-1"]),
+];
+/// The events of keys that a sequence may ask for.
+const EVENTS: &[&str] = &["KEA", "KEAmn", "Kg$lz", "Exhs"];
 /// How long a key has that is to expire.
 const SOON: Duration = Duration::from_millis(20);
 
@@ -22,6 +39,10 @@ pub(crate) enum Step {
     Batch(usize, Vec<Command>),
     /// A key is given little time, which passes.
     Expire(Vec<u8>),
+    /// A command whose reply each server chooses by itself.
+    Free(Command),
+    /// A listener sends these, and reads all that has come.
+    Listen(usize, Vec<Command>),
 }
 
 /// Steps from an empty server on.
@@ -30,15 +51,17 @@ pub(crate) struct Sequence {
     /// For those who repeat it.
     pub(crate) seed: u64,
     resp3: bool,
+    /// CONFIG SET before all else.
+    settings: Vec<(&'static str, &'static str)>,
     steps: Vec<Step>,
 }
 
 /// What differed.
 #[derive(Debug)]
 pub(crate) struct Difference {
-    command: String,
-    theirs: Value,
-    ours: Value,
+    pub(crate) command: String,
+    pub(crate) theirs: Value,
+    pub(crate) ours: Value,
 }
 
 impl fmt::Display for Difference {
@@ -48,7 +71,19 @@ impl fmt::Display for Difference {
             theirs,
             ours,
         } = self;
-        write!(f, "{command}\n  theirs: {theirs:?}\n  ours:   {ours:?}")
+        let [theirs, ours] = [theirs, ours].map(legible);
+        write!(f, "{command}\n  theirs: {theirs}\n  ours:   {ours}")
+    }
+}
+
+/// A reply as people can read it, its types included.
+fn legible(value: &Value) -> String {
+    let all = |items: &[Value]| items.iter().map(legible).collect::<Vec<_>>().join(" ");
+    match value {
+        Value::Bulk(bytes) => format!("\"{}\"", bytes.escape_ascii()),
+        Value::Array(items) => format!("[{}]", all(items)),
+        Value::Push(items) => format!(">[{}]", all(items)),
+        other => format!("{other:?}"),
     }
 }
 
@@ -64,14 +99,21 @@ pub(crate) struct Pair {
 impl Pair {
     /// New connections.
     pub(crate) fn connect(theirs: u16, ours: u16) -> Self {
-        let connect = |port| (0..CONNECTIONS).map(|_| Client::connect(port)).collect();
+        let connect = |port| {
+            let all = 0..CONNECTIONS + LISTENERS;
+            all.map(|_| Client::connect(port)).collect()
+        };
         Self {
             theirs: connect(theirs),
             ours: connect(ours),
         }
     }
 
-    fn both(&mut self, connection: usize, commands: &[Command]) -> (Vec<Value>, Vec<Value>) {
+    pub(crate) fn both(
+        &mut self,
+        connection: usize,
+        commands: &[Command],
+    ) -> (Vec<Value>, Vec<Value>) {
         let theirs = self.theirs[connection].pipeline(commands);
         (theirs, self.ours[connection].pipeline(commands))
     }
@@ -86,16 +128,13 @@ impl Pair {
     fn expire(&mut self, key: &[u8]) -> Result<(), Difference> {
         let soon = SOON.as_millis().to_string().into_bytes();
         let expire = [vec![b"pexpire".to_vec(), key.to_vec(), soon]];
-        let look = [vec![b"exists".to_vec(), key.to_vec()]];
-        // Connection 1 is never in the middle of a transaction.
-        let (theirs, ours) = self.both(1, &expire);
+        // A command that does not say that it has missed a key.
+        let look = [vec![b"object".to_vec(), b"encoding".to_vec(), key.to_vec()]];
+        let (theirs, ours) = self.both(PLAIN, &expire);
         check(&expire[0], &Question::Plain, &theirs[0], &ours[0])?;
         wait_until(&format!("{} to expire on both", show(&expire[0])), || {
-            let (theirs, ours) = self.both(1, &look);
-            [theirs, ours]
-                .concat()
-                .iter()
-                .all(|reply| *reply == Value::Integer(0))
+            let (theirs, ours) = self.both(PLAIN, &look);
+            theirs[0].is_null() && ours[0].is_null()
         });
         Ok(())
     }
@@ -125,9 +164,7 @@ impl Pair {
                         .collect()
                 };
                 let kind = self.agree(with("type KEY"), &Question::Plain)?.text();
-                if !key.text().contains('e') {
-                    self.agree(with("object encoding KEY"), &Question::Plain)?;
-                }
+                self.agree(with("object encoding KEY"), &Question::Plain)?;
                 self.agree(with("pexpiretime KEY"), &Question::Millis)?;
                 let (line, question) = match kind.as_str() {
                     "hash" => ("hgetall KEY", Question::Pairs),
@@ -143,7 +180,7 @@ impl Pair {
     }
 }
 
-fn words(line: &str) -> Command {
+pub(crate) fn words(line: &str) -> Command {
     line.split_whitespace().map(Into::into).collect()
 }
 
@@ -151,15 +188,43 @@ impl Sequence {
     /// The random sequence of a seed.
     pub(crate) fn random(seed: u64, grammar: &Grammar) -> Self {
         let mut random = Rng::with_seed(seed);
-        let steps = (0..random.usize(5..30))
-            .map(|_| match random.usize(..40) {
-                0 => Step::Expire(any_key(&mut random)),
+        let mut settings = Vec::new();
+        let is_low = random.bool();
+        for (name, values) in LIMITS {
+            let value = if is_low {
+                pick(&mut random, values)
+            } else {
+                values[0]
+            };
+            settings.push((name, value));
+        }
+        let mut steps = Vec::new();
+        let has_events = random.usize(..3) == 0;
+        let events = if has_events {
+            pick(&mut random, EVENTS)
+        } else {
+            ""
+        };
+        settings.push(("notify-keyspace-events", events));
+        if has_events {
+            steps.push(Step::Listen(
+                CONNECTIONS,
+                vec![words("psubscribe __key*__:*")],
+            ));
+        }
+        let mut add = |_| {
+            steps.push(match random.usize(..80) {
+                0 | 1 => Step::Expire(any_key(&mut random)),
+                2..12 => Step::Free(grammar.free(&mut random)),
+                12..17 => random_listening(&mut random, grammar),
                 _ => random_batch(&mut random, grammar),
-            })
-            .collect();
+            });
+        };
+        (0..5 + seed % 25).for_each(&mut add);
         Self {
             seed,
             resp3: random.bool(),
+            settings,
             steps,
         }
     }
@@ -167,8 +232,8 @@ impl Sequence {
     /// How many commands it has.
     pub(crate) fn commands(&self) -> usize {
         let of = |step: &Step| match step {
-            Step::Batch(_, commands) => commands.len(),
-            Step::Expire(_) => 1,
+            Step::Batch(_, commands) | Step::Listen(_, commands) => commands.len(),
+            Step::Expire(_) | Step::Free(_) => 1,
         };
         self.steps.iter().map(of).sum()
     }
@@ -183,7 +248,19 @@ impl Sequence {
             pair.both(connection, &[words("reset")]);
             pair.both(connection, hello);
         }
+        for listener in CONNECTIONS..CONNECTIONS + LISTENERS {
+            listen::begin(pair, listener, hello);
+        }
         pair.line("flushall")?;
+        for (name, value) in &self.settings {
+            let set = vec![
+                b"config".to_vec(),
+                b"set".to_vec(),
+                name.as_bytes().to_vec(),
+                value.as_bytes().to_vec(),
+            ];
+            pair.agree(set, &Question::Plain)?;
+        }
         let mut queued: [Option<Vec<Question>>; CONNECTIONS] = Default::default();
         for step in &self.steps {
             match step {
@@ -195,7 +272,12 @@ impl Sequence {
                     }
                 }
                 Step::Expire(key) => pair.expire(key)?,
+                Step::Free(command) => free::run(pair, command)?,
+                Step::Listen(listener, commands) => listen::run(pair, *listener, commands)?,
             }
+        }
+        for listener in CONNECTIONS..CONNECTIONS + LISTENERS {
+            listen::run(pair, listener, &[])?;
         }
         pair.compare_everything()
     }
@@ -234,7 +316,11 @@ impl Step {
                 let one = |command| Self::Batch(connection, vec![command]);
                 commands.into_iter().map(one).collect()
             }
-            expire @ Self::Expire(_) => vec![expire],
+            Self::Listen(listener, commands) => {
+                let one = |command| Self::Listen(listener, vec![command]);
+                commands.into_iter().map(one).collect()
+            }
+            other @ (Self::Expire(_) | Self::Free(_)) => vec![other],
         }
     }
 }
@@ -242,9 +328,12 @@ impl Step {
 impl fmt::Display for Sequence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "RESP{}", if self.resp3 { 3 } else { 2 })?;
+        for (name, value) in &self.settings {
+            writeln!(f, "  {name} {value}")?;
+        }
         for step in &self.steps {
             match step {
-                Step::Batch(connection, commands) => {
+                Step::Batch(connection, commands) | Step::Listen(connection, commands) => {
                     for (at, command) in commands.iter().enumerate() {
                         let mark = if at == 0 {
                             connection.to_string()
@@ -255,10 +344,19 @@ impl fmt::Display for Sequence {
                     }
                 }
                 Step::Expire(key) => writeln!(f, "  expire {}", key.escape_ascii())?,
+                Step::Free(command) => writeln!(f, "  {PLAIN} {}, freely", show(command))?,
             }
         }
         Ok(())
     }
+}
+
+/// What a client does that listens to channels.
+fn random_listening(random: &mut Rng, grammar: &Grammar) -> Step {
+    let commands = (0..random.usize(..6))
+        .map(|_| grammar.of_listener(random))
+        .collect();
+    Step::Listen(CONNECTIONS + random.usize(..LISTENERS), commands)
 }
 
 /// Mostly plain commands; now and then a transaction, whole or not.
@@ -286,7 +384,7 @@ fn random_batch(random: &mut Rng, grammar: &Grammar) -> Step {
 }
 
 /// Compares the replies to one command.
-fn check(
+pub(crate) fn check(
     command: &Command,
     question: &Question,
     theirs: &Value,
