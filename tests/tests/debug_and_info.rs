@@ -180,6 +180,63 @@ fn lists_are_kept_in_as_many_pieces() {
     }
 }
 
+#[test]
+fn long_elements_have_nodes_of_their_own_while_they_are_long() {
+    const LONG: &str = "a-hundred-bytes-that-are-really-not-so-many-as-it-says-in-this-name";
+    let servers = servers();
+    let mut clients = servers.each_ref().map(Server::client);
+    run(&mut clients, &["debug quicklist-packed-threshold 50"]);
+    let cases: &[&[&str]] = &[
+        &["lset l 1 LONG", "lset l 1 b", "lset l 0 LONG", "lset l 0 a"],
+        &[
+            "lset l -1 LONG",
+            "lset l -1 c",
+            "lset l 1 LONG",
+            "lset l -1 LONG",
+            "lset l 1 x",
+        ],
+        &[
+            "lset l 0 LONG",
+            "lset l 1 LONG",
+            "lset l 0 a",
+            "lset l 1 b",
+            "lset l 2 LONG",
+        ],
+        &[
+            "lset l 1 LONG",
+            "lset l 1 LONGER",
+            "linsert l before LONGER x",
+            "linsert l after LONGER y",
+            "lset l 2 b",
+        ],
+        &[
+            "lset l 0 LONG",
+            "lset l 1 LONG",
+            "lset l 2 LONG",
+            "lset l 2 c",
+            "lset l 1 b",
+            "lset l 0 a",
+        ],
+    ];
+    let sizes = ["-2", "1", "2"];
+    for (case, size) in cases.iter().flat_map(|case| sizes.map(|size| (case, size))) {
+        // A list of Redis keeps the limit that it was made with.
+        let limit = format!("config set list-max-listpack-size {size}");
+        run(&mut clients, &[&limit, "del l", "rpush l a b c"]);
+        for line in *case {
+            let line = line.replace("LONG", LONG);
+            run(&mut clients, &[&line, "lrange l 0 -1"]);
+            let [theirs, ours] = clients.each_mut().map(|client| {
+                let kept = kept(client, "l").into_iter();
+                kept.filter(|word| word.starts_with("ql_nodes"))
+                    .collect::<Vec<_>>()
+            });
+            assert_eq!(ours, theirs, "{line} of {case:?}, {size}");
+            assert_eq!(ours.len(), 1);
+        }
+    }
+}
+
 /// A section of INFO, sorted, without times.
 fn section(client: &mut Client, name: &str) -> Vec<String> {
     let text = client.call(&["info", name]).text();

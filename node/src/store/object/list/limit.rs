@@ -39,13 +39,13 @@ impl NodeLimit {
         count < self.elements
             && bytes + more + Self::OVERHEAD <= self.bytes
             && more < self.alone
-            && !(count == 1 && self.is_alone(pack))
+            && !self.is_alone(pack, count)
     }
 
-    /// Whether the only element of a node is to stay so.
-    fn is_alone(self, pack: &Listpack) -> bool {
-        let only = pack.first().map(|at| pack.item(at).len());
-        only.is_some_and(|len| len >= self.alone)
+    /// Whether a node has but one element, which is to stay so.
+    pub(super) fn is_alone(self, pack: &Listpack, count: usize) -> bool {
+        let only = || pack.first().map(|at| pack.item(at).len());
+        count == 1 && only().is_some_and(|len| len >= self.alone)
     }
 
     /// Whether in a node of `count` elements one of `old` bytes may become one of `new`.

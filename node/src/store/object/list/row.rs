@@ -153,6 +153,14 @@ impl Row {
         };
         let old = node.pack.item(at).len();
         let count = node.count as usize;
+        let next = self.nodes.get(number + 1);
+        if limit.is_alone(&node.pack, count) && next.is_some_and(|next| next.allows(element, limit))
+        {
+            // As in Redis, one that needs no node of its own any more goes to those behind it.
+            self.take_node(number);
+            self.change(number, |pack| pack.push_front(element));
+            return;
+        }
         if limit.allows_in_place(&node.pack, count, old, element.len()) {
             self.change(number, |pack| pack.replace(at, element));
             return;
