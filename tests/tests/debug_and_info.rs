@@ -180,6 +180,36 @@ fn lists_are_kept_in_as_many_pieces() {
     }
 }
 
+/// Ours has no chains to tell of.
+#[test]
+fn the_tables_of_a_database_have_as_many_elements() {
+    let servers = servers();
+    let mut clients = servers.each_ref().map(Server::client);
+    let errors = [
+        "debug htstats",
+        "debug htstats x",
+        "debug htstats -1",
+        "debug htstats 16",
+    ];
+    run(&mut clients, &errors);
+    run(
+        &mut clients,
+        &["debug htstats 15", "mset a 1 b 2 c 3", "expire a 1000"],
+    );
+    run(&mut clients, &["select 9", "set a 1"]);
+    for line in ["debug htstats 0", "debug htstats 9", "debug htstats 15"] {
+        let [theirs, ours] = clients.each_mut().map(|client| {
+            let text = client.line(line).text();
+            let lines = text.lines().map(str::to_owned);
+            let is_shared = |line: &String| {
+                line.starts_with(|c| "[HN".contains(c)) || line.contains("elements")
+            };
+            lines.filter(is_shared).collect::<Vec<_>>()
+        });
+        assert_eq!(ours, theirs, "{line}");
+    }
+}
+
 #[test]
 fn long_elements_have_nodes_of_their_own_while_they_are_long() {
     const LONG: &str = "a-hundred-bytes-that-are-really-not-so-many-as-it-says-in-this-name";

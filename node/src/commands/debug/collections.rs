@@ -1,4 +1,4 @@
-//! DEBUG on collections: how they are kept.
+//! DEBUG on collections, databases included: how they are kept.
 
 use slotilla_common::config::parse_size;
 
@@ -32,6 +32,28 @@ pub(super) fn listpack(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), Command
     })?;
     shown.ok_or("ERR Not a listpack encoded object.")?;
     ctx.reply.simple("Listpack structure printed on stdout");
+    Ok(())
+}
+
+/// DEBUG HTSTATS: the tables of a database. There are no chains; how much there is is told.
+pub(super) fn htstats(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    exactly(args, 3)?;
+    let db = u16::try_from(args.int(2)?).ok();
+    let store = &ctx.server.store;
+    let db = db.filter(|db| *db < store.databases());
+    let db = db.ok_or("ERR Out of range database")?;
+    let totals = store.totals(db, ctx.now_ms);
+    let mut text = String::new();
+    for (name, elements) in [("Dictionary", totals.keys), ("Expires", totals.expires)] {
+        text.push_str(&format!(
+            "[{name} HT]\nHash table 0 stats (main hash table):\n"
+        ));
+        text.push_str(&match elements {
+            0 => "No stats available for empty dictionaries\n".to_owned(),
+            elements => format!(" number of elements: {elements}\n"),
+        });
+    }
+    ctx.reply.verbatim(b"txt", text.as_bytes());
     Ok(())
 }
 
