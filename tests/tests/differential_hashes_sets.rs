@@ -478,6 +478,45 @@ fn what_is_popped_was_there_and_is_gone() {
     }
 }
 
+/// Beyond it Redis would fill the memory, so it is not asked for that.
+#[test]
+fn what_is_drawn_with_repetition_is_bounded() {
+    let (redis, node) = (
+        Server::start(Kind::Redis, &[]),
+        Server::start(Kind::Node, &[]),
+    );
+    let mut clients = [redis.client(), node.client()];
+    for client in &mut clients {
+        client.line("hset h f v");
+        client.line("sadd s m");
+        client.line("zadd z 1 m");
+        client.line("set text x");
+    }
+    for (command, key) in [
+        ("hrandfield", "h"),
+        ("srandmember", "s"),
+        ("zrandmember", "z"),
+    ] {
+        for (key, count) in [
+            ("none", "-16777217"),
+            ("none", "-9223372036854775807"),
+            ("text", "-9223372036854775807"),
+            ("text", "-9223372036854775808"),
+            (key, "-9223372036854775808"),
+            (key, "9223372036854775807"),
+            (key, "-3"),
+        ] {
+            let [theirs, ours] = clients
+                .each_mut()
+                .map(|client| client.call(&[command, key, count]));
+            assert_eq!(ours, theirs, "{command} {key} {count}");
+        }
+        let refused = clients[1].call(&[command, key, "-16777217"]);
+        let expected =
+            "ERR value is out of range, value must between -16777216 and 9223372036854775807";
+        assert_eq!(refused.error(), Some(expected));
+    }
+}
 /// HSCAN's and SSCAN's promise, with a collection that grows and shrinks meanwhile.
 #[test]
 fn a_scan_meets_all_that_stays() {

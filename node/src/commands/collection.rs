@@ -8,7 +8,7 @@ use super::{Args, CommandError};
 use crate::store::{Digits, Draw, Item};
 
 /// The most that a draw with repetition gives: Redis would fill the memory with its reply.
-const DRAWN_MAX: usize = 1 << 24;
+const DRAWN_MAX: i64 = 1 << 24;
 
 /// Answers with an element.
 #[inline]
@@ -23,13 +23,16 @@ pub(super) fn reply_item(reply: &mut ReplyWriter<'_>, item: Item<'_>) {
 pub(super) fn draw_count(text: &[u8]) -> Result<i64, CommandError> {
     let count = parse_i64(text).ok_or(CommandError::NotInteger)?;
     if count == i64::MIN {
-        return Err(CommandError::err(format_args!(
-            "value is out of range, value must between {} and {}",
-            -i64::MAX,
-            i64::MAX
-        )));
+        return Err(too_low(-i64::MAX));
     }
     Ok(count)
+}
+
+fn too_low(least: i64) -> CommandError {
+    let most = i64::MAX;
+    CommandError::err(format_args!(
+        "value is out of range, value must between {least} and {most}"
+    ))
 }
 
 /// The draw of a [`draw_count`]; of pairs, whose number is doubled in a reply.
@@ -38,13 +41,19 @@ pub(super) fn draw(count: i64, of_pairs: bool) -> Result<Draw, CommandError> {
         return Err(CommandError::ValueOutOfRange);
     }
     let size = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
-    if count >= 0 {
-        return Ok(Draw::Distinct(size));
+    Ok(if count < 0 {
+        Draw::Repeated(size)
+    } else {
+        Draw::Distinct(size)
+    })
+}
+
+/// Refuses a draw that would fill the memory, of a collection that is there.
+pub(super) fn check_drawn(draw: Draw) -> Result<(), CommandError> {
+    match draw {
+        Draw::Repeated(size) if size as u64 > DRAWN_MAX as u64 => Err(too_low(-DRAWN_MAX)),
+        Draw::Repeated(_) | Draw::Distinct(_) => Ok(()),
     }
-    if size > DRAWN_MAX {
-        return Err(CommandError::ValueOutOfRange);
-    }
-    Ok(Draw::Repeated(size))
 }
 
 /// What LMPOP, ZMPOP and their blocking kin are told, from their `numkeys` on.

@@ -260,6 +260,7 @@ fn hrandfield(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         ctx.reply.array(0);
         return Ok(());
     };
+    collection::check_drawn(draw)?;
     let reply = &mut ctx.reply;
     let pairs = draw.count(hash.len());
     let nested = with_values && reply.protocol == Protocol::Resp3;

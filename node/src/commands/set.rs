@@ -138,6 +138,9 @@ fn srandmember(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         _ => return Err(CommandError::Syntax),
     };
     let set = ctx.db.read_as::<Set>(args.get(1))?;
+    if let Some(draw) = draw.filter(|_| set.is_some()) {
+        collection::check_drawn(draw)?;
+    }
     match draw {
         Some(draw) => ctx.reply.array(set.map_or(0, |set| draw.count(set.len()))),
         None if set.is_none() => ctx.reply.null(),

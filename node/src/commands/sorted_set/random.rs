@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::super::collection::{draw, draw_count};
+use super::super::collection::{check_drawn, draw, draw_count};
 use super::{Args, CommandError, Ctx, Handler, begin_members, write_member};
 use crate::store::{Draw, SortedSet};
 
@@ -25,6 +25,7 @@ fn zrandmember(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         ctx.reply.array(0);
         return Ok(());
     };
+    check_drawn(draw)?;
     let len = set.len();
     let ranks: Box<dyn Iterator<Item = usize>> = match draw {
         Draw::Repeated(count) => Box::new((0..count).map(|_| fastrand::usize(0..len))),
