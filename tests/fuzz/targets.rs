@@ -7,6 +7,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use slotilla_common::bus::{self, Message};
+use slotilla_common::rdb::{Item, ReadError, Reader};
 use slotilla_common::resp::{
     FrameScanner, Parsed, RequestLimits, RequestParser, Scan, Value, decode,
 };
@@ -19,7 +20,7 @@ use slotilla_node::store::hyperloglog::{self as hll, Form, Registers};
 pub(crate) type Target = (&'static str, fn(&[u8]) -> u64);
 
 /// All of them.
-pub(crate) const TARGETS: [Target; 8] = [
+pub(crate) const TARGETS: [Target; 9] = [
     ("request", request),
     ("reply", reply),
     ("bus", bus),
@@ -28,6 +29,7 @@ pub(crate) const TARGETS: [Target; 8] = [
     ("hyperloglog", hyperloglog),
     ("listpack", listpack),
     ("intset", intset),
+    ("rdb", rdb),
 ];
 
 /// Requests are the same however their bytes are cut up. The first byte chooses the cuts.
@@ -227,6 +229,54 @@ pub(crate) fn intset(data: &[u8]) -> u64 {
         *said = (numbers as u32).to_le_bytes();
     }
     fingerprint([fuzz_intset(data), fuzz_intset(&whole)])
+}
+
+/// Snapshots, all of whose values are strings: the same however their bytes come. The first byte
+/// chooses how.
+pub(crate) fn rdb(data: &[u8]) -> u64 {
+    let Some((cut, input)) = data.split_first() else {
+        return 0;
+    };
+    let (items, fault) = rdb_items(Reader::of(input));
+    let pieces = Pieces(input.chunks(usize::from(*cut).max(1)));
+    let (again, fault_again) = rdb_items(Reader::new(pieces, None));
+    assert_eq!(items, again, "in pieces of {cut}");
+    assert_eq!(fault.is_some(), fault_again.is_some());
+    let text = fault.map_or(String::new(), |fault| fault.problem.to_string());
+    fingerprint([
+        items.len(),
+        text.split(|c: char| c.is_ascii_digit()).count(),
+        text.len() / 8,
+    ])
+}
+
+/// Gives its pieces one at a time.
+struct Pieces<'b>(std::slice::Chunks<'b, u8>);
+
+impl std::io::Read for Pieces<'_> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        let piece = self.0.next().unwrap_or_default();
+        out[..piece.len()].copy_from_slice(piece);
+        Ok(piece.len())
+    }
+}
+
+fn rdb_items<R: std::io::Read>(mut reader: Reader<R>) -> (Vec<Item>, Option<ReadError>) {
+    let (mut items, mut value) = (Vec::new(), Vec::new());
+    let result = reader.begin().and_then(|version| {
+        loop {
+            let item = reader.item(version)?;
+            if matches!(item, Item::Key { .. }) {
+                reader.string("a value", &mut value)?;
+            }
+            let is_end = item == Item::End;
+            items.push(item);
+            if is_end {
+                return Ok(());
+            }
+        }
+    });
+    (items, result.err())
 }
 
 fn fingerprint<T: Hash>(parts: impl IntoIterator<Item = T>) -> u64 {

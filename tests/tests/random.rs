@@ -178,3 +178,8 @@ fn listpacks() {
 fn intsets() {
     run("intset");
 }
+
+#[test]
+fn snapshots() {
+    run("rdb");
+}
