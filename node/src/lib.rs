@@ -4,6 +4,7 @@ pub mod cluster;
 pub mod commands;
 pub mod config;
 pub mod process;
+pub mod rdb;
 mod run;
 pub mod server;
 pub mod store;

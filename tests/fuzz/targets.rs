@@ -13,6 +13,7 @@ use slotilla_common::resp::{
 };
 use slotilla_node::cluster::nodes_conf::{NodesConf, fuzz_nodes_conf};
 use slotilla_node::config::Config;
+use slotilla_node::rdb::fuzz_dump;
 use slotilla_node::store::fuzz::{fuzz_intset, fuzz_listpack};
 use slotilla_node::store::hyperloglog::{self as hll, Form, Registers};
 
@@ -20,7 +21,7 @@ use slotilla_node::store::hyperloglog::{self as hll, Form, Registers};
 pub(crate) type Target = (&'static str, fn(&[u8]) -> u64);
 
 /// All of them.
-pub(crate) const TARGETS: [Target; 9] = [
+pub(crate) const TARGETS: [Target; 10] = [
     ("request", request),
     ("reply", reply),
     ("bus", bus),
@@ -30,6 +31,7 @@ pub(crate) const TARGETS: [Target; 9] = [
     ("listpack", listpack),
     ("intset", intset),
     ("rdb", rdb),
+    ("dump", dump),
 ];
 
 /// Requests are the same however their bytes are cut up. The first byte chooses the cuts.
@@ -229,6 +231,11 @@ pub(crate) fn intset(data: &[u8]) -> u64 {
         *said = (numbers as u32).to_le_bytes();
     }
     fingerprint([fuzz_intset(data), fuzz_intset(&whole)])
+}
+
+/// Values as DUMP has them, without version and checksum.
+pub(crate) fn dump(data: &[u8]) -> u64 {
+    fingerprint([fuzz_dump(data)])
 }
 
 /// Snapshots, all of whose values are strings: the same however their bytes come. The first byte

@@ -183,3 +183,8 @@ fn intsets() {
 fn snapshots() {
     run("rdb");
 }
+
+#[test]
+fn values() {
+    run("dump");
+}

@@ -44,6 +44,11 @@ impl AccessClock {
         }
     }
 
+    /// Whether uses are counted.
+    pub(crate) fn is_lfu(self) -> bool {
+        self.lfu.is_some()
+    }
+
     /// A new entry's word.
     #[inline]
     pub(crate) fn fresh(self) -> u32 {
@@ -57,6 +62,21 @@ impl AccessClock {
             None => self.tick,
             Some(lfu) => lfu.word(lfu.incremented(lfu.decayed(word))),
         }
+    }
+
+    /// The word of an entry that was last used so many milliseconds ago, as far back as it can say.
+    pub(crate) fn used_ago(self, ms: i64) -> u32 {
+        let ticks = (ms / TICK_MS).clamp(0, WORD);
+        self.lfu.map_or_else(
+            || ((i64::from(self.tick) - ticks) & WORD) as u32,
+            |_| self.fresh(),
+        )
+    }
+
+    /// The word of an entry that is used so often, as the LFU policies count; of a new one under
+    /// any other.
+    pub(crate) fn used_often(self, frequency: u8) -> u32 {
+        self.lfu.map_or(self.tick, |lfu| lfu.word(frequency))
     }
 
     /// Milliseconds since the last use.
@@ -115,6 +135,20 @@ mod tests {
         let after = AccessClock::new(&settings, late);
         assert_eq!(after.idle_ms(before.fresh()), 10_000);
         assert_eq!(after.touched(before.fresh()), after.fresh());
+    }
+
+    #[test]
+    fn a_word_from_outside_says_what_it_was_told() {
+        let settings = Settings::default();
+        let clock = AccessClock::new(&settings, 3 * WORD * TICK_MS + 500);
+        for (ms, idle) in [(0, 0), (7_000, 7_000), (i64::MAX, WORD * TICK_MS), (-5, 0)] {
+            assert_eq!(clock.idle_ms(clock.used_ago(ms)), idle);
+        }
+        assert_eq!(clock.idle_ms(clock.used_often(9)), 0);
+        settings.set_policy(Policy::AllKeysLfu);
+        let clock = AccessClock::new(&settings, 60_000_000);
+        assert_eq!(clock.frequency(clock.used_often(200)), 200);
+        assert_eq!(clock.frequency(clock.used_ago(7_000)), LFU_INITIAL);
     }
 
     #[test]

@@ -260,6 +260,17 @@ impl<'s> Db<'s> {
         self.clock.idle_ms(access)
     }
 
+    /// The access word of an entry that was last used so long ago, or is used so often, whichever
+    /// the policy in force looks at; of a new one if it is not told.
+    #[must_use]
+    pub fn access_of(&self, idle_ms: Option<i64>, frequency: Option<u8>) -> u32 {
+        match (idle_ms, frequency) {
+            (_, Some(frequency)) if self.clock.is_lfu() => self.clock.used_often(frequency),
+            (Some(ms), _) => self.clock.used_ago(ms),
+            _ => self.clock.fresh(),
+        }
+    }
+
     /// How often an entry of this access word is used, as the LFU policies count.
     #[must_use]
     pub fn frequency(&self, access: u32) -> u8 {

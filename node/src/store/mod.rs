@@ -51,6 +51,7 @@ use slotilla_common::clock;
 use slotilla_common::slot::Slot;
 
 pub use db::{Db, LOOK_AHEAD, SetExpiry, WrongType};
+pub(crate) use entry::strict_integer;
 pub use entry::{Digits, Encoding, Entry, Garbage, NewValue, ValueRef};
 pub use event::{EventClass, EventSink};
 pub use evict::Room;
@@ -59,8 +60,8 @@ pub use guards::Guards;
 pub(crate) use object::Wanted;
 pub use object::fuzz;
 pub use object::{
-    Bounds, Collection, Draw, End, Hash, Item, Kind, LexEnd, List, Member, NodeLimit, Object,
-    PackedLimits, Set, Side, SortedSet, Walk,
+    BadImage, Bounds, Collection, Draw, End, Hash, Image, Item, Kind, LexEnd, List, Member,
+    NodeLimit, Object, PackedLimits, Set, Side, SortedSet, Walk,
 };
 pub use observe::{Change, Observer};
 pub use settings::{Expired, Policy, Settings, Totals};

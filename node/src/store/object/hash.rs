@@ -33,6 +33,11 @@ impl Default for Hash {
 }
 
 impl Hash {
+    /// A hash of the fields and values of a listpack, no field there twice.
+    pub(super) fn of_pack(pack: Listpack) -> Self {
+        Self(Word::of_pack(Kind::Hash, pack))
+    }
+
     /// How many fields.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "`Collection` has it")]

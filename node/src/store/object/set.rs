@@ -44,6 +44,11 @@ impl Default for Set {
 }
 
 impl Set {
+    /// A set of the numbers of an intset.
+    pub(super) fn of_ints(ints: Intset) -> Self {
+        Self(Word::of_ints(Kind::Set, ints))
+    }
+
     /// How many members.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "`Collection` has it")]
@@ -170,7 +175,7 @@ impl Set {
     }
 
     /// Keeps the members in another form than an intset.
-    fn leave_intset(&mut self) {
+    pub(super) fn leave_intset(&mut self) {
         let Form::Ints(ints) = self.0.form() else {
             return;
         };

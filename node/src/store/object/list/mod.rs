@@ -194,8 +194,33 @@ impl List {
         }
     }
 
+    /// The bytes of a node, which is a listpack.
+    #[must_use]
+    pub fn node(&self, number: usize) -> Option<&[u8]> {
+        self.pack_of(number).map(Listpack::as_bytes)
+    }
+
+    /// The only element of a node, if it is a string of so many bytes or more.
+    #[must_use]
+    pub fn lone_element(&self, number: usize, bytes: usize) -> Option<&[u8]> {
+        let pack = self.pack_of(number)?;
+        let first = pack.first()?;
+        match pack.item(first) {
+            Item::Bytes(text) if text.len() >= bytes && pack.next(first).is_none() => Some(text),
+            Item::Bytes(_) | Item::Int(_) => None,
+        }
+    }
+
+    fn pack_of(&self, number: usize) -> Option<&Listpack> {
+        match self.0.form() {
+            Form::Pack(pack) => (number == 0).then_some(pack),
+            Form::Row(row) => row.node(number),
+            Form::Ints(_) | Form::Fields(_) | Form::Scored(_) => None,
+        }
+    }
+
     /// Works on the row, which there is from now on; as long as it has more than one listpack.
-    fn with_row<R: Default>(&mut self, work: impl FnOnce(&mut Row) -> R) -> R {
+    pub(super) fn with_row<R: Default>(&mut self, work: impl FnOnce(&mut Row) -> R) -> R {
         if let FormMut::Pack(mut pack) = self.0.form_mut() {
             let row = Row::from(pack.take());
             self.0 = Word::of_row(Kind::List, row);

@@ -73,6 +73,16 @@ impl Row {
         self.nodes.len()
     }
 
+    /// A listpack.
+    pub(crate) fn node(&self, number: usize) -> Option<&Listpack> {
+        self.nodes.get(number).map(|node| &node.pack)
+    }
+
+    /// Adds a listpack, which is not empty, at the end.
+    pub(crate) fn append(&mut self, pack: Listpack) {
+        self.add_node(self.nodes.len(), pack.into());
+    }
+
     /// Bytes of the listpacks, as Redis's limits count them.
     pub(super) fn packed_bytes(&self) -> usize {
         self.nodes.iter().map(|node| node.pack.byte_len()).sum()

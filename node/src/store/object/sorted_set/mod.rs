@@ -24,6 +24,7 @@ mod scored;
 mod tree;
 
 pub use bounds::{Bounds, LexEnd};
+pub(super) use packed::{is_in_order, packed_score_of};
 pub(crate) use scored::Scored;
 use tree::{Backwards, Forwards};
 
@@ -108,6 +109,11 @@ impl SortedSet {
                 unreachable!("a sorted set is never kept so")
             }
         }
+    }
+
+    /// A set of the members and scores of a listpack, in order, no member there twice.
+    pub(super) fn of_pack(pack: Listpack) -> Self {
+        Self(Word::of_pack(Kind::SortedSet, pack))
     }
 
     /// A set of these members, no two the same.

@@ -31,6 +31,29 @@ pub(super) fn score_of(pack: &Listpack, member: At) -> f64 {
     }
 }
 
+/// A score from outside, if it is one.
+pub(in super::super) fn packed_score_of(item: Item<'_>) -> Option<f64> {
+    let score = match item {
+        Item::Int(number) => number as f64,
+        Item::Bytes(text) => std::str::from_utf8(text).ok()?.parse().ok()?,
+    };
+    (!score.is_nan()).then_some(score)
+}
+
+/// Whether members are in the order of their scores, those of one score in that of their bytes.
+pub(in super::super) fn is_in_order(pack: &Listpack) -> bool {
+    let member = |at| Member(pack.item(at)).to_cow();
+    let mut pairs = places(pack).map(|at| (score_of(pack, at), at));
+    let Some(mut before) = pairs.next() else {
+        return true;
+    };
+    pairs.all(|next| {
+        let ((score, at), (last_score, last)) = (next, before);
+        before = next;
+        last_score < score || (last_score == score && member(last) < member(at))
+    })
+}
+
 /// Where a member is.
 pub(super) fn find(pack: &Listpack, member: &[u8]) -> Option<At> {
     pack.find(pack.first(), member, 2)
