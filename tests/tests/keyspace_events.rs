@@ -480,9 +480,11 @@ fn each_write_command_tells_what_redis_tells() {
         .flat_map(|script| script.lines())
         .filter_map(|line| line.split_whitespace().next())
         .collect();
+    // What takes a payload or another server is tried in dump_restore.rs and migrate.rs.
+    let elsewhere = ["migrate", "restore", "restore-asking"];
     let left_out: Vec<String> = writes
         .map(|command| command.items()[0].text())
-        .filter(|name| !first_words.contains(name.as_str()))
+        .filter(|name| !first_words.contains(name.as_str()) && !elsewhere.contains(&&**name))
         .collect();
     assert_eq!(left_out, Vec::<String>::new(), "never tried here");
 }

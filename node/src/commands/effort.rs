@@ -29,6 +29,7 @@ pub(super) const EFFORTS: &[(&str, Effort)] = &[
     ("bitop",           |db, args| args.iter_from(3).map(|key| bytes(db, key)).sum()),
     ("bitpos",          |db, args| bytes(db, args.get(1)) / 8),
     ("copy",            |db, args| copy(db, args.get(1))),
+    ("dump",            |db, args| written(db, args.get(1))),
     ("getdel",          |db, args| bytes(db, args.get(1)) / BYTES_PER_NANO),
     ("getex",           |db, args| bytes(db, args.get(1)) / BYTES_PER_NANO),
     ("getset",          |db, args| bytes(db, args.get(1)) / BYTES_PER_NANO),
@@ -42,6 +43,8 @@ pub(super) const EFFORTS: &[(&str, Effort)] = &[
     ("ltrim",           trim),
     ("pfcount",         |_, args| args.len() as u64 * REGISTERS),
     ("pfmerge",         |_, args| args.len() as u64 * REGISTERS),
+    ("restore",         |_, args| args.get(3).len() as u64 * LOADED_BYTE),
+    ("restore-asking",  |_, args| args.get(3).len() as u64 * LOADED_BYTE),
     ("rpop",            pop),
     ("sdiff",           |db, args| subtract(db, args, 1)),
     ("sdiffstore",      |db, args| subtract(db, args, 2)),
@@ -107,6 +110,10 @@ pub(super) const MEMBER: u64 = 150;
 pub(super) const BYTES_PER_NANO: u64 = 4;
 /// An element that is passed by.
 const PASSED: u64 = 10;
+/// A byte of a payload whose value is built.
+const LOADED_BYTE: u64 = 10;
+/// A byte that is compressed and summed up.
+const WRITTEN_BYTE: u64 = 4;
 /// An argument that is a key, a member, a field: many are the same as many commands.
 pub(crate) const ARGUMENT: u64 = 200;
 /// The registers of a HyperLogLog, taken apart and merged.
@@ -184,6 +191,17 @@ fn copy(db: &mut Db<'_>, key: &[u8]) -> u64 {
     let elements = elements(db, key);
     let memory = db.peek(key).map_or(0, Entry::memory) as u64;
     elements * MEMBER + memory / 4
+}
+
+/// A value written to a payload.
+fn written(db: &mut Db<'_>, key: &[u8]) -> u64 {
+    const BYTES_MIN: u64 = 32 * 1024;
+    if db.guards().all(|guard| guard.bytes() < BYTES_MIN) {
+        return 0;
+    }
+    let elements = elements_of(db, key);
+    let memory = db.peek(key).map_or(0, Entry::memory) as u64;
+    elements * ELEMENT + memory * WRITTEN_BYTE
 }
 
 /// Elements popped, as many as argument 2 says.

@@ -16,6 +16,7 @@ pub(crate) mod connection;
 mod ctx;
 mod debug;
 mod double;
+mod dump;
 mod effort;
 mod error;
 mod expire;
@@ -67,6 +68,7 @@ const GROUPS: &[&[(&str, Handler)]] = &[
     config::HANDLERS,
     connection::HANDLERS,
     debug::HANDLERS,
+    dump::HANDLERS,
     expire::HANDLERS,
     flush::HANDLERS,
     function::HANDLERS,

@@ -154,6 +154,8 @@ flags! {
     cluster_allow_reads_when_down: ClusterAllowReadsWhenDown;
     /// `cluster-allow-pubsubshard-when-down`.
     cluster_allow_pubsubshard_when_down: ClusterAllowPubsubshardWhenDown;
+    /// `rdbcompression`.
+    rdbcompression: Rdbcompression;
     /// `latency-tracking`.
     latency_tracking: LatencyTracking;
     /// `lazyfree-lazy-user-flush`.

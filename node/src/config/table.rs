@@ -377,8 +377,8 @@ directives! {
         "The snapshot's file, in dir.";
     StopWritesOnBgsaveError, "stop-writes-on-bgsave-error", None, BOOL, "yes", MUTABLE, Later,
         "Refuse writes while saving fails.";
-    Rdbcompression, "rdbcompression", None, BOOL, "yes", MUTABLE, Later,
-        "Compress long strings in snapshots.";
+    Rdbcompression, "rdbcompression", None, BOOL, "yes", MUTABLE, Now,
+        "Compress long strings in DUMP payloads and snapshots.";
     Rdbchecksum, "rdbchecksum", None, BOOL, "yes", IMMUTABLE, Later,
         "End snapshots with a checksum.";
     RdbDelSyncFiles, "rdb-del-sync-files", None, BOOL, "no", MUTABLE, Later,
