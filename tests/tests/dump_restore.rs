@@ -513,7 +513,7 @@ fn changes_are_counted_and_told_as_by_redis() {
         let payload = dump(&mut actor, b"from");
         listener.line("psubscribe __key*");
         let mut story = Vec::new();
-        let steps: [&[&[u8]]; 9] = [
+        let steps: [&[&[u8]]; 10] = [
             &[b"restore", b"key", b"0", b""],
             &[b"restore", b"key", b"0", b""],
             &[b"restore", b"key", b"0", b"", b"replace"],
@@ -521,6 +521,7 @@ fn changes_are_counted_and_told_as_by_redis() {
             &[b"restore", b"key", b"1", b"", b"replace", b"absttl"],
             &[b"restore", b"key", b"1", b"", b"replace", b"absttl"],
             &[b"restore", b"key", b"1", b"", b"absttl"],
+            &[b"restore-asking", b"key", b"0", b""],
             &[b"dump", b"key"],
             &[b"dump", b"from"],
         ];

@@ -33,7 +33,6 @@ fn comes_with(spec: &Spec) -> &'static str {
         "failover" | "psync" | "replconf" | "replicaof" | "role" | "slaveof" | "sync" | "wait" => {
             "comes with replication"
         }
-        "migrate" => "comes with resharding",
         "lolwut" => "no plans",
         name if name.starts_with("acl") => "comes with ACL users",
         name if name.starts_with("module") => "no plans: modules are made for Redis's insides",

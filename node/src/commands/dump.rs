@@ -5,6 +5,7 @@ use slotilla_common::resp::parse_i64;
 
 use super::{Args, CommandError, Ctx, Handler};
 use crate::rdb::{Limits, LoadError, Loader, SaveOptions, save, value_type};
+use crate::server::Server;
 use crate::store::{Entry, EventClass, NewValue, ValueRef};
 
 /// The commands of this file.
@@ -19,11 +20,7 @@ const BAD_DATA: CommandError = CommandError::fixed("ERR Bad data format");
 
 fn dump(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     let server = ctx.server;
-    let compressed_max = if server.config.rdbcompression() {
-        usize::MAX
-    } else {
-        0
-    };
+    let compressed_max = compressed_max(server);
     let options = SaveOptions {
         plain_from: server.store.settings().list_alone_bytes(),
     };
@@ -35,8 +32,17 @@ fn dump(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// Up to which length strings in payloads are compressed.
+pub(super) fn compressed_max(server: &Server) -> usize {
+    if server.config.rdbcompression() {
+        usize::MAX
+    } else {
+        0
+    }
+}
+
 /// A value with its type in front, version and checksum behind.
-fn payload(
+pub(super) fn payload(
     value: ValueRef<'_>,
     compressed_max: usize,
     options: SaveOptions,

@@ -41,6 +41,7 @@ pub(super) const EFFORTS: &[(&str, Effort)] = &[
     ("lpos",            |db, args| elements(db, args.get(1)).saturating_mul(PASSED)),
     ("lrem",            |db, args| elements(db, args.get(1)).saturating_mul(PASSED)),
     ("ltrim",           trim),
+    ("migrate",         |_, _| AWAY),
     ("pfcount",         |_, args| args.len() as u64 * REGISTERS),
     ("pfmerge",         |_, args| args.len() as u64 * REGISTERS),
     ("restore",         |_, args| args.get(3).len() as u64 * LOADED_BYTE),
@@ -110,6 +111,8 @@ pub(super) const MEMBER: u64 = 150;
 pub(super) const BYTES_PER_NANO: u64 = 4;
 /// An element that is passed by.
 const PASSED: u64 = 10;
+/// What another node answers, if all is well.
+const AWAY: u64 = 10 * LONG_NANOS;
 /// A byte of a payload whose value is built.
 const LOADED_BYTE: u64 = 10;
 /// A byte that is compressed and summed up.

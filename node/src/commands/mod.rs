@@ -33,6 +33,7 @@ mod lcs;
 mod list;
 mod long_double;
 mod memory;
+mod migrate;
 mod object;
 mod pubsub;
 mod raw;
@@ -85,6 +86,7 @@ const GROUPS: &[&[(&str, Handler)]] = &[
     list::ends::HANDLERS,
     list::position::HANDLERS,
     memory::HANDLERS,
+    migrate::HANDLERS,
     object::HANDLERS,
     pubsub::HANDLERS,
     scan::HANDLERS,

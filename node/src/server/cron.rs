@@ -26,6 +26,7 @@ pub async fn run(server: Arc<Server>) {
         periods = periods.wrapping_add(1);
         if periods.is_multiple_of(PERIODS_PER_SECOND) {
             close_idle_clients(&server);
+            server.targets.close_idle();
         }
     }
 }

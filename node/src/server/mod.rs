@@ -39,6 +39,7 @@ pub mod slowlog;
 pub mod socket;
 pub mod start;
 pub mod stats;
+pub mod targets;
 pub mod transaction;
 mod unsent;
 pub mod worker;
@@ -86,6 +87,8 @@ pub struct Server {
     pub latency: LatencyMonitor,
     /// Tells of clients that send HTTP.
     pub http_alarm: HttpAlarm,
+    /// Connections to the nodes that MIGRATE sends keys to.
+    pub targets: targets::Targets,
     /// The threads of long commands.
     pub long_threads: LongThreads,
     /// What each command does.

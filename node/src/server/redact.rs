@@ -36,6 +36,7 @@ fn secrets(spec: &Spec, args: &Args<'_>) -> Vec<usize> {
             .filter(|at| args.is(*at, "auth"))
             .flat_map(|at| [at + 1, at + 2])
             .collect(),
+        "migrate" => of_migrate(args),
         "config|set" => (2..args.len())
             .step_by(2)
             .filter(|at| SECRET_DIRECTIVES.iter().any(|name| args.is(*at, name)))
@@ -43,6 +44,21 @@ fn secrets(spec: &Spec, args: &Args<'_>) -> Vec<usize> {
             .collect(),
         _ => Vec::new(),
     }
+}
+
+/// What follows AUTH and AUTH2, which may itself be such a word, up to the keys.
+fn of_migrate(args: &Args<'_>) -> Vec<usize> {
+    let (mut secrets, mut at) = (Vec::new(), 6);
+    while at < args.len() && !args.is(at, "keys") {
+        let count = match () {
+            () if args.is(at, "auth") => 1,
+            () if args.is(at, "auth2") => 2,
+            () => 0,
+        };
+        secrets.extend(at + 1..=at + count);
+        at += count + 1;
+    }
+    secrets
 }
 
 #[cfg(test)]
@@ -79,6 +95,14 @@ mod tests {
                 "config set port 1 requirepass (redacted)",
             ),
             ("set auth x", "set auth x"),
+            (
+                "migrate host 1 k 0 9 copy auth auth replace",
+                "migrate host 1 k 0 9 copy auth (redacted) replace",
+            ),
+            (
+                "migrate host 1 k 0 9 AUTH2 me secret keys auth x",
+                "migrate host 1 k 0 9 AUTH2 (redacted) (redacted) keys auth x",
+            ),
         ];
         for (line, expected) in cases {
             assert_eq!(show(line), expected);

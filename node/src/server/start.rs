@@ -174,6 +174,7 @@ impl Server {
             clients: Registry::default(),
             stats: Stats::new(workers + PLACES_MAX),
             gate: Gate::new(workers + PLACES_MAX),
+            targets: super::targets::Targets::default(),
             long_threads: LongThreads::new(PLACES_MAX),
             pause: Pause::default(),
             pubsub: Hub::default(),

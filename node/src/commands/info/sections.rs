@@ -237,7 +237,7 @@ pub(super) fn stats(text: &mut String, server: &Server) {
         "pubsubshard_channels": server.pubsub.channels(Topic::ShardChannel),
         "latest_fork_usec": 0,
         "total_forks": 0,
-        "migrate_cached_sockets": 0,
+        "migrate_cached_sockets": server.targets.count(),
         "slave_expires_tracked_keys": 0,
         "active_defrag_hits": 0,
         "active_defrag_misses": 0,
