@@ -33,6 +33,7 @@ mod server;
 pub mod stage;
 mod tools;
 mod value;
+pub mod values;
 mod wait;
 
 pub use client::{Client, encode};
