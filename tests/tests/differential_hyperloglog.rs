@@ -270,3 +270,24 @@ fn the_self_test_passes() {
     let node = Server::start(Kind::Node, &[]);
     node.client().ok(&["PFSELFTEST"]);
 }
+
+/// To those who watch it: it is the same value.
+#[test]
+fn what_is_made_dense_was_not_changed_for_watchers() {
+    let redis = Server::start(Kind::Redis, &[]);
+    let node = Server::start(Kind::Node, &[]);
+    let mut pair = Pair {
+        theirs: redis.client(),
+        ours: node.client(),
+        seed: 0,
+    };
+    for dense in ["getreg", "todense"] {
+        let lines = format!(
+            "del k|pfadd k a b|watch k|pfdebug {dense} k|pfdebug encoding k|\
+             multi|pfcount k|exec|multi|exec"
+        );
+        let words = |line: &str| line.split(' ').map(Vec::from).collect();
+        let commands: Vec<Command> = lines.split('|').map(words).collect();
+        pair.run(&commands);
+    }
+}

@@ -260,7 +260,7 @@ fn pfdebug(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
 /// Makes the HyperLogLog at `key` dense; whether it was not.
 fn to_dense(ctx: &mut Ctx<'_>, key: &[u8]) -> Result<bool, CommandError> {
     let mut result = Ok(false);
-    ctx.db.edit(key, |entry| {
+    ctx.db.recode(key, |entry| {
         result = entry_to_dense(entry);
         matches!(result, Ok(true)).then_some(())
     });

@@ -337,13 +337,25 @@ impl<'s> Db<'s> {
     /// Changes a value in place, if the key is there. What `edit` says with `Some` is a change.
     pub fn edit<R>(&mut self, key: &[u8], edit: impl FnOnce(&mut Entry) -> Option<R>) -> Option<R> {
         let found = self.live(key)?;
-        self.edit_at(key, found, edit)
+        self.edit_at(key, found, Change::Written, edit)
+    }
+
+    /// Changes how a value is kept, if the key is there. What `recode` says with `Some` counts as a
+    /// change, but not to those who watch the key.
+    pub fn recode<R>(
+        &mut self,
+        key: &[u8],
+        recode: impl FnOnce(&mut Entry) -> Option<R>,
+    ) -> Option<R> {
+        let found = self.live(key)?;
+        self.edit_at(key, found, Change::Encoding, recode)
     }
 
     fn edit_at<R>(
         &mut self,
         key: &[u8],
         (number, place): (usize, Place),
+        change: Change,
         edit: impl FnOnce(&mut Entry) -> Option<R>,
     ) -> Option<R> {
         let (store, scope, clock) = (self.store, self.scope, self.clock);
@@ -353,7 +365,7 @@ impl<'s> Db<'s> {
             edit(entry)
         })??;
         self.tally.changes += 1;
-        store.tell(scope.db, guard.slot(), key, Change::Written);
+        store.tell(scope.db, guard.slot(), key, change);
         Some(result)
     }
 

@@ -266,14 +266,14 @@ impl Store {
         if let Some(observer) = self.observer.get() {
             observer.changed(db, slot, key, change);
         }
-        if self.cell(slot).is_watched() {
+        if self.cell(slot).is_watched() && change != Change::Encoding {
             self.touch_watchers(db, slot, key, change);
         }
         match change {
             Change::Expired => self.notify(db, EventClass::Expired, "expired", key),
             Change::Evicted => self.notify(db, EventClass::Evicted, "evicted", key),
             // The command tells what it has done.
-            Change::Written | Change::Deleted | Change::Expiry => {}
+            Change::Written | Change::Deleted | Change::Encoding | Change::Expiry => {}
         }
     }
 }

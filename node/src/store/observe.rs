@@ -13,6 +13,8 @@ pub enum Change {
     Expired,
     /// It was deleted to make room.
     Evicted,
+    /// It is kept in another way; its value is what it was, to those who watch it as well.
+    Encoding,
     /// Its expiry was set, changed or taken away; its value is what it was.
     Expiry,
 }

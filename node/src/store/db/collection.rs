@@ -3,6 +3,7 @@
 use super::super::entry::{Entry, NewValue, ValueRef};
 use super::super::event::EventClass;
 use super::super::object::Collection;
+use super::super::observe::Change;
 use super::super::table::Place;
 use super::{Db, SetExpiry};
 
@@ -123,7 +124,7 @@ impl Db<'_> {
         change: impl FnOnce(&mut C) -> Option<R>,
     ) -> Result<Option<R>, WrongType> {
         let (mut is_wrong, mut is_empty) = (false, false);
-        let result = self.edit_at(key, found, |entry| {
+        let result = self.edit_at(key, found, Change::Written, |entry| {
             let Some(collection) = entry.object_mut().and_then(C::of_mut) else {
                 is_wrong = true;
                 return None;
