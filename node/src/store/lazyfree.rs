@@ -4,6 +4,7 @@
 //! values. When the queue is full, whoever drops a value frees it: memory is never owed without
 //! bound.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
@@ -18,6 +19,20 @@ const QUEUE_MAX: usize = 32_768;
 const BYTES_MIN: usize = 1 << 20;
 /// Anything else is, from this many allocations on.
 const EFFORT_MIN: usize = 64;
+
+thread_local! {
+    /// Whether this is the freeing thread.
+    static GIVES_WAY: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Lets other threads run, on the freeing thread: it has no locks then, and what it does can wait,
+/// but for whoever shares its processor it would be as busy as a client's thread. Called for each
+/// thousand elements or so that are freed.
+pub(super) fn give_way() {
+    if GIVES_WAY.get() {
+        std::thread::yield_now();
+    }
+}
 
 /// The way to the freeing thread.
 #[derive(Default)]
@@ -139,7 +154,13 @@ impl Pending {
 
 fn start(counters: Arc<Pending>) -> Option<Sender<Job>> {
     let (sender, receiver): (_, Receiver<Job>) = channel();
-    let run = move || receiver.into_iter().for_each(|job| counters.finish(job));
+    let run = move || {
+        GIVES_WAY.set(true);
+        for job in receiver {
+            counters.finish(job);
+            give_way();
+        }
+    };
     match std::thread::Builder::new()
         .name("lazyfree".to_owned())
         .spawn(run)

@@ -6,6 +6,7 @@
 //!
 //! Invariant: every row is a segment's number, and a segment's rows are those of its prefix.
 
+use super::super::lazyfree::give_way;
 use super::{KeyHasher, Keyed, POSITION_BITS, POSITIONS, SEGMENT_BUCKETS, Segment};
 use super::{make_room, position};
 
@@ -35,6 +36,16 @@ impl<E> Node<E> {
     fn end(&self) -> Option<u32> {
         let end = self.first_position() + (POSITIONS >> self.depth);
         (end < POSITIONS).then_some(end)
+    }
+}
+
+/// Segment by segment, so that a thread that frees for others can let them run in between.
+impl<E> Drop for Directory<E> {
+    fn drop(&mut self) {
+        while let Some(node) = self.nodes.pop() {
+            drop(node);
+            give_way();
+        }
     }
 }
 
