@@ -2,6 +2,7 @@
 //! are deleted when they have, and whatever goes wrong is said in Redis's words.
 #![cfg(test)]
 
+use std::io::Write;
 use std::net::TcpListener;
 
 use slotilla_tests::differential::Command;
@@ -253,6 +254,80 @@ fn a_target_that_is_silent_holds_up_nobody_else() {
     assert_eq!(client.read().error(), Some(expected));
     assert_eq!(other.line("get a").text(), "1");
     assert_eq!(node.info("migrate_cached_sockets").as_deref(), Some("0"));
+}
+
+#[test]
+fn in_a_transaction_it_holds_up_nobody_else_either() {
+    let node = Server::start(Kind::Node, &[("io-threads", "1")]);
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let (mut client, mut other) = (node.client(), node.client());
+    client.line("set a 1");
+    other.line("set b 2");
+    client.line("multi");
+    let target = port.to_string();
+    let migrate = [
+        "migrate",
+        "127.0.0.1",
+        &target,
+        "",
+        "0",
+        "1500",
+        "keys",
+        "a",
+        "c",
+    ];
+    assert_eq!(client.call(&migrate), Value::Simple("QUEUED".into()));
+    client.send(b"exec\r\n");
+    wait_until("the transaction to be away", || {
+        node.info("blocked_clients").as_deref() == Some("1")
+    });
+    assert_eq!(other.line("get b").text(), "2");
+    assert_eq!(node.info("blocked_clients").as_deref(), Some("1"));
+    let expected = "IOERR error or timeout reading to target instance";
+    assert_eq!(client.read().items()[0].error(), Some(expected));
+    assert_eq!(other.line("get a").text(), "1");
+}
+
+/// A target that is something else, which greets whoever connects, or answers too much.
+#[test]
+fn a_target_that_is_no_node_gets_no_key() {
+    let node = Server::start(Kind::Node, &[]);
+    let mut client = node.client();
+    for (said, expected) in [
+        (&b"SSH-2.0-OpenSSH_9.6\r\n"[..], "reading"),
+        (b"\r\n", "reading"),
+        (b"$-1\r\n", "reading"),
+        (b"+OK", "reading"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let said = said.to_vec();
+        let other = std::thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            socket.write_all(&said).unwrap();
+            // Until the node closes it.
+            let _closed = std::io::copy(&mut socket, &mut std::io::sink());
+        });
+        client.line("set k 1");
+        let reply = client.line(&format!("migrate 127.0.0.1 {port} k 0 300"));
+        let expected = format!("IOERR error or timeout {expected} to target instance");
+        assert_eq!(reply.error(), Some(&*expected));
+        assert_eq!(client.line("get k").text(), "1");
+        other.join().unwrap();
+    }
+    // More replies than were asked for.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let other = std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        socket.write_all(b"+OK\r\n+OK\r\n").unwrap();
+        let _closed = std::io::copy(&mut socket, &mut std::io::sink());
+    });
+    let reply = client.line(&format!("migrate 127.0.0.1 {port} k 0 300"));
+    assert_eq!(reply, Value::Simple("OK".into()));
+    assert_eq!(node.info("migrate_cached_sockets").as_deref(), Some("0"));
+    other.join().unwrap();
 }
 
 #[test]

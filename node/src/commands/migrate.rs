@@ -1,7 +1,8 @@
 //! MIGRATE: keys leave for another node, and are deleted here once it has them.
 //!
-//! It always runs as a long command ([`crate::server::long`]): nobody is held up by the other
-//! node but those who want the same slots, and they until it has answered or its time is over.
+//! It always runs as a long command ([`crate::server::long`]), and so does a transaction that has
+//! it: nobody is held up by the other node but those who want the same slots, and those whose own
+//! long commands find no place, until it has answered or its time is over.
 
 use std::time::Duration;
 
@@ -197,7 +198,7 @@ fn greet(request: &Request<'_>, target: &mut Target) -> Result<bool, Failure> {
         None => {}
     }
     replies += usize::from(request.auth.is_some());
-    if target.db != Some(request.db) {
+    if target.db != request.db {
         let mut digits = Digits::default();
         add_command(&mut commands, &[b"SELECT", digits.of(request.db)]);
         replies += 1;
@@ -211,7 +212,7 @@ fn greet(request: &Request<'_>, target: &mut Target) -> Result<bool, Failure> {
         let reply = target.reply()?;
         refused = refused.or(reply.err());
     }
-    target.db = Some(request.db);
+    target.db = request.db;
     refused.map_or(Ok(true), |text| Err(Failure::Refused(text)))
 }
 

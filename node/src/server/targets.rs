@@ -52,10 +52,8 @@ impl Broken {
 pub struct Target {
     address: Address,
     socket: BufReader<TcpStream>,
-    /// The database that it is in; `None` if nobody knows.
-    pub db: Option<i64>,
-    /// It was used before, so that it may be broken for long.
-    pub is_old: bool,
+    /// The database that it is in: the first, until another is selected.
+    pub db: i64,
 }
 
 impl Target {
@@ -78,8 +76,7 @@ impl Target {
                     return Ok(Self {
                         address,
                         socket: BufReader::new(stream),
-                        db: Some(0),
-                        is_old: false,
+                        db: 0,
                     });
                 }
                 Err(error) => failure = Broken::Writing(error),
@@ -111,7 +108,8 @@ impl Target {
             .map_err(Broken::Writing)
     }
 
-    /// Waits for a reply: an error's text, if it is one.
+    /// Waits for a reply: an error's text, if it is one. What is neither that nor a simple string
+    /// comes from no node, and says nothing about keys.
     ///
     /// # Errors
     /// [`Broken`].
@@ -121,14 +119,15 @@ impl Target {
             .take(LINE_MAX)
             .read_until(b'\n', &mut line);
         read.map_err(Broken::Reading)?;
+        let broken = |kind: io::ErrorKind| Err(Broken::Reading(kind.into()));
         let Some(line) = line.strip_suffix(b"\r\n") else {
-            let cut = io::Error::from(io::ErrorKind::UnexpectedEof);
-            return Err(Broken::Reading(cut));
+            return broken(io::ErrorKind::UnexpectedEof);
         };
-        Ok(match line.split_first() {
-            Some((b'-', text)) => Err(String::from_utf8_lossy(text).into_owned()),
-            _ => Ok(()),
-        })
+        match line.split_first() {
+            Some((b'+', _)) => Ok(Ok(())),
+            Some((b'-', text)) => Ok(Err(String::from_utf8_lossy(text).into_owned())),
+            _ => broken(io::ErrorKind::InvalidData),
+        }
     }
 }
 
@@ -149,13 +148,16 @@ impl Targets {
         let place = kept
             .iter()
             .position(|(target, _)| target.address == *address)?;
-        let (mut target, _) = kept.swap_remove(place);
-        target.is_old = true;
+        let (target, _) = kept.swap_remove(place);
         Some(target)
     }
 
-    /// Keeps a connection on which nothing is under way.
+    /// Keeps a connection on which nothing is under way. What has come unasked would be taken for the
+    /// replies to what is asked next, so with such a thing it is closed.
     pub fn keep(&self, target: Target) {
+        if !target.socket.buffer().is_empty() {
+            return;
+        }
         let mut kept = self.0.lock();
         if kept.len() >= KEPT_MAX {
             let oldest = kept.iter().enumerate().min_by_key(|(_, (_, at))| *at);

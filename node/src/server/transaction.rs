@@ -364,10 +364,7 @@ impl Union {
 /// keyspace; and those whose keys cannot all be told from their arguments.
 fn needs_gate(spec: &Spec, args: &Args<'_>) -> bool {
     if !spec.keys.is_empty() {
-        return match spec.name {
-            "sort" | "sort_ro" => sort::may_need_other_keys(args),
-            name => name == "migrate",
-        };
+        return matches!(spec.name, "sort" | "sort_ro") && sort::may_need_other_keys(args);
     }
     !matches!(
         spec.name,
