@@ -232,6 +232,7 @@ impl Batch {
     pub fn clear(&mut self) {
         self.requests.clear();
         self.keys.clear();
+        self.last_key = None;
         self.ranges.clear();
         // One MSET of a million keys must not cost 8 MB for ever.
         self.ranges.shrink_to(4096);

@@ -48,7 +48,8 @@ pub struct Db<'s> {
     pub(super) ready: Readied,
 }
 
-/// Where one key belongs, known before it is looked up.
+/// Where one key belongs, known before it is looked up. Told by the slice's address, so it must be
+/// the command's argument, which stays where it is as long as the command runs.
 #[derive(Clone, Copy, Debug, Default)]
 struct Hint {
     address: usize,
