@@ -93,7 +93,8 @@ pub struct Reader<R> {
     at: usize,
     /// Up to here the piece is in `sum`.
     summed: usize,
-    sum: Crc64,
+    /// None if it is not to be checked.
+    sum: Option<Crc64>,
     /// Bytes in earlier pieces.
     before: u64,
     total: Option<u64>,
@@ -120,11 +121,18 @@ impl<R: Read> Reader<R> {
             filled: 0,
             at: 0,
             summed: 0,
-            sum: Crc64::default(),
+            sum: Some(Crc64::default()),
             before: 0,
             total,
             scratch: Vec::new(),
         }
+    }
+
+    /// The same reader, which believes what it reads whatever its checksum: `rdbchecksum no`.
+    #[must_use]
+    pub fn without_checksum(mut self) -> Self {
+        self.sum = None;
+        self
     }
 
     /// How many bytes were read so far.
@@ -139,10 +147,10 @@ impl<R: Read> Reader<R> {
         Some(self.total?.saturating_sub(self.offset()))
     }
 
-    /// The checksum of what was read so far.
-    pub fn sum(&mut self) -> u64 {
+    /// The checksum of what was read so far; none if it is not to be checked.
+    pub fn sum(&mut self) -> Option<u64> {
         self.add_to_sum();
-        self.sum.value()
+        self.sum.map(Crc64::value)
     }
 
     /// An error here.
@@ -398,9 +406,10 @@ impl<R: Read> Reader<R> {
     }
 
     fn add_to_sum(&mut self) {
-        let new = self.piece.get(self.summed..self.at).unwrap_or_default();
-        self.sum.update(new);
-        self.summed = self.at;
+        if let Some(sum) = &mut self.sum {
+            sum.update(self.piece.get(self.summed..self.at).unwrap_or_default());
+            self.summed = self.at;
+        }
     }
 }
 

@@ -24,8 +24,8 @@ const PIECE: usize = 64 * 1024;
 pub struct Writer<W> {
     out: W,
     piece: Vec<u8>,
-    /// Of what was handed on.
-    sum: Crc64,
+    /// Of what was handed on; none if nobody wants to know.
+    sum: Option<Crc64>,
     /// Bytes handed on.
     handed_on: u64,
     compressed_max: usize,
@@ -41,12 +41,19 @@ impl<W: Write> Writer<W> {
         Self {
             out,
             piece: Vec::new(),
-            sum: Crc64::default(),
+            sum: Some(Crc64::default()),
             handed_on: 0,
             compressed_max,
             compressor: None,
             scratch: Vec::new(),
         }
+    }
+
+    /// The same writer, of files that end with a zero instead of a checksum: `rdbchecksum no`.
+    #[must_use]
+    pub fn without_checksum(mut self) -> Self {
+        self.sum = None;
+        self
     }
 
     /// How many bytes were written so far.
@@ -218,9 +225,10 @@ impl<W: Write> Writer<W> {
     }
 
     fn sum_so_far(&self) -> u64 {
-        let mut sum = self.sum;
-        sum.update(&self.piece);
-        sum.value()
+        self.sum.map_or(0, |mut sum| {
+            sum.update(&self.piece);
+            sum.value()
+        })
     }
 
     fn hand_on(&mut self) -> io::Result<()> {
@@ -232,7 +240,9 @@ impl<W: Write> Writer<W> {
     }
 
     fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.sum.update(bytes);
+        if let Some(sum) = &mut self.sum {
+            sum.update(bytes);
+        }
         self.handed_on = self.handed_on.saturating_add(bytes.len() as u64);
         self.out.write_all(bytes)
     }

@@ -79,6 +79,16 @@ impl AccessClock {
         self.lfu.map_or(self.tick, |lfu| lfu.word(frequency))
     }
 
+    /// The word of an entry that was last used so long ago, or is used so often, whichever the
+    /// policy in force looks at; of a new one if it is not told.
+    pub(crate) fn word_of(self, idle_ms: Option<i64>, frequency: Option<u8>) -> u32 {
+        match (idle_ms, frequency) {
+            (_, Some(frequency)) if self.is_lfu() => self.used_often(frequency),
+            (Some(ms), _) => self.used_ago(ms),
+            _ => self.fresh(),
+        }
+    }
+
     /// Milliseconds since the last use.
     pub(crate) fn idle_ms(self, word: u32) -> i64 {
         (i64::from(self.tick) - i64::from(word)).rem_euclid(WORD + 1) * TICK_MS

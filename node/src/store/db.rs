@@ -265,11 +265,7 @@ impl<'s> Db<'s> {
     /// the policy in force looks at; of a new one if it is not told.
     #[must_use]
     pub fn access_of(&self, idle_ms: Option<i64>, frequency: Option<u8>) -> u32 {
-        match (idle_ms, frequency) {
-            (_, Some(frequency)) if self.clock.is_lfu() => self.clock.used_often(frequency),
-            (Some(ms), _) => self.clock.used_ago(ms),
-            _ => self.clock.fresh(),
-        }
+        self.clock.word_of(idle_ms, frequency)
     }
 
     /// How often an entry of this access word is used, as the LFU policies count.

@@ -10,6 +10,7 @@
 //!   └─ LazyFree: big values are freed by a thread (lazyfree.rs)
 //!
 //! Db (db.rs)        what a command works on: locked slots, the time, lazy expiry
+//! load.rs           what comes out of a snapshot
 //! walk.rs           what goes through all slots: SCAN, KEYS, RANDOMKEY, FLUSHALL, SWAPDB
 //! event.rs          what happened to keys, for notifications
 //! watch.rs          who is to hear of changes to a key (WATCH)
@@ -32,6 +33,7 @@ mod hash;
 pub mod hyperloglog;
 mod index;
 mod lazyfree;
+mod load;
 pub mod memory;
 mod object;
 mod observe;
@@ -57,6 +59,7 @@ pub use event::{EventClass, EventSink};
 pub use evict::Room;
 pub use expire::{Expirer, STEP_MS, Step};
 pub use guards::Guards;
+pub use load::{Duplicate, Feed};
 pub(crate) use object::Wanted;
 pub use object::fuzz;
 pub use object::{

@@ -235,8 +235,15 @@ macro_rules! counters {
         }
 
         impl Counters {
+            /// Sets all to zero but the changes, which CONFIG RESETSTAT does not forget: a snapshot
+            /// has to have them.
             fn reset(&self) {
-                $(self.$name.store(0, Ordering::Relaxed);)*
+                let counters = [$((&self.$name, stringify!($name)),)*];
+                for (counter, name) in counters {
+                    if name != "changes" {
+                        counter.store(0, Ordering::Relaxed);
+                    }
+                }
             }
         }
     };
@@ -318,7 +325,12 @@ mod tests {
         add(&counters.of(2).unwrap().misses, 1);
         let totals = counters.totals();
         assert_eq!((totals.hits, totals.misses), (5, 1));
+        add(&counters.of(2).unwrap().changes, 7);
         counters.reset();
-        assert_eq!(counters.totals(), Totals::default());
+        let changes = Totals {
+            changes: 7,
+            ..Totals::default()
+        };
+        assert_eq!(counters.totals(), changes);
     }
 }

@@ -348,13 +348,21 @@ impl Store {
             from = slot.index() + 1;
             flushed.extend(self.flush_locked(&mut self.lock(slot), db));
         }
-        Flushed(flushed)
+        self.count_flushed(Flushed(flushed))
     }
 
     /// Takes all keys out of one slot (its data has moved to another node, or is not ours).
     #[must_use = "the keys are freed when it is dropped: that can take long"]
     pub fn flush_slot(&self, guard: &mut SlotGuard<'_>) -> Flushed {
-        Flushed(self.flush_locked(guard, None))
+        self.count_flushed(Flushed(self.flush_locked(guard, None)))
+    }
+
+    /// Every key that goes is a change that no snapshot has yet.
+    fn count_flushed(&self, flushed: Flushed) -> Flushed {
+        if let Some(counters) = self.counters_of(0) {
+            add(&counters.changes, flushed.keys() as u64);
+        }
+        flushed
     }
 
     fn flush_locked(&self, guard: &mut SlotGuard<'_>, db: Option<u16>) -> Vec<(Table, u64)> {

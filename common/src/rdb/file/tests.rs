@@ -222,3 +222,20 @@ fn what_makes_no_sense_between_keys_is_refused() {
     };
     assert_eq!(info.expiry_ms, Some(2000));
 }
+
+#[test]
+fn a_file_without_a_checksum_says_zero_and_is_believed() {
+    let mut writer = Writer::new(Vec::new(), 0).without_checksum();
+    writer.begin().unwrap();
+    writer.select_db(1).unwrap();
+    writer.end().unwrap();
+    let mut bytes = writer.finish().unwrap();
+    assert_eq!(bytes, b"REDIS0010\xfe\x01\xff\0\0\0\0\0\0\0\0");
+    assert_eq!(items(&bytes).unwrap(), [Item::SelectDb(1), Item::End]);
+    *bytes.last_mut().unwrap() = 1;
+    assert!(items(&bytes).is_err(), "a checksum, and a wrong one");
+    let mut reader = Reader::of(&bytes).without_checksum();
+    let version = reader.begin().unwrap();
+    assert_eq!(reader.item(version).unwrap(), Item::SelectDb(1));
+    assert_eq!(reader.item(version).unwrap(), Item::End);
+}

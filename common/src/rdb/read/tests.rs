@@ -193,7 +193,7 @@ proptest! {
             prop_assert_eq!(reader.length("a length").unwrap(), length >> shift);
         }
         prop_assert_eq!(reader.double("a score").unwrap().to_bits(), score.to_bits());
-        let sum = reader.sum();
+        let sum = reader.sum().unwrap();
         prop_assert_eq!(reader.millis("a sum").unwrap().cast_unsigned(), sum);
         prop_assert_eq!(reader.left(), Some(0));
     }
