@@ -3,6 +3,7 @@
 pub mod cluster;
 pub mod commands;
 pub mod config;
+pub mod persistence;
 pub mod process;
 pub mod rdb;
 mod run;

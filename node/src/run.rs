@@ -72,11 +72,27 @@ pub fn run(args: impl Iterator<Item = String>) -> ExitCode {
     if let Err(error) = watched {
         return fail(&format!("Watching for signals: {error}"));
     }
-    tracing::info!("Ready to accept connections");
-    process::tell_ready(&config);
-    node.join();
-    process::tell_stopping(&config);
+    let exit = serve(node, &config);
     drop(pid_file);
+    exit
+}
+
+/// Loads the data, and serves it until the node is told to stop.
+fn serve(mut node: Node, config: &Config) -> ExitCode {
+    match node.load() {
+        Ok(()) => {
+            tracing::info!("Ready to accept connections");
+            process::tell_ready(config);
+        }
+        Err(error) if error.is_stop() => tracing::warn!("{error}"),
+        Err(error) => node.server.stop_because(&error.to_string()),
+    }
+    let server = Arc::clone(&node.server);
+    node.join();
+    process::tell_stopping(config);
+    if let Some(reason) = server.persistence.fatal() {
+        return fail(reason);
+    }
     tracing::warn!("Ready to exit, bye bye");
     ExitCode::SUCCESS
 }

@@ -29,7 +29,7 @@ fn node(handlers: &Handlers, spec: &Spec) -> &'static str {
 
 fn comes_with(spec: &Spec) -> &'static str {
     match spec.name {
-        "bgrewriteaof" | "bgsave" | "lastsave" | "save" => "comes with persistence",
+        "bgrewriteaof" | "bgsave" => "comes with persistence",
         "failover" | "psync" | "replconf" | "replicaof" | "role" | "slaveof" | "sync" | "wait" => {
             "comes with replication"
         }

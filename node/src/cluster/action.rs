@@ -107,6 +107,8 @@ pub enum Command {
     BumpEpoch,
     /// CLUSTER SAVECONFIG.
     SaveConfig,
+    /// No client's: keys were found on disk in slots that are not ours.
+    KeepFound(Vec<Slot>),
 }
 
 /// What happened to a link.

@@ -25,7 +25,8 @@ impl Command {
             | Self::Forget(_)
             | Self::SetConfigEpoch(_)
             | Self::BumpEpoch
-            | Self::SaveConfig => None,
+            | Self::SaveConfig
+            | Self::KeepFound(_) => None,
         }
     }
 }
@@ -47,6 +48,7 @@ impl Core {
                 self.save(true);
                 ok()
             }
+            Command::KeepFound(slots) => self.keep_found(&slots),
         };
         self.reply(ticket, reply);
         self.finish()
@@ -113,6 +115,33 @@ impl Core {
             }
         }
         Ok(slots)
+    }
+
+    /// As in Redis: what has no owner is ours from now on; what is another's is being imported, so
+    /// that its keys are not lost before somebody has looked. A replica's keys are its primary's
+    /// business.
+    fn keep_found(&mut self, slots: &[Slot]) -> CommandReply {
+        if !self.me().is_primary() {
+            return ok();
+        }
+        for slot in slots {
+            let Some(owner) = self.slots.owner(*slot) else {
+                tracing::warn!("Keys were found in slot {slot}, which is nobody's: it is ours now");
+                self.assign(*slot, Some(self.myself));
+                continue;
+            };
+            let Some(node) = self.nodes.get(owner).filter(|_| owner != self.myself) else {
+                continue;
+            };
+            tracing::warn!(
+                "Keys were found in slot {slot}, which is node {}'s: it is being imported now",
+                node.id
+            );
+            self.slots.importing.insert(*slot, node.id);
+            self.slots.touch();
+            self.is_topology_stale = true;
+        }
+        self.slots_changed()
     }
 
     fn flush_slots(&mut self) -> CommandReply {

@@ -93,6 +93,27 @@ fn owner(core: &Core, number: u64) -> Option<NodeId> {
 }
 
 #[test]
+fn slots_whose_keys_were_found_are_kept() {
+    let mut core = core();
+    let other = id(0x77);
+    met(&mut core, header(other, 3, &[7]));
+    reply(&mut core, Command::AddSlots(vec![(slot(1), slot(1))])).unwrap();
+    let found = vec![slot(1), slot(5), slot(7)];
+    let actions = core.on_command(Ticket(1), Command::KeepFound(found), NOW_MS);
+    let serving = actions.iter().find_map(|action| match action {
+        Action::SetServing(changes) => Some(changes.clone()),
+        _ => None,
+    });
+    let expected = vec![(slot(5), Serving::Ours), (slot(7), Serving::Importing)];
+    assert_eq!(serving, Some(expected));
+    let must_be_durable = true;
+    let save = Action::Save { must_be_durable };
+    assert!(format!("{actions:?}").contains(&format!("{save:?}")));
+    assert_eq!(owner(&core, 5), Some(id(0x55)));
+    assert_eq!(owner(&core, 7), Some(other));
+}
+
+#[test]
 fn commands_answer_as_redis_does() {
     let mut core = core();
     let unknown = id(0x77);

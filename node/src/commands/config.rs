@@ -73,6 +73,7 @@ fn rewrite(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
 fn reset_statistics(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
     ctx.server.stats.reset();
     ctx.server.store.reset_counters();
+    ctx.server.persistence.reset_counters();
     alloc::reset_peak();
     ctx.reply.ok();
     Ok(())

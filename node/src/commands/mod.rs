@@ -35,6 +35,7 @@ mod long_double;
 mod memory;
 mod migrate;
 mod object;
+mod persistence;
 mod pubsub;
 mod raw;
 mod scan;
@@ -88,6 +89,7 @@ const GROUPS: &[&[(&str, Handler)]] = &[
     memory::HANDLERS,
     migrate::HANDLERS,
     object::HANDLERS,
+    persistence::HANDLERS,
     pubsub::HANDLERS,
     scan::HANDLERS,
     server::HANDLERS,

@@ -3,6 +3,7 @@
 use slotilla_common::clock;
 
 use super::{Args, CommandError, Ctx, Handler};
+use crate::persistence::save_and_close;
 
 /// The commands of this file.
 pub(super) const HANDLERS: &[(&str, Handler)] =
@@ -27,10 +28,10 @@ fn monitor(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE] [ABORT]. There is nothing to save yet, so all but ABORT
-/// stop the node at once.
+/// SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE] [ABORT]. Without SAVE nothing is saved; and nobody is waited
+/// for, so NOW changes nothing.
 fn shutdown(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    let (mut save, mut nosave, mut abort) = (false, false, false);
+    let (mut save, mut nosave, mut abort, mut force) = (false, false, false, false);
     for at in 1..args.len() {
         if args.is(at, "nosave") {
             nosave = true;
@@ -38,7 +39,9 @@ fn shutdown(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
             save = true;
         } else if args.is(at, "abort") {
             abort = true;
-        } else if !args.is(at, "now") && !args.is(at, "force") {
+        } else if args.is(at, "force") {
+            force = true;
+        } else if !args.is(at, "now") {
             return Err(CommandError::Syntax);
         }
     }
@@ -52,7 +55,26 @@ fn shutdown(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         "User requested shutdown (client {})",
         ctx.session.client.addr
     );
+    // What is being loaded is on disk already.
+    if save && !ctx.server.loading() {
+        return save_and_stop(ctx, force);
+    }
     ctx.server.shutdown.cancel();
     ctx.close();
+    Ok(())
+}
+
+/// The client hears nothing but the end of its connection, unless the data could not be saved.
+fn save_and_stop(ctx: &mut Ctx<'_>, force: bool) -> Result<(), CommandError> {
+    tracing::info!("Saving the final RDB snapshot before exiting.");
+    ctx.in_background(move |server, _reply| match save_and_close(server, force) {
+        Err(_) if !force => {
+            tracing::warn!("Error trying to save the DB, can't exit.");
+            Err(CommandError::fixed(
+                "ERR Errors trying to SHUTDOWN. Check logs.",
+            ))
+        }
+        Err(_) | Ok(()) => Ok(()),
+    });
     Ok(())
 }

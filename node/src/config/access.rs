@@ -156,6 +156,10 @@ flags! {
     cluster_allow_pubsubshard_when_down: ClusterAllowPubsubshardWhenDown;
     /// `rdbcompression`.
     rdbcompression: Rdbcompression;
+    /// `rdbchecksum`.
+    rdbchecksum: Rdbchecksum;
+    /// `rdb-save-incremental-fsync`.
+    rdb_save_incremental_fsync: RdbSaveIncrementalFsync;
     /// `latency-tracking`.
     latency_tracking: LatencyTracking;
     /// `lazyfree-lazy-user-flush`.
@@ -221,6 +225,18 @@ impl Config {
     #[inline]
     pub fn slowlog_log_slower_than_us(&self) -> i64 {
         self.number(Key::SlowlogLogSlowerThan)
+    }
+
+    /// `rdb-key-save-delay`, in microseconds; negative: one of them once in so many keys.
+    #[must_use]
+    pub fn rdb_key_save_delay(&self) -> i64 {
+        self.number(Key::RdbKeySaveDelay)
+    }
+
+    /// `key-load-delay`, as [`rdb_key_save_delay`](Self::rdb_key_save_delay).
+    #[must_use]
+    pub fn key_load_delay(&self) -> i64 {
+        self.number(Key::KeyLoadDelay)
     }
 
     /// `list-max-listpack-size`: elements, or -1 to -5 for 4 to 64 KiB.

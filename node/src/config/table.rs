@@ -373,17 +373,17 @@ directives! {
     @ "Files";
     Save, "save", None, Kind::SavePoints, "3600 1 300 100 60 10000", MUTABLE, Later,
         "When to save: pairs of seconds and changes. Empty for never.";
-    Dbfilename, "dbfilename", None, Kind::FileName, "dump.rdb", PROTECTED, Later,
-        "The snapshot's file, in dir.";
+    Dbfilename, "dbfilename", None, Kind::FileName, "dump.rdb", PROTECTED, Now,
+        "The snapshot's file, in dir: loaded at start, written by SAVE.";
     StopWritesOnBgsaveError, "stop-writes-on-bgsave-error", None, BOOL, "yes", MUTABLE, Later,
         "Refuse writes while saving fails.";
     Rdbcompression, "rdbcompression", None, BOOL, "yes", MUTABLE, Now,
         "Compress long strings in DUMP payloads and snapshots.";
-    Rdbchecksum, "rdbchecksum", None, BOOL, "yes", IMMUTABLE, Later,
-        "End snapshots with a checksum.";
+    Rdbchecksum, "rdbchecksum", None, BOOL, "yes", IMMUTABLE, Now,
+        "End snapshots with a checksum, and believe none whose checksum is wrong.";
     RdbDelSyncFiles, "rdb-del-sync-files", None, BOOL, "no", MUTABLE, Later,
         "Delete files that were only used for replication.";
-    RdbSaveIncrementalFsync, "rdb-save-incremental-fsync", None, BOOL, "yes", MUTABLE, Later,
+    RdbSaveIncrementalFsync, "rdb-save-incremental-fsync", None, BOOL, "yes", MUTABLE, Now,
         "Flush snapshots to disk in steps.";
     Appendonly, "appendonly", None, BOOL, "no", MUTABLE, Later,
         "Log every write to a file.";
@@ -409,9 +409,9 @@ directives! {
         "Keep append-only files that are no longer needed.";
     AofRewriteIncrementalFsync, "aof-rewrite-incremental-fsync", None, BOOL, "yes", MUTABLE, Later,
         "Flush rewritten append-only files to disk in steps.";
-    RdbKeySaveDelay, "rdb-key-save-delay", None, int(-2_147_483_648, 2_147_483_647, Unit::Microseconds), "0", HIDDEN, Later,
+    RdbKeySaveDelay, "rdb-key-save-delay", None, int(-2_147_483_648, 2_147_483_647, Unit::Microseconds), "0", HIDDEN, Now,
         "For tests: time to wait after each key saved.";
-    KeyLoadDelay, "key-load-delay", None, int(-2_147_483_648, 2_147_483_647, Unit::Microseconds), "0", HIDDEN, Later,
+    KeyLoadDelay, "key-load-delay", None, int(-2_147_483_648, 2_147_483_647, Unit::Microseconds), "0", HIDDEN, Now,
         "For tests: time to wait after each key loaded.";
     WatchdogPeriod, "watchdog-period", None, int(0, 2_147_483_647, Unit::Milliseconds), "0", HIDDEN, Never,
         "For finding bugs: log a command that takes longer.";

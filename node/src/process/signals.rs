@@ -3,7 +3,8 @@
 //! SIGTERM and SIGINT ask for a graceful shutdown, as `shutdown-on-sigterm` and
 //! `shutdown-on-sigint` say; a second one while the first is under way ends the process at once.
 //! SIGHUP opens the log file again: redis-server ignores it, which also keeps the server alive
-//! when its terminal closes. SIGPIPE is ignored, as Rust always does.
+//! when its terminal closes. SIGPIPE is ignored, as Rust always does; so is SIGXFSZ, for a file that
+//! may not grow is an error of whoever writes it.
 
 use std::io;
 
@@ -28,12 +29,14 @@ pub fn on_signals(react: impl Fn(Request) + Send + 'static) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let (mut terminate, mut interrupt, mut hangup) = {
+    let too_large = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+    let (mut terminate, mut interrupt, mut hangup, _ignored) = {
         let _context = runtime.enter();
         (
             signal(SignalKind::terminate())?,
             signal(SignalKind::interrupt())?,
             signal(SignalKind::hangup())?,
+            signal(too_large)?,
         )
     };
     let listen = async move {

@@ -96,6 +96,12 @@ impl Endpoints for NodeEndpoints {
         if server.shutdown.is_cancelled() {
             return Health::because("the node is shutting down");
         }
+        if let Some(progress) = server.persistence.progress.shown() {
+            let percent = progress.percent;
+            return Health::because(format!(
+                "the snapshot is being loaded: {percent:.0}% so far"
+            ));
+        }
         match server.cluster_health.condition() {
             Condition::Up => Health::well(),
             Condition::ReadsOnly => Health::because("the cluster is down and takes reads only"),

@@ -7,6 +7,7 @@ use super::Server;
 use super::batch::Request;
 use super::session::SessionState;
 use crate::commands::{Args, CommandError, Handler, quoted};
+use crate::persistence::Phase;
 
 /// The command and its handler.
 ///
@@ -41,10 +42,8 @@ pub(super) fn admit(
     {
         return Err(CommandError::NoAuth);
     }
-    if server.loading() && !spec.flags.contains(Flags::LOADING) {
-        return Err(CommandError::fixed(
-            "LOADING Redis is loading the dataset in memory",
-        ));
+    if !server.persistence.is_serving() {
+        check_phase(server, spec)?;
     }
     Ok((spec, handler))
 }
@@ -78,6 +77,18 @@ fn unknown(args: &Args<'_>, container: Option<&'static Spec>) -> CommandError {
         text.extend_from_slice(b"' ");
     }
     CommandError::Quote(text.into())
+}
+
+/// While data is loaded, few commands run; once the last snapshot is written, none does.
+#[cold]
+fn check_phase(server: &Server, spec: &Spec) -> Result<(), CommandError> {
+    match server.persistence.phase() {
+        Phase::Loading if !spec.flags.contains(Flags::LOADING) => Err(CommandError::fixed(
+            "LOADING Redis is loading the dataset in memory",
+        )),
+        Phase::Serving | Phase::Loading => Ok(()),
+        Phase::Closed => Err(CommandError::fixed("ERR The server is shutting down")),
+    }
 }
 
 /// DEBUG and MODULE run only when the configuration allows them to this client.

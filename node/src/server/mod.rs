@@ -55,6 +55,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cluster::{self, routing};
 use crate::commands::Handlers;
 use crate::config::Config;
+use crate::persistence::{Persistence, Phase};
 use crate::store::{Room, Scope, Store};
 use client::Registry;
 use gate::Gate;
@@ -77,6 +78,8 @@ pub struct Server {
     pub stats: Stats,
     /// Where all threads can be stopped for an instant.
     pub gate: Gate,
+    /// What is kept on disk, and whether it is being loaded.
+    pub persistence: Persistence,
     /// CLIENT PAUSE.
     pub pause: Pause,
     /// Who listens to which channels.
@@ -114,11 +117,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Whether the data set is being loaded. Nothing is kept on disk yet, so never.
+    /// Whether the data set is being loaded.
     #[must_use]
-    #[inline]
     pub fn loading(&self) -> bool {
-        false
+        self.persistence.phase() == Phase::Loading
     }
 
     /// Evicts keys until used memory is within `maxmemory`, or for as long as

@@ -25,6 +25,7 @@ use crate::cluster::routing::{Condition, Health, Serving};
 use crate::cluster::shell as cluster;
 use crate::commands::Handlers;
 use crate::config::Config;
+use crate::persistence::{self, Persistence, Snapshot, SnapshotError};
 use crate::store::{Expirer, PLACES_MAX, STEP_MS, Store};
 
 /// Why a node could not start. The text says what to do about it.
@@ -39,6 +40,9 @@ pub enum StartError {
     /// The cluster thread could not start.
     #[error(transparent)]
     Cluster(#[from] cluster::StartError),
+    /// The snapshot that is there cannot be loaded.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
     /// A thread or a runtime could not be made.
     #[error("Starting a thread: {0}; raise the limit of processes (ulimit -u) or lower io-threads")]
     Thread(#[from] io::Error),
@@ -50,12 +54,15 @@ pub struct Node {
     /// What its threads share.
     pub server: Arc<Server>,
     threads: Vec<JoinHandle<()>>,
+    /// To be loaded before clients are served.
+    snapshot: Option<Snapshot>,
     /// Owned here and not by the server, which it holds.
     _admin: Arc<AdminPort>,
 }
 
 impl Node {
-    /// Opens the sockets, then starts the threads.
+    /// Opens the sockets, then starts the threads. Clients hear that data is being loaded until
+    /// [`load`](Self::load) has returned.
     ///
     /// # Errors
     /// A socket, a file or a thread that could not be had. Threads that were started already
@@ -66,14 +73,22 @@ impl Node {
         super::reconfigure::follow(&server);
         let events = super::keyspace_events::Publisher::new(&server);
         server.store.set_event_sink(Box::new(events));
-        let started = Self::start_threads(&server, listeners);
+        let snapshot = persistence::find(&server.config)?;
+        if let Some(snapshot) = &snapshot {
+            server.await_snapshot(snapshot);
+        }
+        let started = Self::start_threads(&server, listeners, snapshot);
         if started.is_err() {
             server.shutdown.cancel();
         }
         started
     }
 
-    fn start_threads(server: &Arc<Server>, listeners: Vec<Listener>) -> Result<Self, StartError> {
+    fn start_threads(
+        server: &Arc<Server>,
+        listeners: Vec<Listener>,
+        snapshot: Option<Snapshot>,
+    ) -> Result<Self, StartError> {
         let mut threads = Vec::new();
         if server.cluster_enabled {
             threads.push(start_cluster(server)?);
@@ -98,7 +113,18 @@ impl Node {
         Ok(Self {
             server: Arc::clone(server),
             threads,
+            snapshot,
             _admin: admin,
+        })
+    }
+
+    /// Loads the snapshot, if there is one.
+    ///
+    /// # Errors
+    /// It cannot be loaded, and the node is to stop; or it was told to, meanwhile.
+    pub fn load(&mut self) -> Result<(), SnapshotError> {
+        self.snapshot.take().map_or(Ok(()), |snapshot| {
+            persistence::load_at_start(&self.server, snapshot)
         })
     }
 
@@ -164,6 +190,7 @@ impl Server {
             Serving::Ours
         };
         let store = Store::new(config.databases(), serving);
+        let started_ms = clock::unix_ms();
         Self {
             slowlog: SlowLog::new(
                 config.slowlog_log_slower_than_us(),
@@ -185,7 +212,8 @@ impl Server {
             clock: clock::Monotonic::new(),
             run_id: random_hex(),
             replid: parking_lot::Mutex::new(random_hex()),
-            started_ms: clock::unix_ms(),
+            persistence: Persistence::new(started_ms),
+            started_ms,
             startup_bytes: alloc::used_bytes() as u64,
             cluster: OnceLock::new(),
             store,

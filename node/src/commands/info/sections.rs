@@ -157,8 +157,11 @@ fn ratio(part: u64, whole: u64) -> f64 {
     }
 }
 
-/// Nothing is saved to disk yet, so every field is that of a server that never has.
+/// What has to do with forks or an append-only file, neither of which there is, says so.
 pub(super) fn persistence(text: &mut String, server: &Server) {
+    let persistence = &server.persistence;
+    let changes = server.store.counters().changes;
+    let (loaded, expired) = persistence.last_load();
     fields!(text;
         "loading": u8::from(server.loading()),
         "async_loading": 0,
@@ -168,16 +171,16 @@ pub(super) fn persistence(text: &mut String, server: &Server) {
         "current_fork_perc": "0.00",
         "current_save_keys_processed": 0,
         "current_save_keys_total": 0,
-        "rdb_changes_since_last_save": server.store.counters().changes,
+        "rdb_changes_since_last_save": persistence.changes_since_save(changes),
         "rdb_bgsave_in_progress": 0,
-        "rdb_last_save_time": server.started_ms / 1000,
+        "rdb_last_save_time": persistence.last_save_ms() / 1000,
         "rdb_last_bgsave_status": "ok",
         "rdb_last_bgsave_time_sec": -1,
         "rdb_current_bgsave_time_sec": -1,
-        "rdb_saves": 0,
+        "rdb_saves": persistence.saves(),
         "rdb_last_cow_size": 0,
-        "rdb_last_load_keys_expired": 0,
-        "rdb_last_load_keys_loaded": 0,
+        "rdb_last_load_keys_expired": expired,
+        "rdb_last_load_keys_loaded": loaded,
         "aof_enabled": 0,
         "aof_rewrite_in_progress": 0,
         "aof_rewrite_scheduled": 0,
@@ -191,6 +194,16 @@ pub(super) fn persistence(text: &mut String, server: &Server) {
         "module_fork_in_progress": 0,
         "module_fork_last_cow_size": 0,
     );
+    if let Some(progress) = persistence.progress.shown() {
+        fields!(text;
+            "loading_start_time": progress.start_time,
+            "loading_total_bytes": progress.total_bytes,
+            "loading_rdb_used_mem": progress.used_memory,
+            "loading_loaded_bytes": progress.loaded_bytes,
+            "loading_loaded_perc": format_args!("{:.2}", progress.percent),
+            "loading_eta_seconds": progress.eta_seconds,
+        );
+    }
 }
 
 pub(super) fn stats(text: &mut String, server: &Server) {

@@ -1,0 +1,68 @@
+//! SAVE, LASTSAVE; and DEBUG RELOAD.
+
+use super::{Args, CommandError, Ctx, Handler};
+use crate::persistence::{self, Reload, ReloadError};
+use crate::server::Server;
+
+/// The commands of this file.
+pub(super) const HANDLERS: &[(&str, Handler)] = &[("lastsave", lastsave), ("save", save)];
+
+/// As in Redis: what is wrong is in the log.
+const FAILED: CommandError = CommandError::fixed("ERR");
+
+fn lastsave(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
+    let seconds = ctx.server.persistence.last_save_ms() / 1000;
+    ctx.reply.integer(seconds);
+    Ok(())
+}
+
+fn save(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
+    ctx.in_background(|server, reply| {
+        persistence::save(server).map_err(|_| FAILED)?;
+        reply.ok();
+        Ok(())
+    });
+    Ok(())
+}
+
+/// DEBUG RELOAD [MERGE] [NOFLUSH] [NOSAVE].
+pub(super) fn reload(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    let mut options = Reload {
+        saves: true,
+        flushes: true,
+        merges: false,
+    };
+    for at in 2..args.len() {
+        if args.is(at, "merge") {
+            options.merges = true;
+        } else if args.is(at, "noflush") {
+            options.flushes = false;
+        } else if args.is(at, "nosave") {
+            options.saves = false;
+        } else {
+            return Err(CommandError::fixed(
+                "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.",
+            ));
+        }
+    }
+    refuse_while_loading(ctx.server)?;
+    ctx.in_background(move |server, reply| {
+        persistence::reload(server, options).map_err(|error| match error {
+            ReloadError::Save(_) => FAILED,
+            ReloadError::Load(_) => CommandError::fixed("ERR Error trying to load the RDB dump"),
+        })?;
+        reply.ok();
+        Ok(())
+    });
+    Ok(())
+}
+
+/// DEBUG runs meanwhile; this is no time for a second load.
+fn refuse_while_loading(server: &Server) -> Result<(), CommandError> {
+    if server.loading() {
+        return Err(CommandError::fixed(
+            "LOADING Redis is loading the dataset in memory",
+        ));
+    }
+    Ok(())
+}
