@@ -89,6 +89,7 @@ fn serve(mut node: Node, config: &Config) -> ExitCode {
     }
     let server = Arc::clone(&node.server);
     node.join();
+    server.persistence.await_writer();
     process::tell_stopping(config);
     if let Some(reason) = server.persistence.fatal() {
         return fail(reason);

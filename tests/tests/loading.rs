@@ -55,6 +55,23 @@ fn start_in(dir: &Path, settings: &[(&str, &str)]) -> Server {
     Server::start(Kind::Node, &[settings, &[("dir", &*dir)]].concat())
 }
 
+/// Through redis-server's own names of the settings.
+#[test]
+fn another_name_is_another_file() {
+    let dir = in_dir(&file(|writer| string(writer, "default", "1", None)));
+    let other = file(|writer| string(writer, "other", "1", None));
+    fs::write(dir.path().join("other.rdb"), other).unwrap();
+    let server = start_in(dir.path(), &[("dbfilename", "other.rdb")]);
+    assert_eq!(server.client().line("keys *").to_string(), "[other]");
+    drop(server);
+    let server = start_in(dir.path(), &[("dbfilename", "nothing.rdb")]);
+    assert_eq!(dbsize(&server, "0"), 0);
+    server.client().ok(&["save"]);
+    let names = fs::read_dir(dir.path()).unwrap().flatten();
+    let names = names.map(|file| file.file_name().into_string().unwrap());
+    assert!(names.into_iter().any(|name| name == "nothing.rdb"));
+}
+
 fn start_unready_in(dir: &Path, settings: &[(&str, &str)]) -> Server {
     let dir = dir.to_string_lossy();
     Server::start_unready(Kind::Node, &[settings, &[("dir", &*dir)]].concat())

@@ -383,9 +383,7 @@ fn a_reload_changes_nothing() {
         assert_eq!(client.line("get new").text(), "1");
         client.line("del new");
         assert_eq!(digest(&server), expected, "{kind:?}");
-        // Who watches a key hears of it; who waits for one goes on waiting.
-        let mut watcher = server.client();
-        watcher.ok(&["watch", "often"]);
+        // Who waits for a key goes on waiting.
         let mut waiter = server.client();
         waiter.send(b"BLPOP waited 0\r\n");
         wait_until("the waiter", || {
@@ -400,6 +398,33 @@ fn a_reload_changes_nothing() {
         client.line("rpush waited x");
         assert_eq!(waiter.read().to_string(), "[waited, x]");
     }
+}
+
+#[test]
+fn a_reload_breaks_the_watches_that_it_breaks_in_redis() {
+    let outcomes = [Kind::Redis, Kind::Node].map(|kind| {
+        let server = Server::start(kind, &[]);
+        let mut client = server.client();
+        client.ok(&["set", "there", "1"]);
+        ["there", "missing"].map(|key| {
+            ["debug reload", "debug reload noflush merge"].map(|reload| {
+                let mut watcher = server.client();
+                watcher.ok(&["watch", key]);
+                client.line(reload);
+                watcher.ok(&["multi"]);
+                watcher.line("ping");
+                watcher.line("exec").to_string()
+            })
+        })
+    });
+    let [redis, node] = outcomes;
+    assert_eq!(node, redis);
+    assert!(
+        redis
+            .as_flattened()
+            .iter()
+            .any(|outcome| outcome == "[PONG]")
+    );
 }
 
 /// As in Redis, a key that is there twice ends the server: what it has is neither the old data nor

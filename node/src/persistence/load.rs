@@ -274,6 +274,8 @@ struct Loading<'s> {
     feed: Feed<'s>,
     loader: Loader,
     now_ms: i64,
+    /// Keys that expire before are not loaded.
+    gone_before_ms: i64,
     db: u64,
     importing: SlotSet,
     tally: Tally,
@@ -290,11 +292,18 @@ impl<'s> Loading<'s> {
             now_ms,
             ..Scope::default()
         };
+        // A replica has them until its primary says otherwise.
+        let gone_before_ms = if server.store.settings().hide_expired() {
+            i64::MIN
+        } else {
+            now_ms
+        };
         Self {
             server,
             feed: Feed::new(&server.store, scope, replaces),
             loader: Loader::new(Limits::of(server)),
             now_ms,
+            gone_before_ms,
             db: 0,
             importing: SlotSet::new(),
             tally: Tally::default(),
@@ -348,7 +357,7 @@ impl<'s> Loading<'s> {
                 self.tally.imported += 1;
                 false
             }
-            Some(_) if info.expiry_ms.is_some_and(|at| at < self.now_ms) => {
+            Some(_) if info.expiry_ms.is_some_and(|at| at < self.gone_before_ms) => {
                 self.tally.expired += 1;
                 false
             }

@@ -134,6 +134,11 @@ impl Persistence {
         self.fatal.get().map(String::as_str)
     }
 
+    /// Waits until nobody is writing a file: before the program ends.
+    pub fn await_writer(&self) {
+        drop(self.writing.lock());
+    }
+
     /// What was counted as changes is none that a snapshot would have to have.
     fn forgive(&self, changes: u64) {
         self.changes_at_save.fetch_add(changes, Ordering::Relaxed);

@@ -102,6 +102,9 @@ impl Endpoints for NodeEndpoints {
                 "the snapshot is being loaded: {percent:.0}% so far"
             ));
         }
+        if server.loading() {
+            return Health::because("the snapshot is being loaded");
+        }
         match server.cluster_health.condition() {
             Condition::Up => Health::well(),
             Condition::ReadsOnly => Health::because("the cluster is down and takes reads only"),
