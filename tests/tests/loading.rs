@@ -322,6 +322,56 @@ fn a_library_of_functions_is_refused_by_name() {
     assert!(said.contains("FUNCTION DELETE"), "{said}");
 }
 
+/// Without checksums, so that what is wrong reaches the values.
+#[test]
+fn a_damaged_file_is_refused_or_loaded_and_never_worse() {
+    const FILES: u64 = 48;
+    const THREADS: u64 = 4;
+    let seed = seed();
+    let redis = Server::start(Kind::Redis, &[]);
+    fill(&redis, seed);
+    redis.client().ok(&["save"]);
+    let whole = fs::read(redis.dir().join("dump.rdb")).unwrap();
+    let run = &|thread: u64| -> u64 {
+        let mut random = fastrand::Rng::with_seed(seed ^ thread);
+        let mut refused = 0;
+        for _ in 0..FILES / THREADS {
+            let mut bytes = whole.clone();
+            for _ in 0..random.usize(1..20) {
+                let place = random.usize(9..bytes.len());
+                bytes[place] = random.u8(..);
+            }
+            let dir = in_dir(&bytes);
+            let mut server = start_unready_in(dir.path(), &[("rdbchecksum", "no")]);
+            let ended = wait_for("an end or an answer", LIMIT, || {
+                let status = server.process().exit_status();
+                status
+                    .map(Some)
+                    .or_else(|| server.answers().then_some(None))
+            });
+            let log = server.log();
+            assert!(!log.contains("panicked"), "{log}");
+            if let Some(status) = ended {
+                assert_eq!(status.code(), Some(1), "{log}");
+                assert!(log.contains("Loading the snapshot "), "{log}");
+                refused += 1;
+            }
+        }
+        refused
+    };
+    let refused: u64 = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS)
+            .map(|thread| scope.spawn(move || run(thread)))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .sum()
+    });
+    println!("{refused} of {FILES} were refused");
+    assert!(refused > 0);
+}
+
 #[test]
 fn what_redis_saved_is_loaded() {
     for policy in ["noeviction", "allkeys-lru", "allkeys-lfu"] {

@@ -104,7 +104,9 @@ fn flushing_leaves_nothing_behind() {
         let key = format!("k{number}").into_bytes();
         set(&store, scope(number % 3, 0), &key, b"v", SetExpiry::At(9));
     }
+    let before = store.counters().changes;
     assert_eq!(store.flush(Some(1)).keys(), 67);
+    assert_eq!(store.counters().changes, before + 67);
     assert_eq!((store.len(0), store.len(1), store.len(2)), (67, 0, 66));
     store.flush(None).free_in_background(&store);
     assert!(store.is_empty());
