@@ -137,8 +137,8 @@ impl Loader {
                 let hash = self.blob(reader, |blob| Ok(Hash::from_listpack(blob, limits)?))?;
                 finished(hash)
             }
-            ValueType::HashZiplist => self.hash_ziplist(reader),
-            ValueType::HashZipmap => self.hash_zipmap(reader),
+            ValueType::HashZiplist => self.packed_hash(reader, in_pairs),
+            ValueType::HashZipmap => self.packed_hash(reader, |blob, visit| zipmap(blob, visit)),
             ValueType::SortedSet => self.sorted_set(reader, Reader::double),
             ValueType::SortedSetText => self.sorted_set(reader, Reader::double_text),
             ValueType::SortedSetListpack => {
@@ -275,30 +275,16 @@ impl Loader {
         finished(hash)
     }
 
-    fn hash_ziplist<R: Read>(
+    /// A hash from a blob whose fields and values `walk` shows.
+    fn packed_hash<R: Read>(
         &mut self,
         reader: &mut Reader<R>,
+        walk: impl FnOnce(&[u8], &mut Visit<'_>) -> Result<(), Fault>,
     ) -> Result<NewValue<'static>, LoadError> {
         let limits = self.limits.hash;
         let hash = self.blob(reader, |blob| {
             let mut hash = Hash::default();
-            in_pairs(blob, |field, value| {
-                let is_new = hash.set(field, value, limits);
-                is_new.then_some(()).ok_or(Fault("a field is there twice"))
-            })?;
-            Ok(hash)
-        })?;
-        finished(hash)
-    }
-
-    fn hash_zipmap<R: Read>(
-        &mut self,
-        reader: &mut Reader<R>,
-    ) -> Result<NewValue<'static>, LoadError> {
-        let limits = self.limits.hash;
-        let hash = self.blob(reader, |blob| {
-            let mut hash = Hash::default();
-            zipmap(blob, |field, value| {
+            walk(blob, &mut |field, value| {
                 let is_new = hash.set(field, value, limits);
                 is_new.then_some(()).ok_or(Fault("a field is there twice"))
             })?;
@@ -343,7 +329,7 @@ impl Loader {
         let limits = self.limits.sorted_set;
         let set = self.blob(reader, |blob| {
             let mut set = SortedSet::default();
-            in_pairs(blob, |member, score| {
+            in_pairs(blob, &mut |member, score| {
                 let score = std::str::from_utf8(score).ok();
                 let score = score.and_then(|score| score.parse().ok());
                 let score = score.filter(|score: &f64| !score.is_nan());
@@ -357,11 +343,11 @@ impl Loader {
     }
 }
 
+/// What is shown two entries of a blob.
+type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), Fault> + 'a;
+
 /// Shows the entries of a ziplist two by two.
-fn in_pairs(
-    blob: &[u8],
-    mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), Fault>,
-) -> Result<(), Fault> {
+fn in_pairs(blob: &[u8], visit: &mut Visit<'_>) -> Result<(), Fault> {
     let mut first = None;
     ziplist(blob, |item| match first.take() {
         None => {
