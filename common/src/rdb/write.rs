@@ -62,6 +62,12 @@ impl<W: Write> Writer<W> {
         self.handed_on.saturating_add(self.piece.len() as u64)
     }
 
+    /// What it writes into: all that was written but the last piece, which is handed on once it is
+    /// large enough.
+    pub fn out_mut(&mut self) -> &mut W {
+        &mut self.out
+    }
+
     /// The longest string that is compressed.
     #[must_use]
     pub fn compressed_max(&self) -> usize {

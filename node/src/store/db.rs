@@ -11,6 +11,7 @@ use super::event::EventClass;
 use super::observe::Change;
 use super::settings::{Expired, add};
 use super::slot::SlotGuard;
+use super::snapshot::Fate;
 use super::table::Place;
 use super::wait::{self, Readied};
 use super::{Guards, Scope, Store};
@@ -301,6 +302,7 @@ impl<'s> Db<'s> {
             return false;
         };
         let mut existed = true;
+        guard.let_value_go(scope.db, place);
         let garbage = guard.change(scope.db, place, |entry| {
             existed = expired == Expired::Keep || !entry.is_expired(scope.now_ms);
             let at = match expiry {
@@ -368,7 +370,7 @@ impl<'s> Db<'s> {
 
     /// Deletes a key; whether it was there. A big value is freed by the freeing thread.
     pub fn remove(&mut self, key: &[u8]) -> bool {
-        let Some(entry) = self.take(key) else {
+        let Some(entry) = self.take_out(key, Fate::Dropped) else {
             return false;
         };
         self.store.lazy_free.entry(entry);
@@ -384,9 +386,13 @@ impl<'s> Db<'s> {
 
     /// Takes an entry out.
     pub fn take(&mut self, key: &[u8]) -> Option<Entry> {
+        self.take_out(key, Fate::Taken)
+    }
+
+    fn take_out(&mut self, key: &[u8], fate: Fate) -> Option<Entry> {
         let (number, place) = self.live(key)?;
         let guard = self.guards.get_mut(number)?;
-        let entry = guard.remove(self.scope.db, place)?;
+        let entry = guard.remove(self.scope.db, place, fate)?;
         self.store
             .tell(self.scope.db, guard.slot(), key, Change::Deleted);
         self.tally.changes += 1;
@@ -403,7 +409,7 @@ impl<'s> Db<'s> {
         };
         let db = self.scope.db;
         if let Some(place) = guard.find(db, hash, entry.key())
-            && let Some(old) = guard.remove(db, place)
+            && let Some(old) = guard.remove(db, place, Fate::Dropped)
         {
             self.store.lazy_free.entry(old);
         }
@@ -524,7 +530,7 @@ impl<'s> Db<'s> {
         let Some(guard) = self.guards.get_mut(number) else {
             return;
         };
-        if let Some(entry) = guard.remove(self.scope.db, place) {
+        if let Some(entry) = guard.remove(self.scope.db, place, Fate::Gone) {
             self.tally.expired += 1;
             self.store
                 .tell(self.scope.db, guard.slot(), entry.key(), Change::Expired);

@@ -15,6 +15,7 @@ use super::access::AccessClock;
 use super::entry::Entry;
 use super::observe::Change;
 use super::settings::{Policy, add};
+use super::snapshot::Fate;
 use super::{Scope, Store};
 
 /// Candidates kept from one eviction to the next.
@@ -346,7 +347,8 @@ impl Evictor {
                         && policy.score(entry, clock) >= candidate.score
                 })
             });
-            let Some(entry) = place.and_then(|place| guard.remove(candidate.db, place)) else {
+            let Some(entry) = place.and_then(|place| guard.remove(candidate.db, place, Fate::Gone))
+            else {
                 continue;
             };
             if let Some(counters) = store.counters_of(scope.thread) {

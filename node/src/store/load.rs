@@ -7,6 +7,7 @@ use slotilla_common::slot::Slot;
 
 use super::access::AccessClock;
 use super::entry::Entry;
+use super::snapshot::Fate;
 use super::{Scope, Store};
 
 /// So many entries go in at once.
@@ -95,7 +96,7 @@ impl<'s> Feed<'s> {
                     let key = entry.key().to_vec();
                     return Err(Duplicate { db, key });
                 }
-                if let Some(old) = guard.remove(db, place) {
+                if let Some(old) = guard.remove(db, place, Fate::Dropped) {
                     self.store.lazy_free.entry(old);
                 }
             }

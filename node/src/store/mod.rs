@@ -15,6 +15,7 @@
 //! event.rs          what happened to keys, for notifications
 //! watch.rs          who is to hear of changes to a key (WATCH)
 //! wait.rs           who waits for a key (BLPOP and its kin)
+//! snapshot/         the data of one instant, written while it changes
 //! turns.rs          long commands take slots out; who waits for a slot
 //! expire.rs         deletes keys whose time has come; evict.rs deletes keys to make room
 //! ```
@@ -40,6 +41,7 @@ mod observe;
 mod prefetch;
 mod settings;
 mod slot;
+mod snapshot;
 mod table;
 mod turns;
 mod wait;
@@ -69,6 +71,7 @@ pub use object::{
 pub use observe::{Change, Observer};
 pub use settings::{Expired, Policy, Settings, Totals};
 pub use slot::SlotGuard;
+pub use snapshot::{Progress, Walk as SnapshotWalk};
 pub use turns::{Errand, LongTotals, Need, PLACES_MAX, Taken, Ticket, Waits};
 pub use wait::{Waiter, Waiting};
 pub use walk::{DbTotals, Flushed};
@@ -80,6 +83,7 @@ use index::{Due, Occupied, OtherDbs};
 use lazyfree::LazyFree;
 use settings::{Counters, ShardedCounters};
 use slot::Cell;
+use snapshot::Snapshots;
 use turns::Turns;
 use wait::Waiters;
 use watch::Watchers;
@@ -111,6 +115,7 @@ pub struct Store {
     watchers: Watchers,
     waiters: Waiters,
     turns: Turns,
+    snapshots: Snapshots,
     /// Held by whoever counts the keys that may be evicted.
     counting: parking_lot::Mutex<()>,
 }
@@ -134,6 +139,7 @@ impl Store {
             watchers: Watchers::new(),
             waiters: Waiters::new(),
             turns: Turns::new(),
+            snapshots: Snapshots::default(),
             counting: parking_lot::Mutex::new(()),
         }
     }

@@ -6,12 +6,15 @@
 //!  2  watched, 1
 //!  3  awaited, 1
 //!  4  busy, 1
-//!  6  how many buckets, 2                      48  the other databases, boxed, 8
-//!                                              56  where its buckets are, 8
+//!  5  unreached, 1                             48  the rest, boxed, 8
+//!  6  how many buckets, 2                      56  where its buckets are, 8
 //! ```
 //!
-//! One cache line, so a command on a slot that is not in the cache waits once. What a slot will
-//! need rarely (versions for a snapshot) belongs in [`Extra`], beside the other databases.
+//! One cache line, so a command on a slot that is not in the cache waits once. What a slot needs
+//! rarely (other databases, what a snapshot is still to have) is in [`Extra`].
+
+mod bulk;
+mod pending;
 
 use std::cell::UnsafeCell;
 use std::fmt;
@@ -24,10 +27,13 @@ use slotilla_common::slot::Slot;
 
 use super::Store;
 use super::entry::Entry;
+use super::snapshot::{Fate, Pending};
 use super::table::{Bucket, Place, Table, prefetch_home};
 use super::turns::busy;
 use super::wait::bit;
 use crate::cluster::routing::Serving;
+
+pub(super) use bulk::Flushed;
 
 #[repr(C, align(64))]
 pub(crate) struct Cell {
@@ -40,6 +46,9 @@ pub(crate) struct Cell {
     /// Whether the slot is out, and whether somebody stands in line for it: [`super::turns`] has
     /// who, and the bits.
     busy: AtomicU8,
+    /// Whether a snapshot is under way that does not have all of the slot yet:
+    /// [`super::snapshot`].
+    unreached: AtomicBool,
     buckets: AtomicU16,
     keys: AtomicU32,
     expires: AtomicU32,
@@ -69,6 +78,7 @@ struct Data {
 #[derive(Default)]
 struct Extra {
     others: Vec<OtherDb>,
+    pending: Option<Box<Pending>>,
 }
 
 /// A database but the first.
@@ -86,6 +96,7 @@ impl Cell {
             watched: AtomicBool::new(false),
             awaited: AtomicU8::new(0),
             busy: AtomicU8::new(0),
+            unreached: AtomicBool::new(false),
             buckets: AtomicU16::new(0),
             keys: AtomicU32::new(0),
             expires: AtomicU32::new(0),
@@ -145,6 +156,16 @@ impl Cell {
 
     pub(super) fn set_awaited(&self, bits: u8) {
         self.awaited.store(bits, Ordering::Relaxed);
+    }
+
+    /// Whether a snapshot is still to have some of the slot. Exact for whoever has it locked.
+    #[inline]
+    pub(super) fn is_unreached(&self) -> bool {
+        self.unreached.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_unreached(&self, unreached: bool) {
+        self.unreached.store(unreached, Ordering::Relaxed);
     }
 
     /// To be called under the lock of the lines, and, where it comes to be out or in, under the
@@ -374,6 +395,9 @@ impl<'s> SlotGuard<'s> {
     /// Adds an entry whose key is not there.
     #[inline]
     pub(crate) fn insert(&mut self, db: u16, hash: u64, entry: Entry) {
+        if self.cell.is_unreached() {
+            self.keep_absence(db, hash, entry.key());
+        }
         if db != 0 {
             self.make_database(db);
         }
@@ -393,8 +417,11 @@ impl<'s> SlotGuard<'s> {
         self.store.due.note(self.slot, expiry);
     }
 
-    /// Takes an entry out.
-    pub(crate) fn remove(&mut self, db: u16, place: Place) -> Option<Entry> {
+    /// Takes an entry out, for this fate: one that nobody wants may come without its value.
+    pub(crate) fn remove(&mut self, db: u16, place: Place, fate: Fate) -> Option<Entry> {
+        if self.cell.is_unreached() {
+            self.keep_entry(db, place, fate);
+        }
         let hasher = self.store.hasher;
         let table = self.table_mut(db)?;
         let entry = table.remove(place, hasher)?;
@@ -415,6 +442,33 @@ impl<'s> SlotGuard<'s> {
     /// Changes the entry at `place`, keeping the counters right.
     #[inline]
     pub(crate) fn change<R>(
+        &mut self,
+        db: u16,
+        place: Place,
+        change: impl FnOnce(&mut Entry) -> R,
+    ) -> Option<R> {
+        if self.cell.is_unreached() {
+            return self.change_unreached(db, place, change);
+        }
+        self.change_now(db, place, change)
+    }
+
+    #[cold]
+    fn change_unreached<R>(
+        &mut self,
+        db: u16,
+        place: Place,
+        change: impl FnOnce(&mut Entry) -> R,
+    ) -> Option<R> {
+        self.keep_entry(db, place, Fate::Changed);
+        let before = self.kept_bytes(db, place);
+        let result = self.change_now(db, place, change);
+        self.count_kept(db, place, before);
+        result
+    }
+
+    #[inline]
+    fn change_now<R>(
         &mut self,
         db: u16,
         place: Place,
@@ -444,91 +498,6 @@ impl<'s> SlotGuard<'s> {
         Some(result)
     }
 
-    /// Goes through one segment, taking out what is unwanted; where the next segment starts.
-    pub(crate) fn sweep(
-        &mut self,
-        db: u16,
-        from: u32,
-        unwanted: impl FnMut(&Entry) -> bool,
-        mut removed: impl FnMut(Entry),
-    ) -> Option<u32> {
-        let hasher = self.store.hasher;
-        let (mut keys, mut expires, mut bytes) = (0, 0, 0);
-        let table = self.table_mut(db)?;
-        let next = table.sweep(from, hasher, unwanted, |entry| {
-            keys -= 1;
-            expires -= i32::from(entry.is_volatile());
-            bytes -= entry.memory() as i64;
-            removed(entry);
-        });
-        let emptied = keys != 0 && table.is_empty();
-        self.note_buckets(db);
-        self.count(db, keys, expires, bytes);
-        if emptied {
-            self.note_emptied();
-        }
-        next
-    }
-
-    /// Takes a whole table out, leaving an empty one; with the bytes of its entries.
-    pub(crate) fn take(&mut self, db: u16) -> Option<(Table, u64)> {
-        let expires = self.expires(db);
-        let alone = self.databases().all(|other| other == db);
-        let table = std::mem::take(self.table_mut(db)?);
-        self.note_buckets(db);
-        if table.is_empty() {
-            return None;
-        }
-        // Nearly always the slot's counter knows, and millions of entries need not be visited.
-        let bytes = if alone {
-            self.cell.bytes()
-        } else {
-            table.iter().map(|entry| entry.memory() as u64).sum()
-        };
-        self.count(
-            db,
-            -(table.len() as i32),
-            -(expires as i32),
-            -(bytes as i64),
-        );
-        self.note_emptied();
-        Some((table, bytes))
-    }
-
-    /// Exchanges two databases.
-    pub(crate) fn swap(&mut self, a: u16, b: u16) {
-        let (expires_a, expires_b) = (self.expires(a), self.expires(b));
-        let (Some(table_a), Some(table_b)) = (self.give(a), self.give(b)) else {
-            return;
-        };
-        self.receive(a, table_b, expires_b);
-        self.receive(b, table_a, expires_a);
-        if expires_a != 0 || expires_b != 0 {
-            // A sweep may be between the two, having taken the bound away: it starts anew.
-            self.store.due.lower(self.slot, 0);
-        }
-    }
-
-    fn give(&mut self, db: u16) -> Option<Table> {
-        if db != 0 {
-            self.make_database(db);
-        }
-        let expires = self.expires(db);
-        let table = std::mem::take(self.table_mut(db)?);
-        self.note_buckets(db);
-        self.count(db, -(table.len() as i32), -(expires as i32), 0);
-        Some(table)
-    }
-
-    fn receive(&mut self, db: u16, table: Table, expires: u32) {
-        let keys = table.len() as i32;
-        if let Some(place) = self.table_mut(db) {
-            *place = table;
-        }
-        self.note_buckets(db);
-        self.count(db, keys, expires as i32, 0);
-    }
-
     fn make_database(&mut self, db: u16) {
         let others = &mut self.data_mut().extra.get_or_insert_default().others;
         if !others.iter().any(|other| other.index == db) {
@@ -552,6 +521,11 @@ impl<'s> SlotGuard<'s> {
         let count = buckets.len() as u16;
         self.cell.first_bucket.store(first, Ordering::Relaxed);
         self.cell.buckets.store(count, Ordering::Relaxed);
+    }
+
+    /// Moves the counter of bytes.
+    pub(super) fn count_bytes(&mut self, db: u16, bytes: i64) {
+        self.count(db, 0, 0, bytes);
     }
 
     /// Moves the counters. Nobody else does meanwhile, so plain loads and stores lose nothing.
@@ -586,7 +560,11 @@ impl<'s> SlotGuard<'s> {
 
     fn note_emptied(&mut self) {
         if self.databases().next().is_none() {
-            self.data_mut().extra = None;
+            let extra = &mut self.data_mut().extra;
+            match extra {
+                Some(extra) if extra.pending.is_some() => extra.others.clear(),
+                _ => *extra = None,
+            }
             self.store.occupied.remove(self.slot);
         }
     }

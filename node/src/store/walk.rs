@@ -10,7 +10,8 @@ use smallvec::SmallVec;
 use super::entry::Entry;
 use super::observe::Change;
 use super::settings::add;
-use super::slot::{Cell, SlotGuard};
+use super::slot::{self, Cell, SlotGuard};
+use super::snapshot::Fate;
 use super::table::{POSITION_BITS, POSITIONS, Table};
 use super::{Scope, Store};
 
@@ -32,20 +33,28 @@ pub struct DbTotals {
 
 /// Tables that a flush took out of the store. Their entries are freed when this is.
 #[derive(Default)]
-pub struct Flushed(Vec<(Table, u64)>);
+pub struct Flushed {
+    tables: Vec<(Table, u64)>,
+    keys: usize,
+}
 
 impl Flushed {
     /// Leaves the freeing to the freeing thread.
     pub fn free_in_background(self, store: &Store) {
-        for (table, bytes) in self.0 {
+        for (table, bytes) in self.tables {
             store.lazy_free.table(table, bytes);
         }
     }
 
-    /// How many keys there were.
+    /// How many keys there were, those included that a snapshot is still to have.
     #[must_use]
     pub fn keys(&self) -> usize {
-        self.0.iter().map(|(table, _)| table.len()).sum()
+        self.keys
+    }
+
+    fn add(&mut self, one: slot::Flushed) {
+        self.keys += one.keys;
+        self.tables.extend(one.table);
     }
 }
 
@@ -140,7 +149,7 @@ impl Store {
                 entry.is_expired(scope.now_ms) && self.hasher.hash(entry.key()) == hash
             })
         });
-        if let Some(entry) = place.and_then(|place| guard.remove(scope.db, place)) {
+        if let Some(entry) = place.and_then(|place| guard.remove(scope.db, place, Fate::Gone)) {
             if let Some(counters) = self.counters_of(scope.thread) {
                 add(&counters.expired, 1);
             }
@@ -342,19 +351,21 @@ impl Store {
     /// Takes all keys out of a database, or of all of them.
     #[must_use = "the keys are freed when it is dropped: that can take long"]
     pub fn flush(&self, db: Option<u16>) -> Flushed {
-        let mut flushed = Vec::new();
+        let mut flushed = Flushed::default();
         let mut from = 0;
         while let Some(slot) = self.occupied.next(from) {
             from = slot.index() + 1;
-            flushed.extend(self.flush_locked(&mut self.lock(slot), db));
+            self.flush_locked(&mut self.lock(slot), db, &mut flushed);
         }
-        self.count_flushed(Flushed(flushed))
+        self.count_flushed(flushed)
     }
 
     /// Takes all keys out of one slot (its data has moved to another node, or is not ours).
     #[must_use = "the keys are freed when it is dropped: that can take long"]
     pub fn flush_slot(&self, guard: &mut SlotGuard<'_>) -> Flushed {
-        self.count_flushed(Flushed(self.flush_locked(guard, None)))
+        let mut flushed = Flushed::default();
+        self.flush_locked(guard, None, &mut flushed);
+        self.count_flushed(flushed)
     }
 
     /// Every key that goes is a change that no snapshot has yet.
@@ -365,17 +376,18 @@ impl Store {
         flushed
     }
 
-    fn flush_locked(&self, guard: &mut SlotGuard<'_>, db: Option<u16>) -> Vec<(Table, u64)> {
+    fn flush_locked(&self, guard: &mut SlotGuard<'_>, db: Option<u16>, flushed: &mut Flushed) {
         self.touch_flushed(guard, db);
         let chosen: Vec<u16> = match db {
             Some(db) => vec![db],
             None => guard.databases().collect(),
         };
-        let tables = chosen.into_iter().filter_map(|db| guard.take(db)).collect();
+        for one in chosen.into_iter().filter_map(|db| guard.take(db)) {
+            flushed.add(one);
+        }
         if guard.databases().next().is_none() {
             self.due.take(guard.slot());
         }
-        tables
     }
 
     /// SWAPDB. Whoever calls it sees to it that no command runs meanwhile.

@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use super::super::hash::KeyHasher;
 use super::super::table::Table;
 use super::field::Field;
+use super::kept::Kept;
 
 /// The same for all collections of this process: clients choose fields as freely as keys.
 static HASHER: LazyLock<KeyHasher> = LazyLock::new(KeyHasher::random);
@@ -19,6 +20,8 @@ pub(crate) struct Fields {
     table: Table<Field>,
     /// Of the fields, by size class.
     bytes: usize,
+    /// What a snapshot is still to have, while one is being written.
+    kept: Option<Box<Kept<Field>>>,
 }
 
 impl Fields {
@@ -59,6 +62,9 @@ impl Fields {
             self.insert(hash, Field::new(name, value));
             return true;
         };
+        if let Some(kept) = &mut self.kept {
+            kept.keep(hash, name, || field.clone());
+        }
         self.bytes -= field.memory();
         field.set_value(value);
         self.bytes += field.memory();
@@ -76,17 +82,24 @@ impl Fields {
     }
 
     fn insert(&mut self, hash: u64, field: Field) {
+        if let Some(kept) = &mut self.kept {
+            kept.note_new(hash, field.key());
+        }
         self.bytes += field.memory();
         self.table.insert(hash, field, *HASHER);
     }
 
     /// Takes a field out; whether it was there.
     pub(crate) fn remove(&mut self, name: &[u8]) -> bool {
-        let place = self.table.find(HASHER.hash(name), name);
+        let hash = HASHER.hash(name);
+        let place = self.table.find(hash, name);
         let Some(field) = place.and_then(|place| self.table.remove(place, *HASHER)) else {
             return false;
         };
         self.bytes -= field.memory();
+        if let Some(kept) = &mut self.kept {
+            kept.keep(hash, name, || field);
+        }
         true
     }
 
@@ -114,6 +127,17 @@ impl Fields {
         self.table
             .scan(from, count, *HASHER, visit)
             .map_or(0, u64::from)
+    }
+
+    /// Where what a snapshot is still to have is kept.
+    pub(super) fn kept_mut(&mut self) -> &mut Option<Box<Kept<Field>>> {
+        &mut self.kept
+    }
+
+    /// See [`Kept::step`]; `None` if nothing is kept.
+    pub(super) fn step(&mut self, count: usize, visit: impl FnMut(&Field)) -> Option<bool> {
+        let kept = self.kept.as_mut()?;
+        Some(kept.step(&self.table, *HASHER, count, visit))
     }
 
     /// A copy.

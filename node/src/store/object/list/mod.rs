@@ -14,6 +14,8 @@ mod row;
 pub use limit::NodeLimit;
 pub(super) use row::Row;
 
+use std::sync::Arc;
+
 use super::listpack::{Iter, Listpack};
 use super::word::{Form, FormMut, Word};
 use super::{Collection, Item, Kind};
@@ -251,13 +253,13 @@ fn position(index: i64, len: usize) -> Option<usize> {
 #[derive(Clone)]
 pub struct Elements<'a> {
     here: Option<Iter<'a>>,
-    rest: Option<std::collections::vec_deque::Iter<'a, Node>>,
+    rest: Option<std::collections::vec_deque::Iter<'a, Arc<Node>>>,
 }
 
 impl<'a> Elements<'a> {
     fn new(
         here: Option<Iter<'a>>,
-        rest: Option<std::collections::vec_deque::Iter<'a, Node>>,
+        rest: Option<std::collections::vec_deque::Iter<'a, Arc<Node>>>,
     ) -> Self {
         Self { here, rest }
     }

@@ -1,10 +1,15 @@
 //! A big list: listpacks in a row, each with the count of its elements.
 //!
-//! An index is found by the counts, which lie side by side; then one listpack is walked. No node
-//! is empty, `len` is the sum of the counts, `bytes` that of what the listpacks take.
+//! An index is found by the counts; then one listpack is walked. No node is empty, `len` is the sum
+//! of the counts, `bytes` that of what the listpacks take.
+//!
+//! A copy of a row, such as a snapshot makes of one that is about to change, shares its nodes: who
+//! changes a node that others have too gets one of its own.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
+use super::super::super::memory::size_class;
 use super::super::listpack::{At, Listpack};
 use super::super::word::PackMut;
 use super::{Elements, End, NodeLimit, Side, pack};
@@ -13,9 +18,17 @@ use crate::store::object::Item;
 /// See the module's page.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Row {
-    pub(super) nodes: VecDeque<Node>,
+    pub(super) nodes: VecDeque<Arc<Node>>,
     pub(super) len: usize,
     pub(super) bytes: usize,
+    /// Bytes of nodes that were shared, and are so no more.
+    copied: usize,
+}
+
+/// What a node takes beside its listpack.
+fn node_memory() -> usize {
+    // An `Arc` has two counters beside what it shares.
+    size_class(size_of::<Node>() + 2 * size_of::<usize>())
 }
 
 /// One listpack of a row.
@@ -90,7 +103,13 @@ impl Row {
 
     /// Bytes held. Takes the same time for every size.
     pub(crate) fn memory(&self) -> usize {
-        self.bytes + self.nodes.capacity() * size_of::<Node>()
+        let places = self.nodes.capacity() * size_of::<Arc<Node>>();
+        self.bytes + places + self.nodes.len() * node_memory()
+    }
+
+    /// About what its nodes take that are shared with copies no more.
+    pub(in super::super) fn copied(&self) -> usize {
+        self.copied
     }
 
     pub(super) fn get(&self, position: usize) -> Option<Item<'_>> {
@@ -209,10 +228,14 @@ impl Row {
                 End::Head => steps,
                 End::Tail => nodes - 1 - steps,
             };
-            // Emptied nodes stay for now: taking each out on its own would move the others.
-            self.change(number, |pack| {
-                gone += pack::remove(&mut PackMut::of(pack), element, end, most - gone);
-            });
+            let node = self.nodes.get(number);
+            // One that has none is not to be copied if it is shared.
+            if node.is_some_and(|node| node.pack.find(node.pack.first(), element, 1).is_some()) {
+                // Emptied nodes stay for now: taking each out on its own would move the others.
+                self.change(number, |pack| {
+                    gone += pack::remove(&mut PackMut::of(pack), element, end, most - gone);
+                });
+            }
             steps += 1;
         }
         if gone > 0 {
@@ -236,7 +259,7 @@ impl Row {
         Some(
             self.nodes
                 .pop_front()
-                .map(|node| node.pack)
+                .map(|node| Arc::unwrap_or_clone(node).pack)
                 .unwrap_or_default(),
         )
     }
@@ -281,9 +304,9 @@ impl Row {
 
     fn find(&self, element: &[u8]) -> Option<Place> {
         let mut nodes = self.nodes.iter().enumerate();
-        nodes.find_map(|(node, Node { pack, .. })| {
-            let at = pack.find(pack.first(), element, 1)?;
-            Some(Place { node, at })
+        nodes.find_map(|(number, node)| {
+            let at = node.pack.find(node.pack.first(), element, 1)?;
+            Some(Place { node: number, at })
         })
     }
 
@@ -327,6 +350,10 @@ impl Row {
         };
         self.bytes -= node.pack.memory();
         self.len -= node.count as usize;
+        if Arc::strong_count(node) > 1 {
+            self.copied += node.pack.memory() + node_memory();
+        }
+        let node = Arc::make_mut(node);
         change(&mut node.pack);
         // A node has at most as many elements as bytes, of which a listpack has below 2^32.
         node.count = node.pack.len() as u32;
@@ -337,7 +364,7 @@ impl Row {
     fn add_node(&mut self, number: usize, node: Node) {
         self.len += node.count as usize;
         self.bytes += node.pack.memory();
-        self.nodes.insert(number, node);
+        self.nodes.insert(number, Arc::new(node));
     }
 
     fn take_node(&mut self, number: usize) {

@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 
 use crate::store::entry::{Entry, NewValue, ValueRef};
 use crate::store::hash::KeyHasher;
+use crate::store::object::kept::Kept;
 use crate::store::table::Table;
 
 /// The same for all sorted sets of this process: clients choose members as freely as keys.
@@ -19,6 +20,8 @@ pub(super) struct Members {
     table: Table<Entry>,
     /// Of the entries, by size class.
     bytes: usize,
+    /// What a snapshot is still to have, while one is being written.
+    kept: Option<Box<Kept<Entry>>>,
 }
 
 /// A member's entry.
@@ -60,9 +63,13 @@ impl Members {
 
     /// Changes a score in place; the entry and the score that it had.
     pub(super) fn set(&mut self, member: &[u8], score: f64) -> Option<(&Entry, f64)> {
-        let place = self.table.find(HASHER.hash(member), member)?;
+        let hash = HASHER.hash(member);
+        let place = self.table.find(hash, member)?;
         let entry = self.table.at_mut(place)?;
         let old = score_of(entry);
+        if let Some(kept) = &mut self.kept {
+            kept.keep(hash, member, || entry_of(member, old));
+        }
         drop(entry.replace(number_of(score), None));
         Some((entry, old))
     }
@@ -71,15 +78,34 @@ impl Members {
     pub(super) fn insert(&mut self, entry: Entry) {
         self.bytes += entry.memory();
         let hash = HASHER.hash(entry.key());
+        if let Some(kept) = &mut self.kept {
+            kept.note_new(hash, entry.key());
+        }
         self.table.insert(hash, entry, *HASHER);
     }
 
     /// Takes a member out.
     pub(super) fn remove(&mut self, member: &[u8]) -> Option<Entry> {
-        let place = self.table.find(HASHER.hash(member), member)?;
+        let hash = HASHER.hash(member);
+        let place = self.table.find(hash, member)?;
         let entry = self.table.remove(place, *HASHER)?;
         self.bytes -= entry.memory();
+        if let Some(kept) = &mut self.kept {
+            // The tree refers to this entry still: the snapshot has one of its own.
+            kept.keep(hash, member, || entry_of(member, score_of(&entry)));
+        }
         Some(entry)
+    }
+
+    /// Where what a snapshot is still to have is kept.
+    pub(super) fn kept_mut(&mut self) -> &mut Option<Box<Kept<Entry>>> {
+        &mut self.kept
+    }
+
+    /// See [`Kept::step`]; `None` if nothing is kept.
+    pub(super) fn step(&mut self, count: usize, visit: impl FnMut(&Entry)) -> Option<bool> {
+        let kept = self.kept.as_mut()?;
+        Some(kept.step(&self.table, *HASHER, count, visit))
     }
 
     /// Visits about `count` from a cursor on; the cursor to go on with, 0 at the end.

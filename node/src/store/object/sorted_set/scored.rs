@@ -3,6 +3,7 @@
 use super::members::{Members, entry_of, score_of};
 use super::tree::{Item, Tree};
 use crate::store::entry::{Entry, EntryRef};
+use crate::store::object::kept::Kept;
 
 /// See the module's page.
 ///
@@ -99,6 +100,21 @@ impl Scored {
             self.tree.remove(item);
             drop(self.members.remove(item.member.key()));
         }
+    }
+
+    /// Where what a snapshot is still to have is kept.
+    pub(in super::super) fn kept_mut(&mut self) -> &mut Option<Box<Kept<Entry>>> {
+        self.members.kept_mut()
+    }
+
+    /// See [`Kept::step`]; `None` if nothing is kept.
+    pub(in super::super) fn step(
+        &mut self,
+        count: usize,
+        mut visit: impl FnMut(&[u8], f64),
+    ) -> Option<bool> {
+        let visit = |entry: &Entry| visit(entry.key(), score_of(entry));
+        self.members.step(count, visit)
     }
 
     /// A copy.

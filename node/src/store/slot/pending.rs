@@ -1,0 +1,50 @@
+//! Where what a snapshot is still to have of a slot is kept.
+
+use super::{SlotGuard, Table};
+use crate::store::snapshot::Pending;
+
+impl SlotGuard<'_> {
+    /// Whether a snapshot is still to have some of the slot.
+    #[inline]
+    pub(in crate::store) fn is_unreached(&self) -> bool {
+        self.cell.is_unreached()
+    }
+
+    /// What a snapshot is still to have. Made from the databases that there are now, if it was not
+    /// there: it is asked for before the first change.
+    pub(in crate::store) fn pending(&mut self) -> &mut Pending {
+        let databases: smallvec::SmallVec<[u16; 16]> = self.databases().collect();
+        let extra = self.data_mut().extra.get_or_insert_default();
+        extra
+            .pending
+            .get_or_insert_with(|| Box::new(Pending::new(databases.into_iter())))
+    }
+
+    /// Works on a database's table, and on what a snapshot is still to have of the slot.
+    pub(in crate::store) fn with_pending<R>(
+        &mut self,
+        db: u16,
+        work: impl FnOnce(&mut Table, Option<&mut Pending>) -> R,
+    ) -> Option<R> {
+        let data = self.data_mut();
+        if db == 0 {
+            let extra = data.extra.as_mut();
+            let pending = extra.and_then(|extra| extra.pending.as_deref_mut());
+            return Some(work(&mut data.table, pending));
+        }
+        let extra = data.extra.as_mut()?;
+        let table = extra.others.iter_mut().find(|other| other.index == db)?;
+        Some(work(&mut table.table, extra.pending.as_deref_mut()))
+    }
+
+    /// Nothing is kept for a snapshot from now on; what was.
+    pub(in crate::store) fn end_pending(&mut self) -> Option<Box<Pending>> {
+        self.cell.set_unreached(false);
+        let extra = &mut self.data_mut().extra;
+        let pending = extra.as_mut()?.pending.take();
+        if extra.as_ref().is_some_and(|extra| extra.others.is_empty()) {
+            *extra = None;
+        }
+        pending
+    }
+}

@@ -1,0 +1,508 @@
+//! A snapshot has what there was at its instant, whatever happens while it is written.
+
+use std::collections::{BTreeMap, HashSet};
+
+use proptest::prelude::*;
+use slotilla_common::rdb::{Item, Reader, Writer};
+
+use super::*;
+use crate::cluster::routing::Serving;
+use crate::rdb::{Limits, Loader};
+use crate::store::{
+    Collection, Db, Digits, End, Entry, Expirer, Hash, List, NewValue, NodeLimit, PackedLimits,
+    Scope, Set, SetExpiry, SortedSet, ValueRef,
+};
+
+const DATABASES: u16 = 3;
+const PACKED: PackedLimits = PackedLimits {
+    entries: 4,
+    bytes: 64,
+};
+const FAR: i64 = i64::MAX / 2;
+
+fn limits() -> Limits {
+    Limits {
+        hash: PACKED,
+        sorted_set: PACKED,
+        ints_max: 4,
+        list: node(),
+    }
+}
+
+fn node() -> NodeLimit {
+    NodeLimit::from_config(3, 1 << 20)
+}
+
+/// A database and a key.
+type Name = (u16, Vec<u8>);
+/// What a value is, whatever it is kept in, and when it expires.
+type Shown = (Vec<Vec<u8>>, Option<i64>);
+
+fn show(entry: &Entry) -> Shown {
+    let text = |item: crate::store::Item<'_>| item.text(&mut Digits::default()).to_vec();
+    let mut shown = match entry.value() {
+        ValueRef::Int(number) => vec![number.to_string().into_bytes()],
+        ValueRef::Bytes(bytes) => vec![bytes.to_vec()],
+        ValueRef::Object(object) => {
+            if let Some(list) = List::of(object) {
+                let elements: Vec<_> = list.iter_from(0).map(text).collect();
+                return ([vec![b"list".to_vec()], elements].concat(), entry.expiry());
+            }
+            let pair = |a: &[u8], b: &[u8]| [a, b"=", b].concat();
+            let hash = Hash::of(object).map(|hash| {
+                let pairs = hash.iter().map(|(f, v)| pair(&text(f), &text(v)));
+                pairs.collect::<Vec<_>>()
+            });
+            let set = Set::of(object).map(|set| set.iter().map(text).collect());
+            let sorted = SortedSet::of(object).map(|set| {
+                let members = set.iter();
+                let members = members.map(|(m, score)| pair(&m.to_vec(), &score.to_be_bytes()));
+                members.collect()
+            });
+            hash.or(set).or(sorted).unwrap_or_default()
+        }
+    };
+    shown.sort();
+    (shown, entry.expiry())
+}
+
+/// The slots that keys are in.
+fn slots() -> [Slot; 3] {
+    [0, 1, 2].map(|number| Slot::of_key(&key(number, "")))
+}
+
+/// All that there is.
+fn all(store: &Store) -> BTreeMap<Name, Shown> {
+    let mut all = BTreeMap::new();
+    for slot in slots() {
+        for db in 0..DATABASES {
+            let is_in = store.visit_slot(slot, db, |entry| {
+                all.insert((db, entry.key().to_vec()), show(entry));
+            });
+            assert!(is_in);
+        }
+    }
+    all
+}
+
+/// What a snapshot has.
+fn read(bytes: &[u8]) -> BTreeMap<Name, Shown> {
+    let mut reader = Reader::new(bytes, Some(bytes.len() as u64));
+    let version = reader.begin().unwrap();
+    let mut loader = Loader::new(limits());
+    let (mut db, mut all) = (0, BTreeMap::new());
+    loop {
+        match reader.item(version).unwrap() {
+            Item::SelectDb(number) => db = number as u16,
+            Item::End => return all,
+            Item::Key {
+                key,
+                value_type,
+                info,
+            } => {
+                let value = loader.value(value_type, &mut reader).unwrap();
+                let entry = Entry::new(&key, value, info.expiry_ms, 0);
+                let old = all.insert((db, key), show(&entry));
+                assert!(old.is_none(), "{:?} is there twice", entry.key());
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Something that happens. Numbers choose among keys, databases and elements.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Set(u8),
+    SetLong(u8),
+    Append(u8),
+    Delete(u8),
+    /// As an eviction would.
+    Evict(u8),
+    Expire(u8),
+    ExpireNow(u8),
+    HashSet(u8, u8),
+    HashRemove(u8, u8),
+    SetAdd(u8, u8),
+    SetRemove(u8, u8),
+    Score(u8, u8),
+    Unscore(u8, u8),
+    DropRanks(u8, u8),
+    Push(u8, u8),
+    Pop(u8, u8),
+    ListSet(u8, u8),
+    Rename(u8, u8),
+    Copy(u8, u8),
+    Flush(u8),
+    Swap(u8, u8),
+    Sweep,
+    Step(u8),
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let k = any::<u8>;
+    prop_oneof![
+        2 => k().prop_map(Act::Set),
+        1 => k().prop_map(Act::SetLong),
+        2 => k().prop_map(Act::Append),
+        2 => k().prop_map(Act::Delete),
+        1 => k().prop_map(Act::Evict),
+        2 => k().prop_map(Act::Expire),
+        1 => k().prop_map(Act::ExpireNow),
+        6 => (k(), k()).prop_map(|(a, b)| Act::HashSet(a, b)),
+        3 => (k(), k()).prop_map(|(a, b)| Act::HashRemove(a, b)),
+        6 => (k(), k()).prop_map(|(a, b)| Act::SetAdd(a, b)),
+        3 => (k(), k()).prop_map(|(a, b)| Act::SetRemove(a, b)),
+        6 => (k(), k()).prop_map(|(a, b)| Act::Score(a, b)),
+        3 => (k(), k()).prop_map(|(a, b)| Act::Unscore(a, b)),
+        1 => (k(), k()).prop_map(|(a, b)| Act::DropRanks(a, b)),
+        6 => (k(), k()).prop_map(|(a, b)| Act::Push(a, b)),
+        2 => (k(), k()).prop_map(|(a, b)| Act::Pop(a, b)),
+        2 => (k(), k()).prop_map(|(a, b)| Act::ListSet(a, b)),
+        1 => (k(), k()).prop_map(|(a, b)| Act::Rename(a, b)),
+        1 => (k(), k()).prop_map(|(a, b)| Act::Copy(a, b)),
+        1 => k().prop_map(Act::Flush),
+        1 => (k(), k()).prop_map(|(a, b)| Act::Swap(a, b)),
+        1 => Just(Act::Sweep),
+        8 => k().prop_map(Act::Step),
+    ]
+}
+
+/// A store, with a snapshot of it under way.
+struct Scene {
+    store: Store,
+    expirer: Expirer,
+    now_ms: i64,
+    walk: Option<Walk>,
+    out: Option<Writer<Vec<u8>>>,
+    file: Vec<u8>,
+    /// What may be missing: it has expired or was evicted.
+    gone: HashSet<Name>,
+}
+
+/// Few keys, of few slots, so that they meet.
+fn key(number: u8, kind: &str) -> Vec<u8> {
+    format!("{{{}}}{kind}{}", number % 3, number / 3 % 5).into_bytes()
+}
+
+/// A number whose keys are in the slot of another's.
+fn near(number: u8, other: u8) -> u8 {
+    (number / 3).min(80) * 3 + other % 3
+}
+
+fn db_of(number: u8) -> u16 {
+    if number > 200 {
+        u16::from(number % 2) + 1
+    } else {
+        0
+    }
+}
+
+/// Long enough for a table.
+fn member(number: u8) -> Vec<u8> {
+    format!("{number:0>70}").into_bytes()
+}
+
+impl Scene {
+    fn new() -> Self {
+        let now_ms = slotilla_common::clock::unix_ms();
+        Self {
+            store: Store::new(DATABASES, Serving::Ours),
+            expirer: Expirer::default(),
+            now_ms,
+            walk: None,
+            out: None,
+            file: Vec::new(),
+            gone: HashSet::new(),
+        }
+    }
+
+    fn with<R>(&self, number: u8, key: &[u8], work: impl FnOnce(&mut Db<'_>) -> R) -> R {
+        let scope = Scope {
+            db: db_of(number),
+            now_ms: self.now_ms,
+            thread: 0,
+        };
+        work(&mut Db::one(self.store.lock(Slot::of_key(key)), scope))
+    }
+
+    fn update<C: Collection>(&self, number: u8, kind: &str, change: impl FnOnce(&mut C)) {
+        let key = key(number, kind);
+        let change = |collection: &mut C| {
+            change(collection);
+            Some(())
+        };
+        let _wrong_type = self.with(number, &key, |db| db.upsert(&key, change));
+    }
+
+    fn act(&mut self, act: Act) {
+        match act {
+            Act::Set(n) => {
+                for kind in ["s", "h"] {
+                    let key = key(n, kind);
+                    let value = NewValue::Int(i64::from(n));
+                    self.with(n, &key, |db| db.set(&key, value, SetExpiry::Clear));
+                }
+            }
+            Act::SetLong(n) => {
+                let key = key(n, "s");
+                let len = [600, 3000, 300_000][usize::from(n % 3)];
+                let value = vec![n; len];
+                self.with(n, &key, |db| {
+                    db.set(&key, NewValue::Bytes(&value), SetExpiry::Keep)
+                });
+            }
+            Act::Append(n) => {
+                let key = key(n, "s");
+                self.with(n, &key, |db| {
+                    db.edit(&key, |entry| {
+                        let len = match entry.value() {
+                            ValueRef::Bytes(bytes) => bytes.len(),
+                            _ => return None,
+                        };
+                        entry.bytes_mut(len + 3)?.last_mut().map(|last| *last = n)
+                    })
+                });
+            }
+            Act::Delete(n) => {
+                let key = key(n, ["s", "h", "m", "z", "l"][usize::from(n % 5)]);
+                self.with(n, &key, |db| db.remove(&key));
+            }
+            Act::Evict(n) => self.evict(n),
+            Act::Expire(n) => {
+                let key = key(n, ["s", "h", "m", "z", "l"][usize::from(n % 5)]);
+                self.with(n, &key, |db| db.set_expiry(&key, Some(FAR + i64::from(n))));
+            }
+            Act::ExpireNow(n) => {
+                let key = key(n, ["s", "h", "m", "z", "l"][usize::from(n % 5)]);
+                let at = self.now_ms + 1;
+                if self.with(n, &key, |db| db.set_expiry(&key, Some(at))) {
+                    self.note_gone(n, key);
+                    self.now_ms += 2;
+                }
+            }
+            Act::Rename(n, to) => self.rename(n, to),
+            Act::Copy(n, to) => {
+                let kind = ["s", "h", "m", "z", "l"][usize::from(to % 5)];
+                let (from, to_key) = (key(n, kind), key(near(to, n), "copy"));
+                let to_db = db_of(to);
+                self.with(n, &from, |db| db.copy(&from, &to_key, to_db));
+            }
+            Act::Flush(n) => drop(self.store.flush((n % 4 != 0).then(|| db_of(n)))),
+            Act::Swap(a, b) => self
+                .store
+                .swap_databases(u16::from(a) % DATABASES, u16::from(b) % DATABASES),
+            Act::Sweep => while self.expirer.step(&self.store, self.now_ms + 2000, 0).more {},
+            Act::Step(n) => {
+                for _ in 0..n % 8 {
+                    self.step();
+                }
+            }
+            other => self.act_inside(other),
+        }
+    }
+
+    /// Changes elements of a collection.
+    fn act_inside(&self, act: Act) {
+        match act {
+            Act::HashSet(n, e) => self.update::<Hash>(n, "h", |hash| {
+                hash.set(&member(e), &[e; 5], PACKED);
+                hash.set(&member(e / 2), b"", PACKED);
+            }),
+            Act::HashRemove(n, e) => self.update::<Hash>(n, "h", |hash| {
+                hash.remove(&member(e));
+                hash.remove(&member(e / 4));
+            }),
+            Act::SetAdd(n, e) => self.update::<Set>(n, "m", |set| {
+                set.add(&member(e), 4);
+                set.add(b"7", 4);
+            }),
+            Act::SetRemove(n, e) => self.update::<Set>(n, "m", |set| {
+                set.remove(&member(e));
+                set.remove(&member(e / 4));
+            }),
+            Act::Score(n, e) => self.update::<SortedSet>(n, "z", |set| {
+                set.set(&member(e), f64::from(e) / 3.0, PACKED);
+                set.set(&member(e / 2), f64::from(n), PACKED);
+            }),
+            Act::Unscore(n, e) => self.update::<SortedSet>(n, "z", |set| {
+                set.remove(&member(e / 4));
+            }),
+            Act::DropRanks(n, e) => self.update::<SortedSet>(n, "z", |set| {
+                let from = usize::from(e % 4).min(set.len());
+                set.remove_ranks(from..set.len().min(from + 5));
+            }),
+            Act::Push(n, e) => self.update::<List>(n, "l", |list| {
+                for more in 0..e % 8 {
+                    list.push(End::Tail, &member(more), node());
+                }
+                list.push(End::Head, &[e; 40], node());
+            }),
+            Act::Pop(n, e) => self.update::<List>(n, "l", |list| {
+                list.pop(End::Tail, usize::from(e % 6), |_| {});
+                list.remove(&[e; 40], End::Head, 1);
+            }),
+            Act::ListSet(n, e) => self.update::<List>(n, "l", |list| {
+                list.set(i64::from(e % 20), &[e; 7], node());
+            }),
+            other => unreachable!("{other:?} is no change of elements"),
+        }
+    }
+
+    /// It may be what the snapshot was to have, under a name that it had then.
+    fn note_gone(&mut self, _n: u8, key: Vec<u8>) {
+        for db in 0..DATABASES {
+            self.gone.insert((db, key.clone()));
+        }
+    }
+
+    fn evict(&mut self, n: u8) {
+        let key = key(n, ["s", "h", "m", "z", "l"][usize::from(n % 5)]);
+        let db = db_of(n);
+        let mut guard = self.store.lock(Slot::of_key(&key));
+        let place = guard.find(db, self.store.key_hash(&key), &key);
+        let entry = place.and_then(|place| guard.remove(db, place, Fate::Gone));
+        drop(guard);
+        if entry.is_some() {
+            self.note_gone(n, key);
+        }
+    }
+
+    fn rename(&mut self, n: u8, to: u8) {
+        let kind = ["s", "h", "m", "z", "l"][usize::from(to % 5)];
+        let (from, to) = (key(n, kind), key(near(to, n), kind));
+        assert_eq!(Slot::of_key(&from), Slot::of_key(&to));
+        if from != to {
+            self.with(n, &from, |db| db.rename(&from, &to));
+        }
+    }
+
+    fn mark(&mut self) -> BTreeMap<Name, Shown> {
+        // What has expired is no longer there for anybody.
+        while self.expirer.step(&self.store, self.now_ms + 2000, 0).more {}
+        let mut out = Writer::new(Vec::new(), 0);
+        out.begin().unwrap();
+        let expected = all(&self.store);
+        self.walk = self.store.mark_snapshot(self.now_ms);
+        assert!(self.walk.is_some());
+        assert!(self.store.mark_snapshot(0).is_none(), "one at a time");
+        self.out = Some(out);
+        expected
+    }
+
+    /// A step of the walk; whether there are more.
+    fn step(&mut self) -> bool {
+        let (Some(walk), Some(out)) = (&mut self.walk, &mut self.out) else {
+            return false;
+        };
+        let progress = walk.step(&self.store, out).unwrap();
+        self.file.append(out.out_mut());
+        assert_ne!(progress, Progress::Later);
+        progress == Progress::More
+    }
+
+    fn finish(&mut self) -> BTreeMap<Name, Shown> {
+        while self.step() {}
+        if let Some(walk) = self.walk.take() {
+            walk.end(&self.store);
+        }
+        let mut out = self.out.take().unwrap();
+        out.end().unwrap();
+        self.file.append(out.out_mut());
+        read(&std::mem::take(&mut self.file))
+    }
+
+    fn nothing_is_kept(&self) {
+        assert_eq!(self.store.snapshot_held().0, 0);
+        for slot in slots() {
+            assert!(!self.store.cell(slot).is_unreached());
+            let guard = &mut self.store.lock(slot);
+            for db in 0..DATABASES {
+                guard.with_pending(db, |table, pending| {
+                    assert!(pending.is_none());
+                    let keys: Vec<Vec<u8>> = table.iter().map(|e| e.key().to_vec()).collect();
+                    for key in keys {
+                        let place = table.find(self.store.key_hash(&key), &key).unwrap();
+                        let object = table.at_mut(place).unwrap().object_mut();
+                        assert!(object.is_none_or(|object| object.kept_len() == 0));
+                    }
+                });
+            }
+        }
+    }
+}
+
+fn compare(expected: &BTreeMap<Name, Shown>, found: &BTreeMap<Name, Shown>, gone: &HashSet<Name>) {
+    for (name, shown) in expected {
+        match found.get(name) {
+            Some(there) => assert_eq!(there, shown, "{name:?}"),
+            None => assert!(gone.contains(name), "{name:?} is missing"),
+        }
+    }
+    for name in found.keys() {
+        assert!(expected.contains_key(name), "{name:?} came later");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: if cfg!(miri) { 2 } else { 100 },
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn a_snapshot_has_what_there_was(
+        before in proptest::collection::vec(act(), 0..120),
+        during in proptest::collection::vec(act(), 0..120),
+        after in proptest::collection::vec(act(), 0..20),
+    ) {
+        let mut scene = Scene::new();
+        for act in before {
+            scene.act(act);
+        }
+        for acts in [during, after] {
+            scene.gone.clear();
+            let expected = scene.mark();
+            for act in acts {
+                scene.act(act);
+            }
+            let found = scene.finish();
+            compare(&expected, &found, &scene.gone);
+            scene.nothing_is_kept();
+        }
+    }
+
+    #[test]
+    fn an_abandoned_snapshot_leaves_nothing(
+        before in proptest::collection::vec(act(), 0..80),
+        during in proptest::collection::vec(act(), 0..80),
+        at_once in any::<bool>(),
+    ) {
+        let mut scene = Scene::new();
+        for act in before {
+            scene.act(act);
+        }
+        let _expected = scene.mark();
+        for act in during {
+            scene.act(act);
+        }
+        if at_once {
+            scene.store.abandon_snapshot();
+            let (Some(walk), Some(out)) = (&mut scene.walk, &mut scene.out) else {
+                return Ok(());
+            };
+            prop_assert_eq!(walk.step(&scene.store, out).unwrap(), Progress::Abandoned);
+        }
+        if let Some(walk) = scene.walk.take() {
+            walk.end(&scene.store);
+        }
+        scene.nothing_is_kept();
+        scene.out = None;
+        scene.file.clear();
+        scene.gone.clear();
+        let expected = scene.mark();
+        let found = scene.finish();
+        compare(&expected, &found, &scene.gone);
+    }
+}
