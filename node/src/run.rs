@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::config::{Config, fatal_text};
+use crate::persistence;
 use crate::process::{self, PidFile, Request, Started};
+use crate::server::Server;
 use crate::server::start::Node;
 use slotilla_common::config::ConfigError;
 
@@ -57,12 +59,9 @@ pub fn run(args: impl Iterator<Item = String>) -> ExitCode {
     };
     // Only now: a start that fails must not touch the file of the node that runs.
     let pid_file = PidFile::create(&config);
-    let shutdown = node.server.shutdown.clone();
+    let server = Arc::clone(&node.server);
     let watched = process::on_signals(move |request| match request {
-        Request::Terminate | Request::Interrupt => {
-            tracing::warn!("Received a signal, shutting down");
-            shutdown.cancel();
-        }
+        Request::Terminate | Request::Interrupt => stop(&server, request),
         Request::Reopen => {
             if let Err(error) = log.reopen() {
                 tracing::warn!("{error}");
@@ -75,6 +74,34 @@ pub fn run(args: impl Iterator<Item = String>) -> ExitCode {
     let exit = serve(node, &config);
     drop(pid_file);
     exit
+}
+
+/// Stops the node for a signal. Another one while its data is saved ends the process, so this comes
+/// back at once.
+fn stop(server: &Arc<Server>, request: Request) {
+    let (name, how) = match request {
+        Request::Interrupt => ("SIGINT", server.config.shutdown_on_sigint()),
+        _ => ("SIGTERM", server.config.shutdown_on_sigterm()),
+    };
+    tracing::warn!("Received {name} scheduling shutdown...");
+    let server = Arc::clone(server);
+    let stopping = Arc::clone(&server);
+    let save = move || {
+        tracing::warn!("User requested shutdown...");
+        if persistence::stop(&stopping, how).is_err() {
+            tracing::warn!(
+                "{name} received but errors trying to shut down the server, check the logs for \
+                 more information. Another signal stops it without saving."
+            );
+        }
+    };
+    if let Err(error) = std::thread::Builder::new()
+        .name("stop".to_owned())
+        .spawn(save)
+    {
+        tracing::warn!("Nothing is saved: no thread: {error}");
+        server.shutdown.cancel();
+    }
 }
 
 /// Loads the data, and serves it until the node is told to stop.

@@ -9,12 +9,13 @@ use slotilla_node::config::{Access, Config, Directive, Effect, Key, Kind as Valu
 use slotilla_tests::{Client, Kind, Server, binaries, run_tool_input};
 
 /// Directives that Redis does not have.
-const OURS: [&str; 5] = [
+const OURS: [&str; 6] = [
     "admin-port",
     "admin-bind",
     "huge-pages",
     "log-format",
     "long-command-threads",
+    "snapshot-preimage-limit",
 ];
 
 fn load(args: &[&str]) -> Config {

@@ -1,14 +1,17 @@
-//! SAVE, LASTSAVE; and DEBUG RELOAD.
+//! SAVE, BGSAVE, LASTSAVE; and DEBUG RELOAD.
 
 use super::{Args, CommandError, Ctx, Handler};
-use crate::persistence::{self, Reload, ReloadError};
+use crate::persistence::{self, Busy, Reload, ReloadError};
 use crate::server::Server;
 
 /// The commands of this file.
-pub(super) const HANDLERS: &[(&str, Handler)] = &[("lastsave", lastsave), ("save", save)];
+pub(super) const HANDLERS: &[(&str, Handler)] =
+    &[("bgsave", bgsave), ("lastsave", lastsave), ("save", save)];
 
 /// As in Redis: what is wrong is in the log.
 const FAILED: CommandError = CommandError::fixed("ERR");
+
+const SAVING: CommandError = CommandError::fixed("ERR Background save already in progress");
 
 fn lastsave(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
     let seconds = ctx.server.persistence.last_save_ms() / 1000;
@@ -18,8 +21,46 @@ fn lastsave(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
 
 fn save(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
     ctx.in_background(|server, reply| {
-        persistence::save(server).map_err(|_| FAILED)?;
+        let saved = persistence::save(server).ok_or(SAVING)?;
+        saved.map_err(|_| FAILED)?;
         reply.ok();
+        Ok(())
+    });
+    Ok(())
+}
+
+/// BGSAVE [SCHEDULE].
+fn bgsave(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    let schedule = match args.len() {
+        1 => false,
+        2 if args.is(1, "schedule") => true,
+        _ => return Err(CommandError::Syntax),
+    };
+    let background = &ctx.server.persistence.background;
+    if background.is_running() {
+        return Err(SAVING);
+    }
+    if ctx.session.transaction.running {
+        // As in Redis: what follows in the transaction is to be in it.
+        background.schedule();
+        ctx.reply.simple("Background saving scheduled");
+        return Ok(());
+    }
+    ctx.in_background(move |server, reply| {
+        match persistence::begin(server) {
+            Ok(()) => reply.simple("Background saving started"),
+            Err(Busy::Saving) => return Err(SAVING),
+            Err(Busy::Other) if schedule => {
+                server.persistence.background.schedule();
+                reply.simple("Background saving scheduled");
+            }
+            Err(Busy::Other) => {
+                return Err(CommandError::fixed(
+                    "ERR Another child process is active (AOF?): can't BGSAVE right now. Use \
+                     BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible.",
+                ));
+            }
+        }
         Ok(())
     });
     Ok(())

@@ -3,7 +3,8 @@
 use slotilla_common::clock;
 
 use super::{Args, CommandError, Ctx, Handler};
-use crate::persistence::save_and_close;
+use crate::config::ShutdownFlags;
+use crate::persistence;
 
 /// The commands of this file.
 pub(super) const HANDLERS: &[(&str, Handler)] =
@@ -28,8 +29,7 @@ fn monitor(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE] [ABORT]. Without SAVE nothing is saved; and nobody is waited
-/// for, so NOW changes nothing.
+/// SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE] [ABORT]. Nobody is waited for, so NOW changes nothing.
 fn shutdown(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     let (mut save, mut nosave, mut abort, mut force) = (false, false, false, false);
     for at in 1..args.len() {
@@ -55,26 +55,21 @@ fn shutdown(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         "User requested shutdown (client {})",
         ctx.session.client.addr
     );
-    // What is being loaded is on disk already.
-    if save && !ctx.server.loading() {
-        return save_and_stop(ctx, force);
+    let saves = (save || nosave).then_some(save);
+    let how = ShutdownFlags { save: saves, force };
+    if saves == Some(false) || ctx.server.config.save_points().is_empty() && !save {
+        ctx.server.shutdown.cancel();
+        ctx.close();
+        return Ok(());
     }
-    ctx.server.shutdown.cancel();
-    ctx.close();
-    Ok(())
+    save_and_stop(ctx, how)
 }
 
 /// The client hears nothing but the end of its connection, unless the data could not be saved.
-fn save_and_stop(ctx: &mut Ctx<'_>, force: bool) -> Result<(), CommandError> {
-    tracing::info!("Saving the final RDB snapshot before exiting.");
-    ctx.in_background(move |server, _reply| match save_and_close(server, force) {
-        Err(_) if !force => {
-            tracing::warn!("Error trying to save the DB, can't exit.");
-            Err(CommandError::fixed(
-                "ERR Errors trying to SHUTDOWN. Check logs.",
-            ))
-        }
-        Err(_) | Ok(()) => Ok(()),
+fn save_and_stop(ctx: &mut Ctx<'_>, how: ShutdownFlags) -> Result<(), CommandError> {
+    ctx.in_background(move |server, _reply| {
+        persistence::stop(server, how)
+            .map_err(|_| CommandError::fixed("ERR Errors trying to SHUTDOWN. Check logs."))
     });
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::structured::{OutputLimit, SavePoint};
+use super::structured::{OutputLimit, SavePoint, ShutdownFlags, shutdown_flags};
 use super::{Config, Directive, Key, Value};
 use crate::store::Policy;
 
@@ -269,6 +269,30 @@ impl Config {
     pub fn subscribers_limit(&self) -> OutputLimit {
         let [_, _, pubsub] = self.output_limits();
         pubsub
+    }
+
+    /// `stop-writes-on-bgsave-error`.
+    #[must_use]
+    pub fn stop_writes_on_bgsave_error(&self) -> bool {
+        self.flag(Key::StopWritesOnBgsaveError)
+    }
+
+    /// `snapshot-preimage-limit`, in bytes.
+    #[must_use]
+    pub fn snapshot_preimage_limit(&self) -> usize {
+        usize::try_from(self.size(Key::SnapshotPreimageLimit)).unwrap_or(usize::MAX)
+    }
+
+    /// `shutdown-on-sigint`.
+    #[must_use]
+    pub fn shutdown_on_sigint(&self) -> ShutdownFlags {
+        shutdown_flags::of_bits(self.number(Key::ShutdownOnSigint))
+    }
+
+    /// `shutdown-on-sigterm`.
+    #[must_use]
+    pub fn shutdown_on_sigterm(&self) -> ShutdownFlags {
+        shutdown_flags::of_bits(self.number(Key::ShutdownOnSigterm))
     }
 
     /// `save`.

@@ -29,7 +29,7 @@ pub use load::fatal_text;
 pub use rewrite::RewriteError;
 pub(crate) use set::UNKNOWN;
 pub use set::{Applier, SetError};
-pub use structured::{OutputLimit, SavePoint};
+pub use structured::{OutputLimit, SavePoint, ShutdownFlags};
 pub use table::{COUNT, Key, TABLE};
 pub use value::Value;
 

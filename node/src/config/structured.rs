@@ -18,6 +18,15 @@ pub struct OutputLimit {
     pub soft_seconds: u64,
 }
 
+/// How the node is to stop: `shutdown-on-sigterm`, and what SHUTDOWN says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ShutdownFlags {
+    /// Whether the data is saved first. Not told: if there are save points.
+    pub save: Option<bool>,
+    /// It stops even if the data cannot be saved.
+    pub force: bool,
+}
+
 /// Save when so many changes happened in so many seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SavePoint {
@@ -227,6 +236,14 @@ pub(super) mod shutdown_flags {
             return Err("shutdown options SAVE and NOSAVE can't be used simultaneously".to_owned());
         }
         Ok(flags)
+    }
+
+    /// What the bits say.
+    pub(crate) fn of_bits(flags: i64) -> super::ShutdownFlags {
+        super::ShutdownFlags {
+            save: (flags & 3 != 0).then_some(flags & 1 != 0),
+            force: flags & 8 != 0,
+        }
     }
 
     fn wrong() -> String {

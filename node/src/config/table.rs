@@ -155,10 +155,10 @@ directives! {
         "How often the background work runs, from 1 to 500 times a second; here it keeps its own time.";
     DynamicHz, "dynamic-hz", None, BOOL, "yes", MUTABLE, Never,
         "Run the background work more often when there are many clients; here it follows the work itself.";
-    ShutdownOnSigint, "shutdown-on-sigint", None, Kind::ShutdownFlags, "default", MUTABLE, Later,
-        "What SIGINT does: default, or any of save, nosave, now, force. While nothing is saved, all are the same.";
-    ShutdownOnSigterm, "shutdown-on-sigterm", None, Kind::ShutdownFlags, "default", MUTABLE, Later,
-        "What SIGTERM does: default, or any of save, nosave, now, force. While nothing is saved, all are the same.";
+    ShutdownOnSigint, "shutdown-on-sigint", None, Kind::ShutdownFlags, "default", MUTABLE, Now,
+        "What SIGINT does: default (it saves if there are save points), or any of save, nosave, now, force (it stops even if it cannot save).";
+    ShutdownOnSigterm, "shutdown-on-sigterm", None, Kind::ShutdownFlags, "default", MUTABLE, Now,
+        "What SIGTERM does: default (it saves if there are save points), or any of save, nosave, now, force (it stops even if it cannot save).";
     ShutdownTimeout, "shutdown-timeout", None, int(0, 2_147_483_647, Unit::Seconds), "10", MUTABLE, Later,
         "How long a shutdown waits for replicas that lag behind.";
     EnableProtectedConfigs, "enable-protected-configs", None, choice(&["no", "yes", "local"]), "no", IMMUTABLE, Now,
@@ -371,12 +371,14 @@ directives! {
         "What to do when the stream to replicas is wrong.";
 
     @ "Files";
-    Save, "save", None, Kind::SavePoints, "3600 1 300 100 60 10000", MUTABLE, Later,
+    Save, "save", None, Kind::SavePoints, "3600 1 300 100 60 10000", MUTABLE, Now,
         "When to save: pairs of seconds and changes. Empty for never.";
     Dbfilename, "dbfilename", None, Kind::FileName, "dump.rdb", PROTECTED, Now,
         "The snapshot's file, in dir: loaded at start, written by SAVE.";
-    StopWritesOnBgsaveError, "stop-writes-on-bgsave-error", None, BOOL, "yes", MUTABLE, Later,
+    StopWritesOnBgsaveError, "stop-writes-on-bgsave-error", None, BOOL, "yes", MUTABLE, Now,
         "Refuse writes while saving fails.";
+    SnapshotPreimageLimit, "snapshot-preimage-limit", None, size(1_048_576, I64_MAX), "268435456", MUTABLE, Now,
+        "How much a snapshot may keep of entries that change before it has written them, in bytes; beyond, writers to their slots wait for it.";
     Rdbcompression, "rdbcompression", None, BOOL, "yes", MUTABLE, Now,
         "Compress long strings in DUMP payloads and snapshots.";
     Rdbchecksum, "rdbchecksum", None, BOOL, "yes", IMMUTABLE, Now,

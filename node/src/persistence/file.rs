@@ -52,9 +52,13 @@ pub(super) struct Unfinished {
 }
 
 impl Unfinished {
-    /// Begins a file that will be `target`. `syncs_in_steps` is `rdb-save-incremental-fsync`.
-    pub(super) fn create(target: &Path, syncs_in_steps: bool) -> Result<Self, SaveError> {
-        let temporary = target.with_file_name(format!("temp-{}.rdb", std::process::id()));
+    /// Begins a file that will be `target`, and is called `name` beside it until then. `syncs_in_steps` is `rdb-save-incremental-fsync`.
+    pub(super) fn create(
+        target: &Path,
+        name: &str,
+        syncs_in_steps: bool,
+    ) -> Result<Self, SaveError> {
+        let temporary = target.with_file_name(name);
         let file = File::create(&temporary).map_err(|error| SaveError {
             step: "creating",
             path: temporary.clone(),
@@ -79,14 +83,23 @@ impl Unfinished {
         }
     }
 
+    /// Has the disk have all of it.
+    pub(super) fn flush_to_disk(&self) -> Result<(), SaveError> {
+        self.file.sync_all().map_err(|error| SaveError {
+            step: "flushing",
+            path: self.temporary.clone(),
+            error,
+        })
+    }
+
     /// Gives it its name, durably.
     pub(super) fn finish(mut self) -> Result<(), SaveError> {
+        self.flush_to_disk()?;
         let temporary = &self.temporary;
         let fault = |step, path: &Path| {
             let path = path.to_owned();
             move |error| SaveError { step, path, error }
         };
-        self.file.sync_all().map_err(fault("flushing", temporary))?;
         let renaming = fault("replacing", &self.target);
         fs::rename(temporary, &self.target).map_err(renaming)?;
         self.is_finished = true;
@@ -139,7 +152,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("dump.rdb");
         fs::write(&target, "old").unwrap();
-        let mut file = Unfinished::create(&target, true).unwrap();
+        let mut file = Unfinished::create(&target, "temp-1.rdb", true).unwrap();
         file.write_all(b"new").unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"old");
         file.finish().unwrap();
@@ -152,7 +165,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("dump.rdb");
         fs::write(&target, "old").unwrap();
-        let mut file = Unfinished::create(&target, false).unwrap();
+        let mut file = Unfinished::create(&target, "temp-1.rdb", false).unwrap();
         file.write_all(b"new").unwrap();
         drop(file);
         assert_eq!(names(dir.path()), ["dump.rdb"]);
@@ -163,12 +176,14 @@ mod tests {
     fn an_error_names_the_file_and_says_what_to_do() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("gone/dump.rdb");
-        let error = Unfinished::create(&target, false).unwrap_err().to_string();
+        let error = Unfinished::create(&target, "temp-1.rdb", false)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("gone/temp-"), "{error}");
         assert!(error.contains("make the directory"), "{error}");
         let target = dir.path().join("a directory");
         fs::create_dir_all(target.join("that is not empty")).unwrap();
-        let file = Unfinished::create(&target, false).unwrap();
+        let file = Unfinished::create(&target, "temp-1.rdb", false).unwrap();
         let error = file.finish().unwrap_err().to_string();
         assert!(error.contains("replacing"), "{error}");
         assert!(error.contains("move that directory away"), "{error}");

@@ -1,18 +1,25 @@
-//! What is kept on disk: the snapshot's file, written by SAVE and read at start.
+//! What is kept on disk: the snapshot's file, written by SAVE, BGSAVE and save points, and read at
+//! start.
 //!
 //! ```text
-//! file.rs    the file under its temporary name, and how it gets its own; why that may fail
-//! save.rs    all data → a snapshot, at the gate
-//! load.rs    a snapshot → the store, key by key; why it is refused
-//! reload.rs  DEBUG RELOAD: both
+//! file.rs        the file under its temporary name, and how it gets its own; why that may fail
+//! head.rs        what stands before the keys
+//! save.rs        all data → a snapshot, at the gate
+//! stream.rs      the data of one instant → anything that takes bytes, while it changes
+//! background.rs  such a stream → the file: BGSAVE, save points
+//! load.rs        a snapshot → the store, key by key; why it is refused
+//! reload.rs      DEBUG RELOAD: both
 //! ```
 //!
 //! The format is `slotilla_common::rdb`'s, the values are `crate::rdb`'s.
 
+mod background;
 mod file;
+mod head;
 mod load;
 mod reload;
 mod save;
+mod stream;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -22,13 +29,20 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use slotilla_common::clock;
 
+pub use background::{Background, BackgroundInfo, Busy, begin, begin_if_due};
 pub use file::SaveError;
 pub use load::{Snapshot, SnapshotError, find, load_at_start};
 pub use reload::{Reload, ReloadError, reload};
-pub use save::{save, save_and_close};
+pub use save::{save, stop};
+pub use stream::{Interrupted, Marked, Pace};
 
 use crate::config::{Config, Key};
 use crate::server::Server;
+
+/// How long a background save may take to notice that the node stops, in milliseconds.
+const GIVING_UP_MS: u32 = 5000;
+/// Snapshots are handed on in pieces of about so many bytes.
+const PIECE: usize = 64 * 1024;
 
 /// Whether clients' commands run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +61,8 @@ pub struct Persistence {
     phase: AtomicU8,
     /// While data is loaded.
     pub progress: Progress,
+    /// BGSAVE.
+    pub background: Background,
     /// Who writes the file has this locked, from when it has the gate until the file has its name.
     writing: Mutex<()>,
     last_save_ms: AtomicI64,
@@ -65,6 +81,7 @@ impl Persistence {
         Self {
             phase: AtomicU8::new(Phase::Serving as u8),
             progress: Progress::default(),
+            background: Background::default(),
             writing: Mutex::new(()),
             last_save_ms: AtomicI64::new(now_ms),
             changes_at_save: AtomicU64::new(0),
@@ -137,6 +154,13 @@ impl Persistence {
     /// Waits until nobody is writing a file: before the program ends.
     pub fn await_writer(&self) {
         drop(self.writing.lock());
+        // It has heard that the node stops, and takes its temporary file away.
+        for _ in 0..GIVING_UP_MS {
+            if !self.background.is_running() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// What was counted as changes is none that a snapshot would have to have.

@@ -36,7 +36,7 @@ pub enum ReloadError {
 /// # Errors
 /// See [`ReloadError`]. It is in the log already.
 pub fn reload(server: &Arc<Server>, options: Reload) -> Result<(), ReloadError> {
-    let turn = InLine::everything(server);
+    let in_line = InLine::everything(server);
     let reloaded = server.gate.exclusive(None, |gate| {
         if options.saves {
             save_at_gate(server, gate)?;
@@ -50,7 +50,7 @@ pub fn reload(server: &Arc<Server>, options: Reload) -> Result<(), ReloadError> 
             .inspect_err(|error| server.stop_because(&error.to_string()))?;
         Ok(())
     });
-    drop(turn);
+    drop(in_line);
     if reloaded.is_ok() {
         tracing::warn!("DB reloaded by DEBUG RELOAD");
     }

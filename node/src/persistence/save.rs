@@ -8,30 +8,57 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use parking_lot::MutexGuard;
+use slotilla_common::clock;
 use slotilla_common::rdb::{KeyInfo, Writer};
 use slotilla_common::slot::Slot;
-use slotilla_common::{alloc, clock};
 
 use super::file::{SaveError, Unfinished};
+use super::head::{Head, write_head};
 use super::{Phase, delay, path};
-use crate::commands::connection::REDIS_VERSION;
-use crate::config::Config;
+use crate::config::{Config, ShutdownFlags};
 use crate::rdb::{SaveOptions, save as save_value, value_type};
 use crate::server::Server;
 use crate::server::gate::Exclusive;
 use crate::server::long::InLine;
 use crate::store::{Db, Entry, Scope};
 
-/// Writes a snapshot of all data. Not for a worker: it waits for the gate, and for the disk.
+/// Writes a snapshot of all data. Not for a worker: it waits for the gate, and for the disk. Nothing
+/// if one is being written already.
 ///
 /// # Errors
 /// It could not be written, which is in the log already.
-pub fn save(server: &Arc<Server>) -> Result<(), SaveError> {
+pub fn save(server: &Arc<Server>) -> Option<Result<(), SaveError>> {
+    if server.persistence.background.is_running() {
+        return None;
+    }
     server.persistence.saves.fetch_add(1, Ordering::Relaxed);
-    let turn = InLine::everything(server);
+    let in_line = InLine::everything(server);
     let written = server.gate.exclusive(None, |gate| write(server, gate));
-    drop(turn);
-    told(written.and_then(Written::finish))
+    drop(in_line);
+    Some(told(written.and_then(Written::finish)))
+}
+
+/// Stops the node, once its data is saved if it is to be. Not for a worker.
+///
+/// # Errors
+/// The data could not be saved, and the node goes on.
+pub fn stop(server: &Arc<Server>, how: ShutdownFlags) -> Result<(), SaveError> {
+    let has_points = || !server.config.save_points().is_empty();
+    // What is being loaded is on disk already.
+    if server.loading() || !how.save.unwrap_or_else(has_points) {
+        server.shutdown.cancel();
+        return Ok(());
+    }
+    tracing::info!("Saving the final RDB snapshot before exiting.");
+    let saved = save_and_close(server, how.force);
+    match &saved {
+        Err(_) if how.force => Ok(()),
+        Err(_) => {
+            tracing::warn!("Error trying to save the DB, can't exit.");
+            saved
+        }
+        Ok(()) => saved,
+    }
 }
 
 /// As [`save`]; and from the snapshot's instant on, nothing changes any more: the node stops. With
@@ -39,8 +66,8 @@ pub fn save(server: &Arc<Server>) -> Result<(), SaveError> {
 ///
 /// # Errors
 /// It could not be written, which is in the log already.
-pub fn save_and_close(server: &Arc<Server>, even_if_it_fails: bool) -> Result<(), SaveError> {
-    let turn = InLine::everything(server);
+fn save_and_close(server: &Arc<Server>, even_if_it_fails: bool) -> Result<(), SaveError> {
+    let in_line = InLine::everything(server);
     let saved = server.gate.exclusive(None, |gate| {
         let saved = save_at_gate(server, gate);
         if saved.is_ok() || even_if_it_fails {
@@ -49,7 +76,7 @@ pub fn save_and_close(server: &Arc<Server>, even_if_it_fails: bool) -> Result<()
         }
         saved
     });
-    drop(turn);
+    drop(in_line);
     saved
 }
 
@@ -81,6 +108,7 @@ impl Written<'_> {
         let finished = self.file.finish();
         if finished.is_ok() {
             self.server.persistence.note_saved(self.changes);
+            self.server.persistence.background.note_well(self.server);
         }
         drop(self.writing);
         finished
@@ -88,12 +116,14 @@ impl Written<'_> {
 }
 
 /// Writes all data under the temporary name.
-fn write<'s>(server: &'s Server, _gate: &Exclusive) -> Result<Written<'s>, SaveError> {
+fn write<'s>(server: &'s Server, gate: &Exclusive) -> Result<Written<'s>, SaveError> {
     // Who has it waits for the disk alone, not for the gate.
     let writing = server.persistence.writing.lock();
+    server.persistence.background.cancel(server, gate);
     let config = &server.config;
     let changes = server.store.counters().changes;
-    let mut file = Unfinished::create(&path(config), config.rdb_save_incremental_fsync())?;
+    let name = format!("temp-{}.rdb", std::process::id());
+    let mut file = Unfinished::create(&path(config), &name, config.rdb_save_incremental_fsync())?;
     let written = write_all(server, config, &mut file);
     written.map_err(|error| file.failed(error))?;
     Ok(Written {
@@ -115,16 +145,7 @@ fn write_all(server: &Server, config: &Config, file: &mut Unfinished) -> io::Res
         out = out.without_checksum();
     }
     let now_ms = clock::unix_ms();
-    out.begin()?;
-    for (name, value) in [
-        ("redis-ver", REDIS_VERSION.to_owned()),
-        ("redis-bits", usize::BITS.to_string()),
-        ("ctime", (now_ms / 1000).to_string()),
-        ("used-mem", alloc::used_bytes().to_string()),
-        ("aof-base", "0".to_owned()),
-    ] {
-        out.aux(name.as_bytes(), value.as_bytes())?;
-    }
+    write_head(&Head::now(server, now_ms), &mut out)?;
     for db in 0..server.store.databases() {
         let scope = Scope {
             db,
@@ -147,7 +168,6 @@ fn write_database(
         return Ok(());
     }
     out.select_db(u64::from(scope.db))?;
-    out.resize_db(totals.keys, totals.expires)?;
     let options = SaveOptions {
         plain_from: store.settings().list_alone_bytes(),
     };

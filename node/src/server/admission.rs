@@ -45,6 +45,9 @@ pub(super) fn admit(
     if !server.persistence.is_serving() {
         check_phase(server, spec)?;
     }
+    if server.persistence.background.refuses_writes() {
+        check_snapshot(spec)?;
+    }
     Ok((spec, handler))
 }
 
@@ -89,6 +92,22 @@ fn check_phase(server: &Server, spec: &Spec) -> Result<(), CommandError> {
         Phase::Serving | Phase::Loading => Ok(()),
         Phase::Closed => Err(CommandError::fixed("ERR The server is shutting down")),
     }
+}
+
+/// While snapshots fail, nothing that could not be saved is taken; and who looks with PING whether the
+/// node is well is told.
+#[cold]
+fn check_snapshot(spec: &Spec) -> Result<(), CommandError> {
+    if !spec.flags.contains(Flags::WRITE) && spec.name != "ping" {
+        return Ok(());
+    }
+    Err(CommandError::fixed(
+        "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist \
+         to disk. Commands that may modify the data set are disabled, because this instance is \
+         configured to report errors during writes if RDB snapshotting fails \
+         (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the \
+         RDB error.",
+    ))
 }
 
 /// DEBUG and MODULE run only when the configuration allows them to this client.

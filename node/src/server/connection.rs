@@ -350,7 +350,7 @@ impl Connection {
             }
             Then::Paused => {
                 let server = Arc::clone(&self.server);
-                let ended = Box::pin(async move { server.pause.ended().await });
+                let ended = Box::pin(async move { server.postponed().await });
                 self.wait_for(Wait::Pause(ended));
             }
         }

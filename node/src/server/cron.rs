@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Server;
+use crate::persistence;
 
 const PERIOD: Duration = Duration::from_millis(100);
 /// Idle clients are looked for once in so many periods.
@@ -23,6 +24,7 @@ pub async fn run(server: Arc<Server>) {
         }
         sample_rates(&server);
         alloc::note_peak();
+        persistence::begin_if_due(&server);
         periods = periods.wrapping_add(1);
         if periods.is_multiple_of(PERIODS_PER_SECOND) {
             close_idle_clients(&server);

@@ -74,7 +74,7 @@ pub fn run(
             return flow;
         }
     }
-    if server.postpones(spec) {
+    if server.postpones(spec, request.key.map(|key| key.slot)) {
         return Flow::Postpone;
     }
     if server.config.maxmemory() != 0

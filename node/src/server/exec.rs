@@ -49,7 +49,7 @@ pub(super) fn inside(
     match spec.name {
         "exec" => Some(exec(session, worker, server, (spec, handler), args, out)),
         "discard" | "multi" | "quit" | "reset" | "watch" => None,
-        _ if server.postpones(spec) => Some(Flow::Postpone),
+        _ if server.postpones(spec, request.key.map(|key| key.slot)) => Some(Flow::Postpone),
         _ => {
             dispatch::note_command(session, Some(spec));
             match admit(session, worker, server, request, spec, args) {

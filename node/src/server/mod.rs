@@ -82,6 +82,8 @@ pub struct Server {
     pub persistence: Persistence,
     /// CLIENT PAUSE.
     pub pause: Pause,
+    /// A snapshot that kept as much as it may has room again.
+    pub snapshot_room: tokio::sync::Notify,
     /// Who listens to which channels.
     pub pubsub: pubsub::Hub,
     /// SLOWLOG.
@@ -135,15 +137,19 @@ impl Server {
         self.store.make_room(scope, || self.excess_bytes()) != Room::NoVictim
     }
 
-    /// How many bytes are used beyond `maxmemory`. What only waits to be freed does not count.
+    /// How many bytes are used beyond `maxmemory`. What only waits to be freed does not count, nor
+    /// what is kept for a snapshot alone.
     #[must_use]
     pub fn excess_bytes(&self) -> usize {
         let limit = self.config.maxmemory();
         if limit == 0 {
             return 0;
         }
-        let used = alloc::used_bytes().saturating_sub(self.store.lazyfree_pending_bytes());
-        used.saturating_sub(limit)
+        let (kept, _) = self.store.snapshot_held();
+        let extra = self.store.lazyfree_pending_bytes().saturating_add(kept);
+        alloc::used_bytes()
+            .saturating_sub(extra)
+            .saturating_sub(limit)
     }
 
     /// Sends a message to a channel's subscribers, on this node and, in a cluster, all others; to

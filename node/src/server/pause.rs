@@ -6,11 +6,15 @@
 use parking_lot::Mutex;
 use slotilla_common::clock;
 use slotilla_common::command::{Flags, Spec};
+use slotilla_common::slot::Slot;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::Server;
+
+/// How long a command waits for a snapshot before it looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Which commands wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -118,16 +122,45 @@ impl Server {
         self.pause.end();
     }
 
-    /// Whether `spec` has to wait now.
+    /// Whether a command has to wait now, its only key being in this slot, if it has one.
     #[inline]
     #[must_use]
-    pub fn postpones(&self, spec: &Spec) -> bool {
+    pub fn postpones(&self, spec: &Spec, slot: Option<Slot>) -> bool {
         self.pause.is_active() && self.postpones_slowly(spec)
+            || self.store.snapshot_is_full() && self.snapshot_postpones(spec, slot)
+    }
+
+    /// Whether a write would leave the snapshot that is under way more than it may keep.
+    #[cold]
+    fn snapshot_postpones(&self, spec: &Spec, slot: Option<Slot>) -> bool {
+        // What names no key deletes them all, or the like: there would be less to keep.
+        let has_keys = slot.is_some() || spec.range.first != 0;
+        has_keys
+            && spec.flags.contains(Flags::WRITE)
+            && slot.is_none_or(|slot| self.store.snapshot_holds_up(slot))
+    }
+
+    /// Returns when a command that had to wait is to try again.
+    pub async fn postponed(&self) {
+        self.pause.ended().await;
+        loop {
+            let room = self.snapshot_room.notified();
+            tokio::pin!(room);
+            room.as_mut().enable();
+            if !self.store.snapshot_is_full() {
+                return;
+            }
+            // Whatever else may have ended it.
+            let _elapsed = tokio::time::timeout(LOOK_AGAIN, room).await;
+        }
     }
 
     /// Whether EXEC has to wait now, its commands being such that may change data, or not.
     #[must_use]
     pub fn postpones_transaction(&self, writes: bool) -> bool {
+        if writes && self.store.snapshot_is_full() {
+            return true;
+        }
         if self.pause.is_over() {
             self.end_pause();
         }

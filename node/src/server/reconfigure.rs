@@ -19,7 +19,7 @@ type Part = fn(&Server, &Config);
 
 /// Gives the parts their values now, and again whenever they change.
 pub fn follow(server: &Arc<Server>) {
-    let parts: [(&[Key], Part); 5] = [
+    let parts: [(&[Key], Part); 7] = [
         (
             &[
                 Key::MaxmemoryPolicy,
@@ -37,6 +37,8 @@ pub fn follow(server: &Arc<Server>) {
         (&[Key::LatencyMonitorThreshold], latency_monitor),
         (&[Key::Maxmemory], make_room),
         (&[Key::ClientOutputBufferLimit], wake_slow_readers),
+        (&[Key::Save, Key::StopWritesOnBgsaveError], refusal),
+        (&[Key::SnapshotPreimageLimit], snapshot_limit),
     ];
     for (keys, part) in parts {
         part(server, &server.config);
@@ -79,6 +81,18 @@ fn latency_monitor(server: &Server, config: &Config) {
     server
         .latency
         .configure(config.latency_monitor_threshold_ms());
+}
+
+/// Whether writes are refused since snapshots fail.
+fn refusal(server: &Server, _config: &Config) {
+    server.persistence.background.note_config(server);
+}
+
+fn snapshot_limit(server: &Server, config: &Config) {
+    server
+        .store
+        .set_snapshot_limit(config.snapshot_preimage_limit());
+    server.snapshot_room.notify_waiters();
 }
 
 /// A lower limit concerns those who have long waited for their socket, too.

@@ -204,6 +204,7 @@ impl Server {
             targets: super::targets::Targets::default(),
             long_threads: LongThreads::new(PLACES_MAX),
             pause: Pause::default(),
+            snapshot_room: tokio::sync::Notify::new(),
             pubsub: Hub::default(),
             handlers: Handlers::new(),
             cluster_enabled: config.cluster_enabled(),

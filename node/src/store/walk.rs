@@ -348,9 +348,13 @@ impl Store {
         true
     }
 
-    /// Takes all keys out of a database, or of all of them.
+    /// Takes all keys out of a database, or of all of them; and then the snapshot that is under way
+    /// is given up, as in Redis: they are to take no memory any more.
     #[must_use = "the keys are freed when it is dropped: that can take long"]
     pub fn flush(&self, db: Option<u16>) -> Flushed {
+        if db.is_none() {
+            self.abandon_snapshot();
+        }
         let mut flushed = Flushed::default();
         let mut from = 0;
         while let Some(slot) = self.occupied.next(from) {

@@ -157,28 +157,35 @@ fn ratio(part: u64, whole: u64) -> f64 {
     }
 }
 
-/// What has to do with forks or an append-only file, neither of which there is, says so.
+fn percent((done, total): (u64, u64)) -> f64 {
+    100.0 * ratio(done, total)
+}
+
+/// What is called copy-on-write is what is kept of entries that change while a snapshot is written:
+/// nothing forks. There is no append-only file yet.
 pub(super) fn persistence(text: &mut String, server: &Server) {
     let persistence = &server.persistence;
     let changes = server.store.counters().changes;
     let (loaded, expired) = persistence.last_load();
+    let background = persistence.background.info();
+    let (held, peak) = server.store.snapshot_held();
     fields!(text;
         "loading": u8::from(server.loading()),
         "async_loading": 0,
-        "current_cow_peak": 0,
-        "current_cow_size": 0,
+        "current_cow_peak": if held == 0 { 0 } else { peak },
+        "current_cow_size": held,
         "current_cow_size_age": 0,
-        "current_fork_perc": "0.00",
-        "current_save_keys_processed": 0,
-        "current_save_keys_total": 0,
+        "current_fork_perc": format_args!("{:.2}", percent(background.keys)),
+        "current_save_keys_processed": background.keys.0,
+        "current_save_keys_total": background.keys.1,
         "rdb_changes_since_last_save": persistence.changes_since_save(changes),
-        "rdb_bgsave_in_progress": 0,
+        "rdb_bgsave_in_progress": u8::from(background.running),
         "rdb_last_save_time": persistence.last_save_ms() / 1000,
-        "rdb_last_bgsave_status": "ok",
-        "rdb_last_bgsave_time_sec": -1,
-        "rdb_current_bgsave_time_sec": -1,
+        "rdb_last_bgsave_status": if background.is_well { "ok" } else { "err" },
+        "rdb_last_bgsave_time_sec": background.last_seconds,
+        "rdb_current_bgsave_time_sec": background.current_seconds,
         "rdb_saves": persistence.saves(),
-        "rdb_last_cow_size": 0,
+        "rdb_last_cow_size": background.last_held,
         "rdb_last_load_keys_expired": expired,
         "rdb_last_load_keys_loaded": loaded,
         "aof_enabled": 0,

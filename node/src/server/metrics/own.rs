@@ -55,6 +55,14 @@ pub(super) fn collect(server: &Server, scrape: &mut Scrape) {
         &[],
         pending as f64,
     );
+    let help = "Bytes kept of entries that changed before the snapshot under way has written them.";
+    let (kept, _) = server.store.snapshot_held();
+    scrape.gauge(
+        "slotilla_node_snapshot_preimage_bytes",
+        help,
+        &[],
+        kept as f64,
+    );
     allocator(scrape);
     long_commands(server, scrape);
     workers(server, scrape);

@@ -288,7 +288,7 @@ impl Scene {
                 let to_db = db_of(to);
                 self.with(n, &from, |db| db.copy(&from, &to_key, to_db));
             }
-            Act::Flush(n) => drop(self.store.flush((n % 4 != 0).then(|| db_of(n)))),
+            Act::Flush(n) => drop(self.store.flush(Some(db_of(n)))),
             Act::Swap(a, b) => self
                 .store
                 .swap_databases(u16::from(a) % DATABASES, u16::from(b) % DATABASES),
@@ -345,7 +345,7 @@ impl Scene {
             Act::ListSet(n, e) => self.update::<List>(n, "l", |list| {
                 list.set(i64::from(e % 20), &[e; 7], node());
             }),
-            other => unreachable!("{other:?} is no change of elements"),
+            other => panic!("{other:?} is no change of elements"),
         }
     }
 
