@@ -5,6 +5,7 @@
 
 pub mod alloc;
 pub mod bus;
+pub mod bytes;
 pub mod clock;
 pub mod command;
 pub mod config;

@@ -37,11 +37,14 @@ pub(super) fn reply_string(
 }
 
 fn get(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    let value = ctx.db.read(args.get(1));
-    if let Some(ValueRef::Bytes(bytes)) = &value {
-        stays(bytes.len() as u64 / BYTES_PER_NANO, ctx.session)?;
+    match ctx.db.read(args.get(1)) {
+        Some(ValueRef::Bytes(bytes)) => {
+            stays(bytes.len() as u64 / BYTES_PER_NANO, ctx.session)?;
+            ctx.reply.bulk(bytes);
+            Ok(())
+        }
+        other => reply_string(&mut ctx.reply, other),
     }
-    reply_string(&mut ctx.reply, value)
 }
 
 fn getdel(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {

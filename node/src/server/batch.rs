@@ -1,5 +1,6 @@
 //! A batch of pipelined requests: parsed and looked up before the first one runs.
 
+use slotilla_common::bytes::same;
 use slotilla_common::command::{Flags, LastCommand, Spec, Unresolved};
 use slotilla_common::resp::{ArgRange, Parsed, ProtocolError, RequestLimits, RequestParser};
 use slotilla_common::slot::Slot;
@@ -179,7 +180,7 @@ impl Batch {
         let key = self.args(request, input).get(arg);
         let last = self.last_key.clone().and_then(|range| input.get(range));
         if let Some(located) = self.keys.last()
-            && last == Some(key)
+            && last.is_some_and(|last| same(last, key))
         {
             return KeyAt { arg, ..*located };
         }

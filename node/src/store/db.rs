@@ -220,20 +220,23 @@ impl<'s> Db<'s> {
     /// As [`read`](Self::read), with everything else there is to know.
     #[inline]
     pub fn read_entry(&mut self, key: &[u8]) -> Option<&Entry> {
-        let found = self.counted(key)?;
+        let found = self.met(key);
+        let found = self.counted(key, found)?;
         self.touched(found)
     }
 
     /// For commands that look at a key without using it (TTL, TYPE, EXISTS, OBJECT): counts a hit
     /// or a miss alone.
     pub fn look(&mut self, key: &[u8]) -> Option<&Entry> {
-        let (guard, place) = self.counted(key)?;
+        let found = self.live(key);
+        let (guard, place) = self.counted(key, found)?;
         self.guards.get(guard)?.at(self.scope.db, place)
     }
 
     /// As [`look`](Self::look), for OBJECT: a miss is no event.
     pub fn look_quietly(&mut self, key: &[u8]) -> Option<&Entry> {
-        let (guard, place) = self.counted_quietly(key)?;
+        let found = self.live(key);
+        let (guard, place) = self.counted_quietly(found)?;
         self.guards.get(guard)?.at(self.scope.db, place)
     }
 
@@ -246,7 +249,7 @@ impl<'s> Db<'s> {
     /// For a command that will write: counts the use alone.
     #[inline]
     pub fn find(&mut self, key: &[u8]) -> Option<&Entry> {
-        let found = self.live(key)?;
+        let found = self.met(key)?;
         self.touched(found)
     }
 
@@ -470,8 +473,9 @@ impl<'s> Db<'s> {
 
     // === Within ===
 
-    /// The number of the guard of the key's slot, and its hash.
-    #[inline]
+    /// The number of the guard of the key's slot, and its hash. Nearly every key has been located
+    /// before its command runs.
+    #[inline(always)]
     fn locate(&self, key: &[u8]) -> Option<(usize, u64)> {
         let hint = self.hint;
         if hint.address == key.as_ptr().addr() && hint.len == key.len() {
@@ -483,6 +487,11 @@ impl<'s> Db<'s> {
             );
             return Some((guard, hash));
         }
+        self.locate_anew(key)
+    }
+
+    #[inline(never)]
+    fn locate_anew(&self, key: &[u8]) -> Option<(usize, u64)> {
         let number = self.number_of(Slot::of_key(key));
         debug_assert!(number.is_some(), "the slot of {key:?} is not locked");
         Some((number?, self.store.key_hash(key)))
@@ -509,8 +518,15 @@ impl<'s> Db<'s> {
     }
 
     /// Finds a key whose time has not come.
-    #[inline]
+    #[inline(never)]
     fn live(&mut self, key: &[u8]) -> Option<(usize, Place)> {
+        self.met(key)
+    }
+
+    /// As [`live`](Self::live), for the few who go on to the entry at once: within them the way
+    /// there is known already.
+    #[inline(always)]
+    fn met(&mut self, key: &[u8]) -> Option<(usize, Place)> {
         let (number, hash) = self.locate(key)?;
         let guard = self.guards.get(number)?;
         let place = guard.find(self.scope.db, hash, key)?;
@@ -538,18 +554,18 @@ impl<'s> Db<'s> {
         }
     }
 
-    #[inline]
-    fn counted(&mut self, key: &[u8]) -> Option<(usize, Place)> {
-        let found = self.counted_quietly(key);
+    /// Counts what a look-up for reading has found, if anything; a miss is an event.
+    #[inline(always)]
+    fn counted(&mut self, key: &[u8], found: Option<(usize, Place)>) -> Option<(usize, Place)> {
+        let found = self.counted_quietly(found);
         if found.is_none() {
             self.notify(EventClass::Missed, "keymiss", key);
         }
         found
     }
 
-    #[inline]
-    fn counted_quietly(&mut self, key: &[u8]) -> Option<(usize, Place)> {
-        let found = self.live(key);
+    #[inline(always)]
+    fn counted_quietly(&mut self, found: Option<(usize, Place)>) -> Option<(usize, Place)> {
         match found {
             Some(_) => self.tally.hits += 1,
             None => self.tally.misses += 1,
@@ -557,7 +573,7 @@ impl<'s> Db<'s> {
         found
     }
 
-    #[inline]
+    #[inline(always)]
     fn touched(&mut self, (number, place): (usize, Place)) -> Option<&Entry> {
         let (db, clock) = (self.scope.db, self.clock);
         let guard = self.guards.get_mut(number)?;

@@ -369,7 +369,7 @@ impl<'s> SlotGuard<'s> {
             .sum()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(&self, db: u16, hash: u64, key: &[u8]) -> Option<Place> {
         self.table(db)?.find(hash, key)
     }
@@ -380,7 +380,7 @@ impl<'s> SlotGuard<'s> {
     }
 
     /// Sets the access word of the entry at `place`, which no counter depends on; the entry.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn touch(
         &mut self,
         db: u16,

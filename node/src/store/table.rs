@@ -106,30 +106,34 @@ impl<E: Keyed> Table<E> {
     }
 
     /// Finds `key`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(&self, hash: u64, key: &[u8]) -> Option<Place> {
-        self.find_by(hash, |entry| entry.key() == key)
+        let (segment, table) = self.segment_of(hash);
+        let index = table.find_key(hash, key)?;
+        Some(Place { segment, index })
     }
 
     /// Finds the first entry of this hash that is `wanted`.
     #[inline]
     pub(crate) fn find_by(&self, hash: u64, wanted: impl Fn(&E) -> bool) -> Option<Place> {
-        let (segment, table) = match &self.0 {
-            Form::One(table) => (0, table),
-            Form::Many(directory) => directory.of_hash(hash),
-        };
+        let (segment, table) = self.segment_of(hash);
         let index = table.find(hash, wanted)?;
         Some(Place { segment, index })
+    }
+
+    /// The segment that a hash belongs to, and its number.
+    #[inline(always)]
+    fn segment_of(&self, hash: u64) -> (usize, &Segment<E>) {
+        match &self.0 {
+            Form::One(segment) => (0, segment),
+            Form::Many(directory) => directory.of_hash(hash),
+        }
     }
 
     /// Starts fetching the memory of whatever may be the entry of this hash.
     #[inline]
     pub(crate) fn prefetch(&self, hash: u64) {
-        let segment = match &self.0 {
-            Form::One(segment) => segment,
-            Form::Many(directory) => directory.of_hash(hash).1,
-        };
-        segment.prefetch(hash);
+        self.segment_of(hash).1.prefetch(hash);
     }
 
     /// The buckets, if the table has but one segment; else none.

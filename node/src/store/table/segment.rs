@@ -13,6 +13,8 @@
 //!
 //! Sizes are powers of two and one and a half times those, each a size class of the allocator.
 
+use slotilla_common::bytes::same;
+
 use super::super::entry::Entry;
 use super::super::hash::KeyHasher;
 use super::super::prefetch::prefetch;
@@ -226,6 +228,30 @@ impl<E: Keyed> Segment<E> {
             at = self.after(at);
         }
         None
+    }
+
+    /// The entry of a key, whose hash this is: a look at its home, where nearly every one is, that
+    /// becomes part of whoever looks.
+    #[inline(always)]
+    pub(super) fn find_key(&self, hash: u64, key: &[u8]) -> Option<Index> {
+        let at = home(hash, self.size());
+        let bucket = self.buckets.get(at)?;
+        for place in bucket.matches(tag(hash)) {
+            if let Some(entry) = bucket.entry(place)
+                && same(entry.key(), key)
+            {
+                return Some(index(at, place));
+            }
+        }
+        if bucket.passed() == 0 {
+            return None;
+        }
+        self.find_far(hash, key)
+    }
+
+    #[inline(never)]
+    fn find_far(&self, hash: u64, key: &[u8]) -> Option<Index> {
+        self.find(hash, |entry| same(entry.key(), key))
     }
 
     /// Starts fetching the entries that may be the one of this hash.
