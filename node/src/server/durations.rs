@@ -37,22 +37,28 @@ const fn step(row: usize) -> usize {
 
 impl Durations {
     /// Counts a duration; only the owning thread may.
-    #[inline]
     pub fn note(&self, nanos: u64) {
-        let nanos = nanos.clamp(1, NANOS_MAX);
-        let row = row(nanos);
-        let Some(place) = self.0.get(row) else {
-            return;
-        };
-        let bucket = (nanos >> step(row)) as usize % WIDTH;
-        if let Some(counter) = place.get_or_init(Self::empty_row).get(bucket) {
-            counter.add(1);
+        if let Some(place) = self.0.get(row(nanos.clamp(1, NANOS_MAX))) {
+            place.get_or_init(|| Box::new(std::array::from_fn(|_| Counter::default())));
         }
+        // Now it is.
+        let _there = self.note_if_there(nanos);
     }
 
-    #[cold]
-    fn empty_row() -> Box<[Counter; WIDTH]> {
-        Box::new(std::array::from_fn(|_| Counter::default()))
+    /// As [`note`](Self::note), if there is memory for durations like this one: if not, says so.
+    #[inline]
+    #[must_use]
+    pub fn note_if_there(&self, nanos: u64) -> bool {
+        let nanos = nanos.clamp(1, NANOS_MAX);
+        let row = row(nanos);
+        let Some(counters) = self.0.get(row).and_then(OnceLock::get) else {
+            return false;
+        };
+        let bucket = (nanos >> step(row)) as usize % WIDTH;
+        if let Some(counter) = counters.get(bucket) {
+            counter.add(1);
+        }
+        true
     }
 
     /// Adds all durations to a histogram, each as the shortest of its bucket.

@@ -31,6 +31,8 @@ pub struct Spikes {
 pub struct LatencyMonitor {
     /// 0 is off.
     threshold_ms: AtomicU64,
+    /// The same in nanoseconds, but that the highest number is off: every command asks.
+    spike_nanos: AtomicU64,
     events: Mutex<BTreeMap<&'static str, Spikes>>,
 }
 
@@ -38,15 +40,23 @@ impl LatencyMonitor {
     /// A monitor of spikes from `threshold_ms` on; 0 turns it off.
     #[must_use]
     pub fn new(threshold_ms: u64) -> Self {
-        Self {
-            threshold_ms: AtomicU64::new(threshold_ms),
+        let monitor = Self {
+            threshold_ms: AtomicU64::default(),
+            spike_nanos: AtomicU64::default(),
             events: Mutex::default(),
-        }
+        };
+        monitor.configure(threshold_ms);
+        monitor
     }
 
     /// Takes a changed threshold.
     pub fn configure(&self, threshold_ms: u64) {
+        let nanos = match threshold_ms {
+            0 => u64::MAX,
+            on => on.saturating_mul(1_000_000),
+        };
         self.threshold_ms.store(threshold_ms, Ordering::Relaxed);
+        self.spike_nanos.store(nanos, Ordering::Relaxed);
     }
 
     /// The length in milliseconds from which on a moment is a spike; 0 is off.
@@ -54,11 +64,17 @@ impl LatencyMonitor {
         self.threshold_ms.load(Ordering::Relaxed)
     }
 
+    /// Whether what took `nanos` is a spike.
+    #[inline]
+    pub fn is_spike(&self, nanos: u64) -> bool {
+        let threshold = self.spike_nanos.load(Ordering::Relaxed);
+        nanos >= threshold && threshold != u64::MAX
+    }
+
     /// Notes that `event` took `nanos`, if that is a spike.
     #[inline]
     pub fn note(&self, event: &'static str, nanos: u64) {
-        let threshold_ms = self.threshold_ms.load(Ordering::Relaxed);
-        if threshold_ms != 0 && nanos / 1_000_000 >= threshold_ms {
+        if self.is_spike(nanos) {
             self.add(event, clock::unix_ms() / 1000, nanos / 1_000_000);
         }
     }

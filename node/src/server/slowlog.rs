@@ -127,7 +127,8 @@ impl SlowLog {
     #[inline]
     pub fn is_slow(&self, nanos: u64) -> bool {
         let threshold = self.threshold_nanos.load(Ordering::Relaxed);
-        u64::try_from(threshold).is_ok_and(|threshold| nanos >= threshold)
+        // Below zero it is off, and then more than any time.
+        nanos >= threshold.cast_unsigned() && threshold >= 0
     }
 
     /// Adds an entry, giving it its id.

@@ -53,9 +53,27 @@ pub struct CommandCounters {
 
 impl CommandCounters {
     /// Counts how long it took; only the owning thread may.
-    #[inline]
     pub fn note_duration(&self, nanos: u64) {
         self.durations.get_or_init(Box::default).note(nanos);
+    }
+
+    /// As [`note_duration`](Self::note_duration), if there is memory for durations like this one:
+    /// if not, says so.
+    #[inline]
+    #[must_use]
+    fn note_duration_if_there(&self, nanos: u64) -> bool {
+        let durations = self.durations.get();
+        durations.is_some_and(|durations| durations.note_if_there(nanos))
+    }
+
+    /// Counts a time it ran; only the owning thread may. Whether that is all: if not, its duration
+    /// is not counted yet.
+    #[inline]
+    #[must_use]
+    pub fn note_run(&self, nanos: u64, tracked: bool) -> bool {
+        self.calls.add(1);
+        self.nanos.add(nanos);
+        !tracked || self.note_duration_if_there(nanos)
     }
 }
 

@@ -122,18 +122,39 @@ impl Worker {
         let end = self.clock.now();
         let nanos = self.clock.nanos_between(self.tick, end);
         self.tick = end;
-        let failed = std::mem::take(&mut self.failed);
-        if let Some(stats) = self.server.stats.worker(self.number) {
+        let server = &*self.server;
+        let noted = server.stats.worker(self.number).is_some_and(|stats| {
             stats.executed.add(1);
-            if let Some(command) = stats.command(spec.id) {
-                command.calls.add(1);
-                command.nanos.add(nanos);
-                if self.server.config.latency_tracking() {
-                    command.note_duration(nanos);
-                }
-                if failed {
-                    command.failed.add(1);
-                }
+            let tracked = server.config.latency_tracking();
+            let counters = stats.command(spec.id);
+            counters.is_some_and(|counters| counters.note_run(nanos, tracked))
+        });
+        if !noted || self.failed || server.latency.is_spike(nanos) || server.slowlog.is_slow(nanos)
+        {
+            self.finish_notable(session, spec, args, nanos, noted);
+        }
+    }
+
+    /// What is rarely left to note of a command: its first duration of this order, that it failed,
+    /// or that it took so long that the latency monitor or the slow log wants to know. Apart, so that
+    /// the others keep nothing for it.
+    #[cold]
+    #[inline(never)]
+    fn finish_notable(
+        &mut self,
+        session: &SessionState,
+        spec: &'static Spec,
+        args: &Args<'_>,
+        nanos: u64,
+        noted: bool,
+    ) {
+        let failed = std::mem::take(&mut self.failed);
+        if let Some(command) = self.stats().and_then(|stats| stats.command(spec.id)) {
+            if !noted {
+                command.note_duration(nanos);
+            }
+            if failed {
+                command.failed.add(1);
             }
         }
         self.server.latency.note(event(spec), nanos);
