@@ -21,18 +21,16 @@ pub(super) fn admit(
     args: &Args<'_>,
 ) -> Result<(&'static Spec, Handler), CommandError> {
     let spec = match request.spec {
-        Ok(spec) if server.handlers.implements(spec) => spec,
-        Ok(spec) => return Err(unknown(args, spec.parent())),
+        Ok(spec) => spec,
         Err(Unresolved::Command) => return Err(unknown(args, None)),
         Err(Unresolved::Subcommand(container)) => return Err(unknown(args, Some(container))),
+    };
+    let Some(handler) = server.handlers.of(spec.id) else {
+        return Err(without_handler(server, spec, args));
     };
     if !spec.arity_allows(args.len()) {
         return Err(CommandError::WrongArity(spec.name));
     }
-    // A container by itself has no handler, and its arity does not allow it either.
-    let Some(handler) = server.handlers.of(spec.id) else {
-        return Err(CommandError::WrongArity(spec.name));
-    };
     if spec.flags.contains(Flags::PROTECTED) {
         check_protected(session, server, spec)?;
     }
@@ -49,6 +47,17 @@ pub(super) fn admit(
         check_snapshot(spec)?;
     }
     Ok((spec, handler))
+}
+
+/// The error of a command that has no handler: a container by itself, whose arity is wrong, or one
+/// that is not there.
+#[cold]
+fn without_handler(server: &Server, spec: &'static Spec, args: &Args<'_>) -> CommandError {
+    if server.handlers.implements(spec) {
+        CommandError::WrongArity(spec.name)
+    } else {
+        unknown(args, spec.parent())
+    }
 }
 
 /// The error of a command that is not there, with the arguments that came along, as Redis quotes

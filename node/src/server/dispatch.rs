@@ -518,7 +518,7 @@ fn lock_and_ask(ctx: &mut Ctx<'_>, request: &Request, args: &Args<'_>) -> Result
 #[inline(always)]
 fn one_slot(ctx: &mut Ctx<'_>, key: KeyAt, args: &Args<'_>) -> Result<(), CommandError> {
     let name = args.get(key.arg);
-    ctx.db.know_hash(name, key.slot, key.hash);
+    ctx.db.know_first(name, key.hash);
     if ctx.server.cluster_enabled {
         serves(ctx, key.slot, &[name])?;
     } else if ctx.db.is_entangled() {

@@ -32,7 +32,7 @@ struct Lfu {
 impl AccessClock {
     #[inline]
     pub(crate) fn new(settings: &Settings, now_ms: i64) -> Self {
-        let lfu = settings.policy().is_lfu().then(|| Lfu {
+        let lfu = settings.counts_uses().then(|| Lfu {
             // The masks keep what fits.
             minutes: ((now_ms / 60_000) & 0xffff) as u16,
             log_factor: settings.lfu_log_factor(),

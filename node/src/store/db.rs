@@ -120,6 +120,12 @@ impl<'s> Db<'s> {
         }
     }
 
+    /// As [`know_hash`](Self::know_hash), of a key of the only slot that is locked.
+    #[inline]
+    pub fn know_first(&mut self, key: &[u8], hash: u64) {
+        self.know(key, Located { guard: 0, hash });
+    }
+
     /// Saves hashing `key` again and finding its slot: the same slice will be looked up.
     #[inline]
     pub(crate) fn know(&mut self, key: &[u8], located: Located) {
@@ -168,6 +174,9 @@ impl<'s> Db<'s> {
     #[must_use]
     #[inline]
     pub fn is_entangled(&self) -> bool {
+        if let Guards::One(guard) = &self.guards {
+            return guard.is_entangled();
+        }
         self.guards.iter().any(SlotGuard::is_entangled)
     }
 

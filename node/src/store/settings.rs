@@ -161,6 +161,13 @@ impl Settings {
     /// `list_alone_bytes`, unless it is set.
     pub const LIST_ALONE_BYTES: usize = 1 << 30;
 
+    /// Whether the policy is one for which uses are counted. Every command asks.
+    #[inline]
+    pub(super) fn counts_uses(&self) -> bool {
+        const LFU: [u8; 2] = [Policy::AllKeysLfu as u8, Policy::VolatileLfu as u8];
+        LFU.contains(&self.policy.load(Ordering::Relaxed))
+    }
+
     /// `maxmemory-policy`.
     #[inline]
     pub fn policy(&self) -> Policy {
@@ -313,6 +320,7 @@ mod tests {
             assert_eq!(policy.name(), name);
             settings.set_policy(policy);
             assert_eq!(settings.policy(), policy);
+            assert_eq!(settings.counts_uses(), policy.is_lfu());
         }
         assert_eq!(Policy::from_name("allkeys-fifo"), None);
     }
