@@ -33,6 +33,9 @@ pub struct Ctx<'a> {
     pub now_ms: i64,
     /// The database and the time of `db`, for commands that lock slots of their own.
     pub scope: Scope,
+    /// Of a command with several keys: which of the locked slots each of them is in, in their order.
+    /// `None` if there is but one slot, or it is not known. Boxed, for it is rare.
+    pub numbers: Option<Box<[u16]>>,
     /// What is to happen once the locks are released; else the reply is written. Boxed, for it is
     /// rare, and looked at after every command.
     pub after: Option<Box<After>>,
@@ -62,6 +65,12 @@ pub struct Background(Box<Work>);
 pub struct Deferred(Box<Work>);
 
 impl<'a> Ctx<'a> {
+    /// What [`Self::numbers`] says of the keys from the one of this number on.
+    pub fn numbers_from(&self, key: usize) -> &[u16] {
+        let numbers = self.numbers.as_deref().unwrap_or_default();
+        numbers.get(key..).unwrap_or_default()
+    }
+
     /// Locks the slot of a key that the command table does not know to be one.
     ///
     /// # Errors

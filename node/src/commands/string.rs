@@ -81,7 +81,7 @@ fn mget(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     ctx.reply.array(args.len() - 1);
     for from in (1..args.len()).step_by(LOOK_AHEAD) {
         let keys = args.iter_from(from).take(LOOK_AHEAD);
-        let located = ctx.db.look_ahead(keys.clone());
+        let located = ctx.db.look_ahead(ctx.numbers_from(from - 1), keys.clone());
         for (key, located) in keys.zip(located) {
             ctx.db.know(key, located);
             match ctx.db.read(key) {
@@ -126,7 +126,8 @@ fn set_pairs(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     check_pairs(ctx, args)?;
     for from in (1..args.len()).step_by(2 * LOOK_AHEAD) {
         let places = (from..args.len()).step_by(2).take(LOOK_AHEAD);
-        let located = ctx.db.look_ahead(places.clone().map(|at| args.get(at)));
+        let keys = places.clone().map(|at| args.get(at));
+        let located = ctx.db.look_ahead(ctx.numbers_from(from / 2), keys);
         for (at, located) in places.zip(located) {
             ctx.db.know(args.get(at), located);
             store(ctx, args.get(at), args.get(at + 1), SetExpiry::Clear);

@@ -4,6 +4,7 @@ use slotilla_common::bytes::same;
 use slotilla_common::command::{Flags, LastCommand, Spec, Unresolved};
 use slotilla_common::resp::{ArgRange, Parsed, ProtocolError, RequestLimits, RequestParser};
 use slotilla_common::slot::Slot;
+use smallvec::SmallVec;
 use std::ops::Range;
 
 use crate::commands::Args;
@@ -63,6 +64,31 @@ fn only_key(spec: &Spec) -> Option<usize> {
     } else {
         None
     }
+}
+
+/// The slots of several keys, each once and in ascending order; and, if they are several, for each
+/// key the number of its own among them.
+pub(super) fn slots_of(keys: &[&[u8]]) -> (SmallVec<[Slot; 16]>, Option<Box<[u16]>>) {
+    let mut order: SmallVec<[(Slot, u32); 16]> =
+        keys.iter().map(|key| Slot::of_key(key)).zip(0..).collect();
+    let first = order.first().map(|(slot, _)| *slot);
+    if order.iter().all(|(slot, _)| Some(*slot) == first) {
+        return (first.into_iter().collect(), None);
+    }
+    order.sort_unstable_by_key(|(slot, _)| *slot);
+    let mut slots = SmallVec::new();
+    let mut numbers = vec![0; keys.len()].into_boxed_slice();
+    for (slot, key) in order {
+        if slots.last() != Some(&slot) {
+            slots.push(slot);
+        }
+        // There are 16384 slots.
+        let own = u16::try_from(slots.len() - 1).unwrap_or(u16::MAX);
+        if let Some(number) = numbers.get_mut(key as usize) {
+            *number = own;
+        }
+    }
+    (slots, Some(numbers))
 }
 
 /// The arguments of a request, at these ranges of the input or of rewritten inline requests.
@@ -267,6 +293,21 @@ mod tests {
     }
 
     proptest! {
+        /// As many as there are, in whatever order.
+        #[test]
+        fn the_slots_of_keys_are_told_once_and_each_key_its_own(
+            keys in proptest::collection::vec("[a-c]{1,2}|\\{x\\}[a-z]", 1..40),
+        ) {
+            let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
+            let (slots, numbers) = slots_of(&keys);
+            prop_assert!(slots.is_sorted_by(|a, b| a < b));
+            prop_assert_eq!(numbers.is_some(), slots.len() > 1);
+            let numbers = numbers.unwrap_or_else(|| vec![0; keys.len()].into());
+            let own: Vec<Slot> = numbers.iter().map(|n| slots[usize::from(*n)]).collect();
+            let expected: Vec<Slot> = keys.iter().map(|key| Slot::of_key(key)).collect();
+            prop_assert_eq!(own, expected);
+        }
+
         /// Whatever came before it in the pipeline.
         #[test]
         fn each_request_knows_its_own_command_and_key(

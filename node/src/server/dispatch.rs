@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::admission::admit;
-use super::batch::{KeyAt, Request};
+use super::batch::{KeyAt, Request, slots_of};
 use super::blocked::BlockedCommand;
 use super::client::flag;
 use super::long::{LONG_NANOS, LongCommand};
@@ -313,6 +313,7 @@ pub(super) fn ask(
         spec,
         now_ms: scope.now_ms,
         scope,
+        numbers: None,
         after: None,
     };
     lock_and_ask(&mut ctx, request, args)
@@ -387,6 +388,7 @@ fn execute(
         spec,
         now_ms: scope.now_ms,
         scope,
+        numbers: None,
         after: None,
     };
     if let Some(key) = request.key {
@@ -477,6 +479,7 @@ pub(super) fn run_long(
         spec,
         now_ms: scope.now_ms,
         scope,
+        numbers: None,
         after: None,
     };
     if let Some(key) = command.key {
@@ -548,27 +551,29 @@ fn several_slots(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError>
         return Ok(());
     }
     let keys: SmallVec<[&[u8]; 16]> = positions.iter().map(|key| args.get(key.index)).collect();
-    let mut slots: SmallVec<[Slot; 16]> = keys.iter().map(|key| Slot::of_key(key)).collect();
-    let first = slots.first().copied();
-    slots.sort_unstable();
-    slots.dedup();
+    let (slots, numbers) = slots_of(&keys);
     // Locking waits for one slot's memory after the other, so all are asked for before.
     for slot in &slots {
         server.store.prefetch_slot(*slot);
     }
     let ticket = ctx.session.ticket();
-    match (first, slots.as_slice()) {
-        (Some(slot), [_]) if server.cluster_enabled => {
-            let guard = server.store.lock_in_turn(slot, ticket)?;
+    match slots.as_slice() {
+        [slot] if server.cluster_enabled => {
+            let guard = server.store.lock_in_turn(*slot, ticket)?;
             ctx.db = Db::new(&server.store, Some(guard), ctx.scope);
-            serves(ctx, slot, &keys)
+            serves(ctx, *slot, &keys)
         }
-        (Some(first), _) if server.cluster_enabled => {
+        _ if server.cluster_enabled => {
+            let first = Slot::of_key(keys.first().copied().unwrap_or_default());
             let serving = server.store.lock_in_turn(first, ticket)?.serving();
             Err(refuse(server, routing::cross_slot(serving), first))
         }
         _ => {
             let guards = server.store.lock_many_in_turn(&slots, ticket)?;
+            // Those who wait for a key may take more slots than were asked for.
+            if guards.len() == slots.len() {
+                ctx.numbers = numbers;
+            }
             ctx.db = Db::many(&server.store, guards, ctx.scope);
             Ok(())
         }

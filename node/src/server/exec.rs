@@ -294,6 +294,7 @@ impl<'a> Run<'a> {
                 spec,
                 now_ms: scope.now_ms,
                 scope,
+                numbers: None,
                 after: None,
             },
             worker,

@@ -4,6 +4,7 @@ use slotilla_common::slot::Slot;
 use smallvec::SmallVec;
 
 use super::super::entry::{Entry, ValueRef};
+use super::super::slot::SlotGuard;
 use super::{Db, Located};
 
 /// So many keys are looked ahead for at a time: what was fetched for them must still be in the
@@ -31,22 +32,28 @@ impl Db<'_> {
     }
 
     /// Locates keys that are about to be looked up one after the other, and starts to fetch the
-    /// memory of all, so that the waits overlap. Their slots are locked.
-    pub(crate) fn look_ahead<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) -> Places {
+    /// memory of all, so that the waits overlap. Their slots are locked, and `numbers` may say for
+    /// each in turn which of those is its own.
+    pub(crate) fn look_ahead<'k>(
+        &self,
+        numbers: &[u16],
+        keys: impl Iterator<Item = &'k [u8]>,
+    ) -> Places {
         // In a cluster, and often elsewhere, there is but one slot.
-        let only = match &*self.guards {
-            [only] => Some(only.slot()),
-            _ => None,
-        };
+        let only = (self.guards.len() == 1).then_some(0);
+        let mut numbers = numbers.iter().map(|number| usize::from(*number));
         let places: Places = keys
             .map(|key| {
-                let slot = only.unwrap_or_else(|| Slot::of_key(key));
-                let number = self.number_of(slot);
-                debug_assert!(number.is_some(), "the slot of {key:?} is not locked");
-                let hash = self.store.key_hash(key);
-                self.store.prefetch_bucket(slot, hash);
+                let known = only.or_else(|| numbers.next());
+                let number = known.or_else(|| self.number_of(Slot::of_key(key)));
                 // Where there is no guard nothing will be found.
                 let guard = number.unwrap_or(usize::MAX);
+                let hash = self.store.key_hash(key);
+                let slot = self.guards.get(guard).map(SlotGuard::slot);
+                debug_assert_eq!(slot, Some(Slot::of_key(key)), "{key:?} is not locked");
+                if let Some(slot) = slot {
+                    self.store.prefetch_bucket(slot, hash);
+                }
                 Located { guard, hash }
             })
             .collect();
