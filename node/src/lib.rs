@@ -6,6 +6,7 @@ pub mod config;
 pub mod persistence;
 pub mod process;
 pub mod rdb;
+pub mod replication;
 mod run;
 pub mod server;
 pub mod store;

@@ -30,7 +30,7 @@ fn node(handlers: &Handlers, spec: &Spec) -> &'static str {
 fn comes_with(spec: &Spec) -> &'static str {
     match spec.name {
         "bgrewriteaof" | "bgsave" => "comes with persistence",
-        "failover" | "psync" | "replconf" | "replicaof" | "role" | "slaveof" | "sync" | "wait" => {
+        "failover" | "psync" | "replconf" | "replicaof" | "slaveof" | "sync" | "wait" => {
             "comes with replication"
         }
         "lolwut" => "no plans",

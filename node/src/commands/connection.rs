@@ -166,7 +166,7 @@ fn greet(ctx: &mut Ctx<'_>) {
     reply.bulk(b"mode");
     reply.bulk(mode.as_bytes());
     reply.bulk(b"role");
-    reply.bulk(b"master");
+    reply.bulk(ctx.server.replication.role_name().as_bytes());
     reply.bulk(b"modules");
     reply.array(0);
 }

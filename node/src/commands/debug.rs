@@ -133,7 +133,7 @@ fn change_repl_id(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError
     if args.len() != 2 {
         return Err(wrong_use(args));
     }
-    ctx.server.change_replid();
+    ctx.server.replication.change_replid();
     ctx.reply.ok();
     Ok(())
 }

@@ -38,6 +38,7 @@ mod object;
 mod persistence;
 mod pubsub;
 mod raw;
+mod replication;
 mod scan;
 mod server;
 mod set;
@@ -91,6 +92,7 @@ const GROUPS: &[&[(&str, Handler)]] = &[
     object::HANDLERS,
     persistence::HANDLERS,
     pubsub::HANDLERS,
+    replication::HANDLERS,
     scan::HANDLERS,
     server::HANDLERS,
     set::HANDLERS,

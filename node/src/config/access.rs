@@ -123,6 +123,8 @@ numbers! {
     cluster_link_sendbuf_limit: ClusterLinkSendbufLimit as usize;
     /// `repl-backlog-size`, in bytes.
     repl_backlog_size: ReplBacklogSize as u64;
+    /// `replica-priority`.
+    replica_priority: ReplicaPriority as u32;
     /// `shutdown-timeout`, in seconds.
     shutdown_timeout_seconds: ShutdownTimeout as u64;
 }
@@ -168,6 +170,10 @@ flags! {
     jemalloc_bg_thread: JemallocBgThread;
     /// `huge-pages`.
     huge_pages: HugePages;
+    /// `replica-read-only`.
+    replica_read_only: ReplicaReadOnly;
+    /// `replica-announced`.
+    replica_announced: ReplicaAnnounced;
     /// `daemonize`.
     daemonize: Daemonize;
     /// Whether `requirepass` is set.

@@ -44,7 +44,6 @@ pub mod transaction;
 mod unsent;
 pub mod worker;
 
-use parking_lot::Mutex;
 use slotilla_common::alloc;
 use slotilla_common::clock::Monotonic;
 use slotilla_common::net::http::HttpAlarm;
@@ -56,6 +55,7 @@ use crate::cluster::{self, routing};
 use crate::commands::Handlers;
 use crate::config::Config;
 use crate::persistence::{Persistence, Phase};
+use crate::replication::Replication;
 use crate::store::{Room, Scope, Store};
 use client::Registry;
 use gate::Gate;
@@ -110,8 +110,8 @@ pub struct Server {
     pub clock: Monotonic,
     /// 40 random hex digits, new at each start.
     pub run_id: String,
-    /// 40 random hex digits that name the history of this node's data.
-    pub replid: Mutex<String>,
+    /// Its role, and the history of its data.
+    pub replication: Replication,
     /// When the node started, in milliseconds since the epoch.
     pub started_ms: i64,
     /// Bytes that the process held before the first key.
@@ -206,11 +206,6 @@ impl Server {
     fn publish_to_shard_here(&self, channel: &[u8], message: &[u8]) -> usize {
         let limit = self.config.subscribers_limit();
         self.pubsub.publish_to_shard(channel, message, limit)
-    }
-
-    /// DEBUG CHANGE-REPL-ID.
-    pub fn change_replid(&self) {
-        *self.replid.lock() = start::random_hex();
     }
 
     /// The cluster thread; `None` on a node that stands alone.

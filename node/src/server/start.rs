@@ -26,6 +26,7 @@ use crate::cluster::shell as cluster;
 use crate::commands::Handlers;
 use crate::config::Config;
 use crate::persistence::{self, Persistence, Snapshot, SnapshotError};
+use crate::replication::Replication;
 use crate::store::{Expirer, PLACES_MAX, STEP_MS, Store};
 
 /// Why a node could not start. The text says what to do about it.
@@ -212,7 +213,7 @@ impl Server {
             shutdown: CancellationToken::new(),
             clock: clock::Monotonic::new(),
             run_id: random_hex(),
-            replid: parking_lot::Mutex::new(random_hex()),
+            replication: Replication::new(),
             persistence: Persistence::new(started_ms),
             started_ms,
             startup_bytes: alloc::used_bytes() as u64,
@@ -223,7 +224,7 @@ impl Server {
     }
 }
 
-/// 40 hex digits, as Redis names runs and replication histories.
+/// 40 hex digits, as Redis names runs.
 pub(super) fn random_hex() -> String {
     let mut random = [0; 20];
     fastrand::fill(&mut random);

@@ -5,6 +5,7 @@
 //! that never does it.
 
 mod figures;
+mod replication;
 mod sections;
 
 use super::{Args, CommandError, Ctx, Handler};
@@ -61,7 +62,7 @@ const SECTIONS: &[Section] = &[
         name: "replication",
         title: "Replication",
         by_default: true,
-        write: sections::replication,
+        write: replication::replication,
     },
     Section {
         name: "cpu",

@@ -232,7 +232,7 @@ pub(super) fn stats(text: &mut String, server: &Server) {
         "instantaneous_ops_per_sec": ops,
         "total_net_input_bytes": stats.sum(|w| &w.input_bytes),
         "total_net_output_bytes": stats.sum(|w| &w.output_bytes),
-        "total_net_repl_input_bytes": 0,
+        "total_net_repl_input_bytes": server.replication.link.input_bytes(),
         "total_net_repl_output_bytes": 0,
         "instantaneous_input_kbps": format_args!("{input_kbps:.2}"),
         "instantaneous_output_kbps": format_args!("{output_kbps:.2}"),
@@ -277,23 +277,6 @@ pub(super) fn stats(text: &mut String, server: &Server) {
         "io_threaded_writes_processed": 0,
         "reply_buffer_shrinks": 0,
         "reply_buffer_expands": 0,
-    );
-}
-
-/// A primary without replicas and without a backlog, until replication is there.
-pub(super) fn replication(text: &mut String, server: &Server) {
-    fields!(text;
-        "role": "master",
-        "connected_slaves": 0,
-        "master_failover_state": "no-failover",
-        "master_replid": server.replid.lock(),
-        "master_replid2": "0000000000000000000000000000000000000000",
-        "master_repl_offset": 0,
-        "second_repl_offset": -1,
-        "repl_backlog_active": 0,
-        "repl_backlog_size": server.config.repl_backlog_size(),
-        "repl_backlog_first_byte_offset": 0,
-        "repl_backlog_histlen": 0,
     );
 }
 

@@ -206,7 +206,7 @@ fn settings(server: &Server, scrape: &mut Scrape) {
     );
     let (port, threads) = (config.port().to_string(), config.io_threads().to_string());
     let labels = [
-        ("role", "master"),
+        ("role", server.replication.role_name()),
         ("redis_version", REDIS_VERSION),
         ("slotilla_version", env!("CARGO_PKG_VERSION")),
         (

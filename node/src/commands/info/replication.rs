@@ -1,0 +1,83 @@
+//! The section that tells whose replica this is, or whose primary.
+
+use super::line;
+use crate::replication::{Link, ReplId};
+use crate::server::Server;
+
+pub(super) fn replication(text: &mut String, server: &Server) {
+    let replication = &server.replication;
+    match replication.primary() {
+        None => line(text, "role", "master"),
+        Some(primary) => {
+            line(text, "role", "slave");
+            line(text, "master_host", primary.host);
+            line(text, "master_port", primary.port);
+            link_to_primary(text, &replication.link, replication.offset());
+            let config = &server.config;
+            line(text, "slave_priority", config.replica_priority());
+            line(
+                text,
+                "slave_read_only",
+                u8::from(config.replica_read_only()),
+            );
+            line(
+                text,
+                "replica_announced",
+                u8::from(config.replica_announced()),
+            );
+        }
+    }
+    let history = replication.history();
+    let (previous, second_offset) = history.previous.unwrap_or((ReplId::NONE, -1));
+    line(text, "connected_slaves", 0);
+    line(text, "master_failover_state", "no-failover");
+    line(text, "master_replid", history.replid);
+    line(text, "master_replid2", previous);
+    line(text, "master_repl_offset", replication.offset());
+    line(text, "second_repl_offset", second_offset);
+    line(text, "repl_backlog_active", 0);
+    line(text, "repl_backlog_size", server.config.repl_backlog_size());
+    line(text, "repl_backlog_first_byte_offset", 0);
+    line(text, "repl_backlog_histlen", 0);
+}
+
+fn link_to_primary(text: &mut String, link: &Link, applied: i64) {
+    let transfer = link.transfer();
+    let state = if link.is_up() { "up" } else { "down" };
+    line(text, "master_link_status", state);
+    let idle_seconds = link.idle_seconds().unwrap_or(-1);
+    line(text, "master_last_io_seconds_ago", idle_seconds);
+    line(
+        text,
+        "master_sync_in_progress",
+        u8::from(transfer.is_some()),
+    );
+    // What was received, and not applied, is asked for again.
+    let received = if link.is_up() {
+        link.received()
+    } else {
+        applied
+    };
+    line(text, "slave_read_repl_offset", received.max(applied));
+    line(text, "slave_repl_offset", applied);
+    if let Some(transfer) = transfer {
+        // As Redis tells it: 0 is not known.
+        let total = transfer.total_bytes.unwrap_or(0);
+        let left = total.saturating_sub(transfer.read_bytes);
+        let percent = transfer.read_bytes as f64 * 100.0 / total.max(1) as f64;
+        let percent = if total == 0 { 0.0 } else { percent };
+        line(text, "master_sync_total_bytes", total);
+        line(text, "master_sync_read_bytes", transfer.read_bytes);
+        line(text, "master_sync_left_bytes", left);
+        line(text, "master_sync_perc", format_args!("{percent:.2}"));
+        line(
+            text,
+            "master_sync_last_io_seconds_ago",
+            transfer.idle_seconds,
+        );
+    }
+    if !link.is_up() {
+        let seconds = link.down_seconds().unwrap_or(-1);
+        line(text, "master_link_down_since_seconds", seconds);
+    }
+}
