@@ -118,7 +118,7 @@ fn restore(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         // A time that no number tells is over, as it is in Redis.
         ms => Some(ms.wrapping_add(ctx.now_ms)),
     };
-    if expiry.is_some_and(|at| at <= ctx.now_ms) {
+    if expiry.is_some_and(|at| ctx.db.is_past(at)) {
         // Whatever was there is replaced by what is gone already.
         ctx.db.delete(key);
     } else {

@@ -100,7 +100,7 @@ fn set_expiry(
         .find(key)
         .is_some_and(|entry| condition.allows(entry.expiry(), when));
     if allowed {
-        if when <= ctx.now_ms {
+        if ctx.db.is_past(when) {
             ctx.db.delete(key);
         } else {
             ctx.db.set_expiry(key, Some(when));

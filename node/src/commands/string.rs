@@ -307,7 +307,7 @@ fn getex(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     reply_string(&mut ctx.reply, ctx.db.peek(key).map(|entry| entry.value()))?;
     match expiry {
         // Only a time since 1970 can have passed; the key goes now.
-        Some(at) if at <= ctx.now_ms => {
+        Some(at) if ctx.db.is_past(at) => {
             ctx.db.delete(key);
         }
         Some(at) => {

@@ -4,12 +4,14 @@
 //! mod.rs   the role, the history that the data belongs to, and how far it is
 //! link.rs  how the link to the primary is, as INFO and ROLE tell it
 //! id.rs    names of histories
+//! apply/   runs the commands of a stream: a primary's, or an append-only file's
 //! ```
 //!
 //! The data of a node belongs to a history, which has a name (the replication ID), and is as it was
 //! at some byte of its stream of commands (the offset). A primary that has become one knows the
 //! history from before as well, up to where it left it.
 
+pub mod apply;
 mod id;
 mod link;
 

@@ -145,6 +145,12 @@ impl Batch {
         self.requests.iter()
     }
 
+    /// One of them, by its place.
+    #[must_use]
+    pub fn request(&self, place: usize) -> Option<&Request> {
+        self.requests.get(place)
+    }
+
     /// Parses the request at `start` of `input`, and finds its command and key. `Some` gives
     /// where the next request starts; `None` if this one is not whole yet.
     ///

@@ -97,6 +97,45 @@ pub struct Client {
 }
 
 impl Client {
+    /// One that nobody finds: no connection.
+    #[must_use]
+    pub fn unlisted(introduction: Introduction) -> Arc<Self> {
+        Arc::new(Self::new(0, introduction))
+    }
+
+    fn new(id: u64, introduction: Introduction) -> Self {
+        let now = clock::unix_ms();
+        let flags = if introduction.unix_socket {
+            flag::UNIX_SOCKET
+        } else {
+            0
+        };
+        Self {
+            id,
+            addr: introduction.addr,
+            laddr: introduction.laddr,
+            fd: introduction.fd,
+            connected_ms: now,
+            active_ms: AtomicI64::new(now),
+            last_command: AtomicU16::new(u16::MAX),
+            flags: AtomicU32::new(flags),
+            db: AtomicU16::new(0),
+            resp3: AtomicBool::new(false),
+            input_bytes: AtomicUsize::new(0),
+            input_free: AtomicUsize::new(0),
+            output_bytes: AtomicUsize::new(0),
+            output_held: AtomicUsize::new(0),
+            queued: AtomicUsize::new(NO_TRANSACTION),
+            transaction_bytes: AtomicUsize::new(0),
+            touched: OnceLock::new(),
+            name: Mutex::default(),
+            mail: Mutex::default(),
+            subscribed: Mutex::default(),
+            waker: Mutex::new(None),
+            waiting: Mutex::new(None),
+        }
+    }
+
     /// The bits of [`flag`] that are set.
     #[inline]
     pub fn flags(&self) -> u32 {
@@ -313,35 +352,8 @@ pub struct Registry {
 impl Registry {
     /// Admits a client.
     pub fn admit(&self, introduction: Introduction) -> Arc<Client> {
-        let now = clock::unix_ms();
-        let client = Arc::new(Client {
-            id: self.next_id.fetch_add(1, Ordering::Relaxed) + 1,
-            addr: introduction.addr,
-            laddr: introduction.laddr,
-            fd: introduction.fd,
-            connected_ms: now,
-            active_ms: AtomicI64::new(now),
-            last_command: AtomicU16::new(u16::MAX),
-            flags: AtomicU32::new(if introduction.unix_socket {
-                flag::UNIX_SOCKET
-            } else {
-                0
-            }),
-            db: AtomicU16::new(0),
-            resp3: AtomicBool::new(false),
-            input_bytes: AtomicUsize::new(0),
-            input_free: AtomicUsize::new(0),
-            output_bytes: AtomicUsize::new(0),
-            output_held: AtomicUsize::new(0),
-            queued: AtomicUsize::new(NO_TRANSACTION),
-            transaction_bytes: AtomicUsize::new(0),
-            touched: OnceLock::new(),
-            name: Mutex::default(),
-            mail: Mutex::default(),
-            subscribed: Mutex::default(),
-            waker: Mutex::new(None),
-            waiting: Mutex::new(None),
-        });
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed) + 1;
+        let client = Arc::new(Client::new(id, introduction));
         self.clients.lock().insert(client.id, Arc::clone(&client));
         self.connected.fetch_add(1, Ordering::Relaxed);
         client

@@ -16,7 +16,7 @@
 //! A transaction that will take long takes its slots out and runs as a whole on the thread of a long
 //! command ([`super::long`]); one at the gate does not, but waits until no slot is out.
 
-use slotilla_common::command::{Flags, Group, Spec};
+use slotilla_common::command::{self, Flags, Group, Spec};
 use slotilla_common::resp::{Protocol, ReplyWriter};
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ use super::transaction::{Queue, Queued};
 use super::worker::Worker;
 use crate::cluster::routing::{self, Serving, Verdict};
 use crate::commands::{ARGUMENT, After, Args, Background, CommandError, Ctx, Handler};
-use crate::store::{Db, Need, Taken};
+use crate::store::{Db, Expired, Need, Taken};
 
 const ABORTED: CommandError =
     CommandError::fixed("EXECABORT Transaction discarded because of previous errors.");
@@ -254,6 +254,32 @@ pub(super) fn run_long(
     closing
 }
 
+/// Applies a transaction of a stream. The thread has its seat.
+///
+/// # Errors
+/// Slots are out, and none of it has run.
+pub(crate) fn apply(
+    session: &mut SessionState,
+    worker: &mut Worker,
+    server: &Arc<Server>,
+    queue: &Queue,
+    out: &mut Vec<u8>,
+) -> Result<(), Box<Need>> {
+    let Some(exec) = command::lookup(b"exec") else {
+        return Ok(());
+    };
+    let started = worker.start_transaction();
+    let end = run(session, worker, server, exec, queue, true, out);
+    session.transaction.close(&session.client, &server.store);
+    // Outside of it, too, none may wait.
+    session.transaction.running = true;
+    worker.end_transaction(started);
+    match end {
+        End::Busy(need) => Err(need),
+        _ => Ok(()),
+    }
+}
+
 /// Does a command's work on a thread of its own, as it may wait in a way that a worker must not.
 fn elsewhere(server: &Arc<Server>, work: Background, protocol: Protocol) -> Vec<u8> {
     let done = std::thread::scope(|scope| scope.spawn(|| work.run(server, protocol)).join());
@@ -316,7 +342,7 @@ impl<'a> Run<'a> {
         let ticket = self.ctx.session.ticket();
         let guards = server.store.lock_many_in_turn(&slots, ticket);
         self.ctx.db = Db::many(&server.store, guards.map_err(End::Busy)?, scope);
-        if server.cluster_enabled {
+        if server.cluster_enabled && self.ctx.session.stream.is_none() {
             self.ask().map_err(End::Redirected)?;
         }
         if !room {
@@ -335,7 +361,12 @@ impl<'a> Run<'a> {
 
     /// Takes the slots out if it will take long.
     fn leave_if_long(&mut self) -> Result<(), End> {
-        if self.at_gate || self.ctx.db.guards().next().is_none() || self.effort() < LONG_NANOS {
+        // What applies a stream has a thread of its own already.
+        if self.at_gate
+            || self.ctx.session.stream.is_some()
+            || self.ctx.db.guards().next().is_none()
+            || self.effort() < LONG_NANOS
+        {
             return Ok(());
         }
         let guards = self.ctx.db.release();
@@ -437,6 +468,9 @@ impl<'a> Run<'a> {
             let none = Db::new(&server.store, None, scope);
             aside = Some(std::mem::replace(&mut ctx.db, none));
         }
+        if ctx.session.stream.is_some() {
+            ctx.db.set_expired(Expired::Keep);
+        }
         if let Some(key) = command.key {
             ctx.db.know_hash(args.get(key.arg), key.slot, key.hash);
         }
@@ -505,6 +539,10 @@ impl<'a> Run<'a> {
 
     fn answer_error(&mut self, error: &CommandError) {
         let text = error.bytes();
+        if let Some(stream) = &mut self.ctx.session.stream {
+            let shown = String::from_utf8_lossy(&text).into_owned();
+            stream.failed.push((self.ctx.spec.name, shown));
+        }
         self.ctx.reply.error_bytes(&text);
         self.worker.fail(&text);
     }

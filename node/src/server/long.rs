@@ -51,8 +51,14 @@ impl InLine {
     /// may sleep.
     #[must_use]
     pub fn everything(server: &Arc<Server>) -> Self {
+        Self::wait(server, &Need::everything())
+    }
+
+    /// Waits until these slots are in, and nobody has them first. For threads that may sleep.
+    #[must_use]
+    pub fn wait(server: &Arc<Server>, need: &Need) -> Self {
         Self {
-            ticket: server.store.queue_up_and_wait(&Need::everything()),
+            ticket: server.store.queue_up_and_wait(need),
             server: Arc::clone(server),
         }
     }

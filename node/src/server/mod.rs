@@ -18,7 +18,7 @@ pub mod connection;
 pub mod cron;
 pub mod dispatch;
 pub mod durations;
-mod exec;
+pub(crate) mod exec;
 pub mod gate;
 pub mod host;
 pub mod keyspace_events;

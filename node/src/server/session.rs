@@ -38,6 +38,13 @@ pub enum ReplyMode {
     Skip,
 }
 
+/// What a session has instead of a client that would be answered.
+#[derive(Debug, Default)]
+pub struct Stream {
+    /// Its commands that have answered an error since somebody looked, and the errors.
+    pub failed: Vec<(&'static str, String)>,
+}
+
 /// What commands may read and change of their session.
 #[derive(Debug)]
 pub struct SessionState {
@@ -66,6 +73,9 @@ pub struct SessionState {
     pub away: bool,
     /// The slots that the request has waited for, until its batch has run.
     pub in_line: Option<InLine>,
+    /// There if it applies what has happened elsewhere, or before: nothing of it is refused, and
+    /// keys whose time has come are there.
+    pub stream: Option<Box<Stream>>,
 }
 
 impl SessionState {
@@ -85,7 +95,18 @@ impl SessionState {
             pushed_to: 0,
             away: false,
             in_line: None,
+            stream: None,
         }
+    }
+
+    /// Of a stream of commands, which no client has sent.
+    #[must_use]
+    pub fn of_stream(client: Arc<Client>) -> Self {
+        let mut session = Self::new(client, true);
+        session.stream = Some(Box::default());
+        // None of its commands may wait.
+        session.transaction.running = true;
+        session
     }
 
     /// The place in line that it has slots by, if it has waited for them.

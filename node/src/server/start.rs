@@ -27,6 +27,7 @@ use crate::commands::Handlers;
 use crate::config::Config;
 use crate::persistence::{self, Persistence, Snapshot, SnapshotError};
 use crate::replication::Replication;
+use crate::replication::apply::APPLIERS_MAX;
 use crate::store::{Expirer, PLACES_MAX, STEP_MS, Store};
 
 /// Why a node could not start. The text says what to do about it.
@@ -182,7 +183,7 @@ fn spawn_expirer(server: Arc<Server>) -> io::Result<JoinHandle<()>> {
 }
 
 impl Server {
-    pub(super) fn new(config: Arc<Config>) -> Self {
+    pub(crate) fn new(config: Arc<Config>) -> Self {
         let workers = config.io_threads();
         // In a cluster a slot is served once the cluster thread has said so.
         let serving = if config.cluster_enabled() {
@@ -200,8 +201,8 @@ impl Server {
             latency: LatencyMonitor::new(config.latency_monitor_threshold_ms()),
             http_alarm: HttpAlarm::default(),
             clients: Registry::default(),
-            stats: Stats::new(workers + PLACES_MAX),
-            gate: Gate::new(workers + PLACES_MAX),
+            stats: Stats::new(workers + PLACES_MAX + APPLIERS_MAX),
+            gate: Gate::new(workers + PLACES_MAX + APPLIERS_MAX),
             targets: super::targets::Targets::default(),
             long_threads: LongThreads::new(PLACES_MAX),
             pause: Pause::default(),

@@ -228,7 +228,8 @@ impl Queue {
         queue
     }
 
-    fn push(
+    /// Adds a command.
+    pub fn push(
         &mut self,
         key: Option<KeyAt>,
         args: &Args<'_>,

@@ -60,7 +60,7 @@ pub fn with<R>(work: impl FnOnce(&mut Worker) -> R) -> Option<R> {
 }
 
 impl Worker {
-    pub(super) fn new(server: Arc<Server>, number: usize, seat: SeatId) -> Self {
+    pub(crate) fn new(server: Arc<Server>, number: usize, seat: SeatId) -> Self {
         let clock = server.clock.clone();
         Self {
             tick: clock.now(),

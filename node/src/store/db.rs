@@ -159,6 +159,13 @@ impl<'s> Db<'s> {
         self.scope.now_ms
     }
 
+    /// Whether a key that is to expire then goes at once. On a replica, and in what is applied of a
+    /// stream, it stays until its primary says otherwise.
+    #[must_use]
+    pub fn is_past(&self, at: i64) -> bool {
+        at <= self.scope.now_ms && self.expired == Expired::Delete
+    }
+
     /// The store.
     #[must_use]
     pub const fn store(&self) -> &'s Store {

@@ -281,7 +281,7 @@ impl<'s> SlotGuard<'s> {
 
     /// Whether to serve somebody who waits for a key of the slot takes another slot as well.
     #[inline]
-    pub(super) fn is_entangled(&self) -> bool {
+    pub fn is_entangled(&self) -> bool {
         self.cell.awaited() & bit::ENTANGLED != 0
     }
 
