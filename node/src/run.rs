@@ -11,6 +11,7 @@ use crate::process::{self, PidFile, Request, Started};
 use crate::server::Server;
 use crate::server::start::Node;
 use slotilla_common::config::ConfigError;
+use slotilla_common::net::log::Role;
 
 /// Runs a node until it is told to stop. `args` are the program's arguments without its name.
 pub fn run(args: impl Iterator<Item = String>) -> ExitCode {
@@ -57,6 +58,14 @@ pub fn run(args: impl Iterator<Item = String>) -> ExitCode {
             return fail(&error.to_string());
         }
     };
+    let marked = log.clone();
+    node.server.replication.on_role(move |is_replica| {
+        marked.set_role(if is_replica {
+            Role::Replica
+        } else {
+            Role::Primary
+        });
+    });
     // Only now: a start that fails must not touch the file of the node that runs.
     let pid_file = PidFile::create(&config);
     let server = Arc::clone(&node.server);

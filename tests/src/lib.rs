@@ -29,6 +29,7 @@ mod cluster;
 pub mod differential;
 mod ports;
 mod process;
+pub mod replication;
 mod server;
 pub mod stage;
 mod tools;

@@ -30,9 +30,7 @@ fn node(handlers: &Handlers, spec: &Spec) -> &'static str {
 fn comes_with(spec: &Spec) -> &'static str {
     match spec.name {
         "bgrewriteaof" | "bgsave" => "comes with persistence",
-        "failover" | "psync" | "replconf" | "replicaof" | "slaveof" | "sync" | "wait" => {
-            "comes with replication"
-        }
+        "failover" | "psync" | "replconf" | "sync" | "wait" => "comes with replication",
         "lolwut" => "no plans",
         name if name.starts_with("acl") => "comes with ACL users",
         name if name.starts_with("module") => "no plans: modules are made for Redis's insides",

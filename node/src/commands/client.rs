@@ -156,6 +156,7 @@ fn letters(client: &Client) -> String {
     let has = |bit| client.has(bit);
     let letters = [
         (has(flag::MONITOR), 'O'),
+        (has(flag::PRIMARY), 'M'),
         (has(flag::PUBSUB), 'P'),
         (client.queued().is_some(), 'x'),
         (has(flag::BLOCKED), 'b'),
@@ -176,8 +177,9 @@ fn letters(client: &Client) -> String {
 enum Kind {
     Normal,
     Pubsub,
-    /// Primaries and replicas: none until replication is there.
-    Other,
+    Primary,
+    /// None until this node can be a primary.
+    Replica,
 }
 
 impl Kind {
@@ -187,8 +189,10 @@ impl Kind {
             Ok(Self::Normal)
         } else if is("pubsub") {
             Ok(Self::Pubsub)
-        } else if is("master") || is("replica") || is("slave") {
-            Ok(Self::Other)
+        } else if is("master") {
+            Ok(Self::Primary)
+        } else if is("replica") || is("slave") {
+            Ok(Self::Replica)
         } else {
             Err(CommandError::quoting("Unknown client type '", name, "'"))
         }
@@ -196,9 +200,10 @@ impl Kind {
 
     fn fits(self, client: &Client) -> bool {
         match self {
-            Self::Normal => !client.has(flag::PUBSUB),
+            Self::Normal => client.flags() & (flag::PUBSUB | flag::PRIMARY) == 0,
             Self::Pubsub => client.has(flag::PUBSUB),
-            Self::Other => false,
+            Self::Primary => client.has(flag::PRIMARY),
+            Self::Replica => false,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::structured::{OutputLimit, SavePoint, ShutdownFlags, shutdown_flags};
 use super::{Config, Directive, Key, Value};
+use crate::replication::Address;
 use crate::store::Policy;
 
 /// Who may do something that can do harm.
@@ -123,6 +124,10 @@ numbers! {
     cluster_link_sendbuf_limit: ClusterLinkSendbufLimit as usize;
     /// `repl-backlog-size`, in bytes.
     repl_backlog_size: ReplBacklogSize as u64;
+    /// `repl-timeout`, in seconds.
+    repl_timeout_seconds: ReplTimeout as u64;
+    /// `replica-announce-port`; 0 is the port itself.
+    replica_announce_port: ReplicaAnnouncePort as u16;
     /// `replica-priority`.
     replica_priority: ReplicaPriority as u32;
     /// `shutdown-timeout`, in seconds.
@@ -172,6 +177,12 @@ flags! {
     huge_pages: HugePages;
     /// `replica-read-only`.
     replica_read_only: ReplicaReadOnly;
+    /// `replica-serve-stale-data`.
+    replica_serve_stale_data: ReplicaServeStaleData;
+    /// `replica-ignore-maxmemory`.
+    replica_ignore_maxmemory: ReplicaIgnoreMaxmemory;
+    /// `replica-lazy-flush`.
+    replica_lazy_flush: ReplicaLazyFlush;
     /// `replica-announced`.
     replica_announced: ReplicaAnnounced;
     /// `daemonize`.
@@ -268,6 +279,29 @@ impl Config {
             Value::OutputLimits(limits) => limits,
             _ => Default::default(),
         }
+    }
+
+    /// `replicaof`.
+    #[must_use]
+    pub fn replicaof(&self) -> Option<Address> {
+        match self.value(Key::Replicaof) {
+            Value::ReplicaOf(primary) => primary.map(|(host, port)| Address { host, port }),
+            _ => None,
+        }
+    }
+
+    /// `masteruser` and `masterauth`, if there is a password.
+    #[must_use]
+    pub fn primary_auth(&self) -> Option<(Option<Vec<u8>>, Vec<u8>)> {
+        let filled = |key| Some(self.shown(key)).filter(|text| !text.is_empty());
+        let password = filled(Key::Masterauth)?;
+        Some((filled(Key::Masteruser), password))
+    }
+
+    /// `replica-announce-ip`.
+    #[must_use]
+    pub fn replica_announce_ip(&self) -> Option<String> {
+        Some(self.text(Key::ReplicaAnnounceIp)).filter(|text| !text.is_empty())
     }
 
     /// The part of `client-output-buffer-limit` for subscribers.

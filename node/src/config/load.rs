@@ -309,12 +309,6 @@ impl Loader {
             "use CLUSTER REPLICATE, or set cluster-enabled no",
         );
         self.rule(
-            replicates && !cluster,
-            &[Key::Replicaof, Key::ClusterEnabled],
-            "this version cannot be a replica",
-            "leave it out",
-        );
-        self.rule(
             self.number(Key::TlsPort) != 0,
             &[Key::TlsPort],
             "TLS is not supported by this version",

@@ -85,6 +85,16 @@ impl Config {
         applied
     }
 
+    /// REPLICAOF: what CONFIG GET shows, and CONFIG REWRITE writes, from now on.
+    pub fn set_replicaof(&self, primary: Option<(String, u16)>) {
+        let _writer = self.writer.lock();
+        let mut new = (**self.values.load()).clone();
+        if let Some(slot) = new.get_mut(Key::Replicaof as usize) {
+            *slot = Value::ReplicaOf(primary);
+        }
+        self.publish(Arc::new(new));
+    }
+
     /// Checks what does not depend on the values: that the directives exist and may be set.
     fn check(&self, pairs: &[(&[u8], &[u8])], local: bool) -> Result<Vec<Change>, SetError> {
         let mut changes: Vec<Change> = Vec::with_capacity(pairs.len());

@@ -321,31 +321,31 @@ directives! {
         "Never stand for election.";
 
     @ "Replication";
-    Replicaof, "replicaof", Some("slaveof"), Kind::ReplicaOf, "", IMMUTABLE, Later,
+    Replicaof, "replicaof", Some("slaveof"), Kind::ReplicaOf, "", IMMUTABLE, Now,
         "The primary to copy: host and port. Not for a cluster node.";
-    Masterauth, "masterauth", None, SECRET, "", MUTABLE, Later,
+    Masterauth, "masterauth", None, SECRET, "", MUTABLE, Now,
         "The password to give to the primary.";
-    Masteruser, "masteruser", None, TEXT, "", MUTABLE, Later,
+    Masteruser, "masteruser", None, TEXT, "", MUTABLE, Now,
         "The user name to give to the primary.";
-    ReplicaServeStaleData, "replica-serve-stale-data", Some("slave-serve-stale-data"), BOOL, "yes", MUTABLE, Later,
+    ReplicaServeStaleData, "replica-serve-stale-data", Some("slave-serve-stale-data"), BOOL, "yes", MUTABLE, Now,
         "Answer while the primary is not connected.";
-    ReplicaReadOnly, "replica-read-only", Some("slave-read-only"), BOOL, "yes", MUTABLE, Later,
+    ReplicaReadOnly, "replica-read-only", Some("slave-read-only"), BOOL, "yes", MUTABLE, Now,
         "Refuse writes on a replica.";
-    ReplicaLazyFlush, "replica-lazy-flush", Some("slave-lazy-flush"), BOOL, "no", MUTABLE, Later,
+    ReplicaLazyFlush, "replica-lazy-flush", Some("slave-lazy-flush"), BOOL, "no", MUTABLE, Now,
         "Free the old data in the background when a full copy arrives.";
-    ReplicaIgnoreMaxmemory, "replica-ignore-maxmemory", Some("slave-ignore-maxmemory"), BOOL, "yes", MUTABLE, Later,
-        "Leave eviction to the primary.";
+    ReplicaIgnoreMaxmemory, "replica-ignore-maxmemory", Some("slave-ignore-maxmemory"), BOOL, "yes", MUTABLE, Now,
+        "Leave eviction to the primary: a replica evicts nothing, and refuses nothing for want of memory.";
     ReplicaIgnoreDiskWriteErrors, "replica-ignore-disk-write-errors", None, BOOL, "no", MUTABLE, Later,
         "Go on replicating when the disk fails.";
-    ReplicaPriority, "replica-priority", Some("slave-priority"), int(0, 2_147_483_647, Unit::Count), "100", MUTABLE, Later,
+    ReplicaPriority, "replica-priority", Some("slave-priority"), int(0, 2_147_483_647, Unit::Count), "100", MUTABLE, Now,
         "The rank of a replica for promotion; 0 never.";
-    ReplicaAnnounced, "replica-announced", None, BOOL, "yes", MUTABLE, Later,
+    ReplicaAnnounced, "replica-announced", None, BOOL, "yes", MUTABLE, Now,
         "Be listed to those who ask for replicas.";
-    ReplicaAnnounceIp, "replica-announce-ip", Some("slave-announce-ip"), TEXT, "", MUTABLE, Later,
+    ReplicaAnnounceIp, "replica-announce-ip", Some("slave-announce-ip"), TEXT, "", MUTABLE, Now,
         "The address that the primary is told.";
-    ReplicaAnnouncePort, "replica-announce-port", Some("slave-announce-port"), int(0, 65_535, Unit::Port), "0", MUTABLE, Later,
+    ReplicaAnnouncePort, "replica-announce-port", Some("slave-announce-port"), int(0, 65_535, Unit::Port), "0", MUTABLE, Now,
         "The port that the primary is told.";
-    ReplTimeout, "repl-timeout", None, int(1, 2_147_483_647, Unit::Seconds), "60", MUTABLE, Later,
+    ReplTimeout, "repl-timeout", None, int(1, 2_147_483_647, Unit::Seconds), "60", MUTABLE, Now,
         "Silence after which a replication link counts as lost.";
     ReplPingReplicaPeriod, "repl-ping-replica-period", Some("repl-ping-slave-period"), int(1, 2_147_483_647, Unit::Seconds), "10", MUTABLE, Later,
         "How often the primary pings its replicas.";
@@ -361,14 +361,14 @@ directives! {
         "Time to wait for more replicas before a full copy.";
     ReplDisklessSyncMaxReplicas, "repl-diskless-sync-max-replicas", None, int(0, 2_147_483_647, Unit::Count), "0", MUTABLE, Later,
         "Replicas that end that wait early; 0 never.";
-    ReplDisklessLoad, "repl-diskless-load", None, choice(&["disabled", "on-empty-db", "swapdb"]), "disabled", MUTABLE, Later,
-        "How a replica loads a full copy.";
+    ReplDisklessLoad, "repl-diskless-load", None, choice(&["disabled", "on-empty-db", "swapdb"]), "disabled", MUTABLE, Now,
+        "How a full copy is loaded where there is data already: disabled and on-empty-db keep it in a file in dir until it is whole, and load it in place of the data; swapdb loads it beside the data, which takes the memory of both, and has them change places. Where there is no data it is loaded as it comes.";
     MinReplicasToWrite, "min-replicas-to-write", Some("min-slaves-to-write"), int(0, 2_147_483_647, Unit::Count), "0", MUTABLE, Later,
         "Replicas that must be well for writes to be accepted; 0 for none.";
     MinReplicasMaxLag, "min-replicas-max-lag", Some("min-slaves-max-lag"), int(0, 2_147_483_647, Unit::Seconds), "10", MUTABLE, Later,
         "The lag up to which a replica is well.";
-    PropagationErrorBehavior, "propagation-error-behavior", None, choice(&["ignore", "panic", "panic-on-replicas"]), "ignore", MUTABLE, Later,
-        "What to do when the stream to replicas is wrong.";
+    PropagationErrorBehavior, "propagation-error-behavior", None, choice(&["ignore", "panic", "panic-on-replicas"]), "ignore", MUTABLE, Now,
+        "What a replica does when a command of its primary fails: go on (ignore), or stop.";
 
     @ "Files";
     Save, "save", None, Kind::SavePoints, "3600 1 300 100 60 10000", MUTABLE, Now,

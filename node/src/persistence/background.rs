@@ -10,7 +10,7 @@ use super::file::{SaveError, Unfinished};
 use super::path;
 use super::stream::{Interrupted, Marked, Pace};
 use crate::server::Server;
-use crate::server::gate::Exclusive;
+use crate::server::gate::{Exclusive, Gate};
 use crate::server::long::InLine;
 
 /// After a failure, save points wait so many seconds for the next try.
@@ -159,11 +159,12 @@ pub fn begin(server: &Arc<Server>) -> Result<(), Busy> {
     }
     let begun = Running(Arc::clone(server));
     background.cancelled.store(false, Ordering::Release);
+    let still = server.replication.hold_still(!Gate::is_closed_here());
     let in_line = InLine::everything(server);
     let marked = server
         .gate
-        .exclusive(None, |gate| Marked::new(server, gate));
-    drop(in_line);
+        .exclusive(None, |gate| Marked::new(server, gate, still.as_ref()));
+    drop((in_line, still));
     let Some(marked) = marked else {
         begun.never();
         return Err(Busy::Other);

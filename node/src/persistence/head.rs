@@ -6,6 +6,7 @@ use slotilla_common::alloc;
 use slotilla_common::rdb::Writer;
 
 use crate::commands::connection::REDIS_VERSION;
+use crate::replication::Position;
 use crate::server::Server;
 
 /// What a snapshot says of itself.
@@ -15,11 +16,13 @@ pub(super) struct Head {
     used_bytes: usize,
     /// Databases that have keys: which, how many keys, how many of them with an expiry.
     databases: Vec<(u16, u64, u64)>,
+    /// Where the data is in its history, if that is known.
+    position: Option<Position>,
 }
 
 impl Head {
     /// Of a snapshot of what there is now.
-    pub(super) fn now(server: &Server, now_ms: i64) -> Self {
+    pub(super) fn now(server: &Server, now_ms: i64, position: Option<Position>) -> Self {
         let totals = |db| {
             let totals = server.store.totals(db, now_ms);
             (db, totals.keys, totals.expires)
@@ -29,6 +32,7 @@ impl Head {
             now_ms,
             used_bytes: alloc::used_bytes(),
             databases: all.filter(|(_, keys, _)| *keys > 0).collect(),
+            position,
         }
     }
 
@@ -46,10 +50,15 @@ pub(super) fn write_head<W: Write>(head: &Head, out: &mut Writer<W>) -> io::Resu
         ("redis-bits", usize::BITS.to_string()),
         ("ctime", (head.now_ms / 1000).to_string()),
         ("used-mem", head.used_bytes.to_string()),
-        ("aof-base", "0".to_owned()),
     ] {
         out.aux(name.as_bytes(), value.as_bytes())?;
     }
+    if let Some(position) = head.position {
+        out.aux(b"repl-stream-db", position.db.to_string().as_bytes())?;
+        out.aux(b"repl-id", position.replid.as_str().as_bytes())?;
+        out.aux(b"repl-offset", position.offset.to_string().as_bytes())?;
+    }
+    out.aux(b"aof-base", b"0")?;
     for (db, keys, expires) in &head.databases {
         out.select_db(u64::from(*db))?;
         out.resize_db(*keys, *expires)?;

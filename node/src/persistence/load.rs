@@ -5,7 +5,7 @@
 //! it decides what is to become of the file.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
@@ -19,6 +19,7 @@ use crate::cluster;
 use crate::cluster::routing::Serving;
 use crate::config::Config;
 use crate::rdb::{KeyError, Limits, LoadError, Loader};
+use crate::replication::{Position, ReplId};
 use crate::server::Server;
 use crate::store::{Duplicate, Entry, Feed, NewValue, Scope};
 
@@ -47,7 +48,7 @@ impl SnapshotError {
 
 /// What is wrong.
 #[derive(Debug, thiserror::Error)]
-enum Cause {
+pub(super) enum Cause {
     #[error("{0}")]
     Open(io::Error),
     #[error(transparent)]
@@ -69,6 +70,30 @@ enum Cause {
 }
 
 impl Cause {
+    /// What to do about it if it came from a primary.
+    pub(super) fn remedy_of_primary(&self) -> &'static str {
+        match self {
+            Self::Read(ReadError {
+                problem: Problem::Version(_),
+                ..
+            }) => "replicate from an older version, or move the keys with MIGRATE",
+            Self::Read(ReadError {
+                problem: Problem::Io(_) | Problem::Ended { .. },
+                ..
+            }) => "it is tried again",
+            Self::Key { error, .. } if matches!(error.error, LoadError::Unsupported(_)) => {
+                "delete the key on the primary"
+            }
+            Self::Library(_) => "delete it on the primary (FUNCTION DELETE)",
+            Self::Database { .. } => "set databases to as many as the primary has",
+            Self::ClusterDatabase(_) => "move them to database 0",
+            Self::Open(_) | Self::Claim(_) | Self::Stopped => "it is tried again",
+            Self::Read(_) | Self::Duplicate { .. } | Self::Key { .. } => {
+                "it is tried again; if that happens again, see to the primary"
+            }
+        }
+    }
+
     /// What to do about it.
     fn remedy(&self) -> &'static str {
         const DAMAGED: &str = "see what redis-check-rdb says of it, and put a copy that is whole \
@@ -183,7 +208,9 @@ impl Server {
 pub fn load_at_start(server: &Server, snapshot: Snapshot) -> Result<(), SnapshotError> {
     let path = snapshot.path.clone();
     let begun_ms = clock::unix_ms();
-    load(server, snapshot, false)?;
+    if let Some(position) = load(server, snapshot, false)? {
+        server.replication.restore(position);
+    }
     claim_slots(server).map_err(|text| SnapshotError {
         path,
         cause: Cause::Claim(text),
@@ -214,12 +241,12 @@ fn claim_slots(server: &Server) -> Result<(), String> {
 }
 
 /// Puts all keys of a snapshot into the store. With `replaces`, those that are there give way;
-/// otherwise they are an error.
+/// otherwise they are an error. Gives where its data is in its history, if it says so.
 pub(super) fn load(
     server: &Server,
     snapshot: Snapshot,
     replaces: bool,
-) -> Result<(), SnapshotError> {
+) -> Result<Option<Position>, SnapshotError> {
     let Snapshot {
         path,
         mut reader,
@@ -228,7 +255,8 @@ pub(super) fn load(
     } = snapshot;
     let progress = &server.persistence.progress;
     progress.begin(bytes);
-    let mut loading = Loading::new(server, replaces);
+    let never = || false;
+    let mut loading = Loading::new(server, Goal::Databases(0), replaces, &never);
     let loaded = loading.run(&mut reader, version);
     progress.end();
     match loaded {
@@ -236,24 +264,33 @@ pub(super) fn load(
             loading.tally.tell();
             let Tally { keys, expired, .. } = loading.tally;
             server.persistence.note_loaded(keys, expired);
-            Ok(())
+            Ok(loading.position())
         }
         Err(cause) => Err(SnapshotError { path, cause }),
     }
 }
 
+/// Where the keys of a snapshot go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Goal {
+    /// Into the databases, of which this is the first: those that are served, or those beside.
+    Databases(u16),
+    /// Nowhere: it is only to be seen whether they could.
+    Nowhere,
+}
+
 /// What became of a snapshot's keys.
 #[derive(Debug, Default)]
-struct Tally {
-    keys: u64,
-    expired: u64,
+pub(super) struct Tally {
+    pub(super) keys: u64,
+    pub(super) expired: u64,
     empty: u64,
     /// Of slots that its writer had not all of.
     imported: u64,
 }
 
 impl Tally {
-    fn tell(&self) {
+    pub(super) fn tell(&self) {
         let Self { keys, expired, .. } = self;
         if self.empty > 0 {
             tracing::warn!("Empty keys passed by: {}", self.empty);
@@ -268,9 +305,21 @@ impl Tally {
     }
 }
 
+/// What a snapshot says of where its data is in a history; all of it, or nothing.
+#[derive(Debug, Clone, Copy, Default)]
+struct Told {
+    replid: Option<ReplId>,
+    offset: Option<i64>,
+    db: Option<u16>,
+}
+
 /// A load that is under way.
-struct Loading<'s> {
+pub(super) struct Loading<'s> {
     server: &'s Server,
+    goal: Goal,
+    told: Told,
+    /// Nobody wants it any longer.
+    is_off: &'s dyn Fn() -> bool,
     feed: Feed<'s>,
     loader: Loader,
     now_ms: i64,
@@ -278,7 +327,7 @@ struct Loading<'s> {
     gone_before_ms: i64,
     db: u64,
     importing: SlotSet,
-    tally: Tally,
+    pub(super) tally: Tally,
     /// Keys that were read, whatever became of them.
     read: u64,
     next_word_ms: i64,
@@ -286,7 +335,12 @@ struct Loading<'s> {
 }
 
 impl<'s> Loading<'s> {
-    fn new(server: &'s Server, replaces: bool) -> Self {
+    pub(super) fn new(
+        server: &'s Server,
+        goal: Goal,
+        replaces: bool,
+        is_off: &'s dyn Fn() -> bool,
+    ) -> Self {
         let now_ms = clock::unix_ms();
         let scope = Scope {
             now_ms,
@@ -300,6 +354,9 @@ impl<'s> Loading<'s> {
         };
         Self {
             server,
+            goal,
+            told: Told::default(),
+            is_off,
             feed: Feed::new(&server.store, scope, replaces),
             loader: Loader::new(Limits::of(server)),
             now_ms,
@@ -313,7 +370,11 @@ impl<'s> Loading<'s> {
         }
     }
 
-    fn run(&mut self, reader: &mut Reader<File>, version: u32) -> Result<(), Cause> {
+    pub(super) fn run<R: Read>(
+        &mut self,
+        reader: &mut Reader<R>,
+        version: u32,
+    ) -> Result<(), Cause> {
         loop {
             match reader.item(version)? {
                 Item::Key {
@@ -332,12 +393,12 @@ impl<'s> Loading<'s> {
         }
     }
 
-    fn key(
+    fn key<R: Read>(
         &mut self,
         key: &[u8],
         value_type: ValueType,
         info: KeyInfo,
-        reader: &mut Reader<File>,
+        reader: &mut Reader<R>,
     ) -> Result<(), Cause> {
         let db = self.database()?;
         let value = match self.loader.value(value_type, reader) {
@@ -363,7 +424,13 @@ impl<'s> Loading<'s> {
             }
             Some(value) => {
                 self.tally.keys += 1;
-                push(&mut self.feed, db, key, value, info)
+                match self.goal {
+                    Goal::Databases(first) => {
+                        let db = first.saturating_add(db);
+                        push(&mut self.feed, db, key, value, info)
+                    }
+                    Goal::Nowhere => false,
+                }
             }
         };
         if is_full {
@@ -401,7 +468,7 @@ impl<'s> Loading<'s> {
     /// Tells how far it is, now and then; and whether the node is to stop.
     fn look_up(&mut self) -> Result<(), Cause> {
         delay(self.key_delay);
-        if self.server.shutdown.is_cancelled() {
+        if self.server.shutdown.is_cancelled() || (self.is_off)() {
             return Err(Cause::Stopped);
         }
         let now_ms = clock::unix_ms();
@@ -420,9 +487,12 @@ impl<'s> Loading<'s> {
         Ok(())
     }
 
-    fn aux(&self, name: &[u8], value: &[u8]) {
+    fn aux(&mut self, name: &[u8], value: &[u8]) {
         let value = String::from_utf8_lossy(value);
         match name {
+            b"repl-id" => self.told.replid = ReplId::parse(value.as_bytes()),
+            b"repl-offset" => self.told.offset = value.parse().ok(),
+            b"repl-stream-db" => self.told.db = value.parse().ok(),
             b"redis-ver" | b"valkey-ver" => {
                 tracing::info!("Loading RDB produced by version {value}");
             }
@@ -437,9 +507,19 @@ impl<'s> Loading<'s> {
                 let megabytes = bytes as f64 / (1024.0 * 1024.0);
                 tracing::info!("RDB memory usage when created {megabytes:.2} Mb");
             }
-            // Of replication, of an append-only file, of slots' sizes: nothing for a start.
+            // Of an append-only file, of slots' sizes: nothing for a start.
             _ => {}
         }
+    }
+
+    /// Where its data is in a history, if it has said so.
+    fn position(&self) -> Option<Position> {
+        let Told { replid, offset, db } = self.told;
+        Some(Position {
+            replid: replid?,
+            offset: offset.filter(|offset| *offset >= 0)?,
+            db: db.filter(|db| *db < self.server.store.databases())?,
+        })
     }
 
     fn import(&mut self, ranges: &[(u64, u64)]) {

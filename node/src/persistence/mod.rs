@@ -8,6 +8,7 @@
 //! stream.rs      the data of one instant → anything that takes bytes, while it changes
 //! background.rs  such a stream → the file: BGSAVE, save points
 //! load.rs        a snapshot → the store, key by key; why it is refused
+//! transfer.rs    a primary's snapshot → the store, or beside what it has
 //! reload.rs      DEBUG RELOAD: both
 //! ```
 //!
@@ -20,6 +21,7 @@ mod load;
 mod reload;
 mod save;
 mod stream;
+mod transfer;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -35,6 +37,7 @@ pub use load::{Snapshot, SnapshotError, find, load_at_start};
 pub use reload::{Reload, ReloadError, reload};
 pub use save::{save, stop};
 pub use stream::{Interrupted, Marked, Pace};
+pub use transfer::{Target, TransferError, Transferred, load_transfer};
 
 use crate::config::{Config, Key};
 use crate::server::Server;
@@ -51,6 +54,8 @@ pub enum Phase {
     Serving,
     /// Data is being loaded: few do.
     Loading,
+    /// A primary's data is being loaded beside what is there: most do.
+    LoadingAside,
     /// The last snapshot is written, and what came now would be lost: none does.
     Closed,
 }
@@ -105,11 +110,12 @@ impl Persistence {
         match self.phase.load(Ordering::Acquire) {
             0 => Phase::Serving,
             1 => Phase::Loading,
+            2 => Phase::LoadingAside,
             _ => Phase::Closed,
         }
     }
 
-    fn set_phase(&self, phase: Phase) {
+    pub(crate) fn set_phase(&self, phase: Phase) {
         self.phase.store(phase as u8, Ordering::Release);
     }
 
@@ -329,7 +335,12 @@ mod tests {
     #[test]
     fn a_phase_is_what_was_set() {
         let persistence = Persistence::new(0);
-        for phase in [Phase::Loading, Phase::Closed, Phase::Serving] {
+        for phase in [
+            Phase::Loading,
+            Phase::LoadingAside,
+            Phase::Closed,
+            Phase::Serving,
+        ] {
             persistence.set_phase(phase);
             assert_eq!(persistence.phase(), phase);
             assert_eq!(persistence.is_serving(), phase == Phase::Serving);

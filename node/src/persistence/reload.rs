@@ -6,6 +6,7 @@ use super::file::SaveError;
 use super::load::{self, SnapshotError};
 use super::save::save_at_gate;
 use crate::server::Server;
+use crate::server::gate::Gate;
 use crate::server::long::InLine;
 
 /// What DEBUG RELOAD is told.
@@ -36,21 +37,23 @@ pub enum ReloadError {
 /// # Errors
 /// See [`ReloadError`]. It is in the log already.
 pub fn reload(server: &Arc<Server>, options: Reload) -> Result<(), ReloadError> {
+    let still = server.replication.hold_still(!Gate::is_closed_here());
     let in_line = InLine::everything(server);
     let reloaded = server.gate.exclusive(None, |gate| {
         if options.saves {
-            save_at_gate(server, gate)?;
+            save_at_gate(server, gate, still.as_ref())?;
         }
         let snapshot =
             load::open(&server.config).inspect_err(|error| tracing::error!("{error}"))?;
         if options.flushes {
             flush(server);
         }
-        load::load(server, snapshot, options.merges)
+        // What it says of its history is no news.
+        let _position = load::load(server, snapshot, options.merges)
             .inspect_err(|error| server.stop_because(&error.to_string()))?;
         Ok(())
     });
-    drop(in_line);
+    drop((in_line, still));
     if reloaded.is_ok() {
         tracing::warn!("DB reloaded by DEBUG RELOAD");
     }

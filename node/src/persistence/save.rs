@@ -17,8 +17,9 @@ use super::head::{Head, write_head};
 use super::{Phase, delay, path};
 use crate::config::{Config, ShutdownFlags};
 use crate::rdb::{SaveOptions, save as save_value, value_type};
+use crate::replication::{Position, Still};
 use crate::server::Server;
-use crate::server::gate::Exclusive;
+use crate::server::gate::{Exclusive, Gate};
 use crate::server::long::InLine;
 use crate::store::{Db, Entry, Scope};
 
@@ -32,9 +33,12 @@ pub fn save(server: &Arc<Server>) -> Option<Result<(), SaveError>> {
         return None;
     }
     server.persistence.saves.fetch_add(1, Ordering::Relaxed);
+    let still = server.replication.hold_still(!Gate::is_closed_here());
     let in_line = InLine::everything(server);
-    let written = server.gate.exclusive(None, |gate| write(server, gate));
-    drop(in_line);
+    let written = server
+        .gate
+        .exclusive(None, |gate| write(server, gate, still.as_ref()));
+    drop((in_line, still));
     Some(told(written.and_then(Written::finish)))
 }
 
@@ -67,9 +71,10 @@ pub fn stop(server: &Arc<Server>, how: ShutdownFlags) -> Result<(), SaveError> {
 /// # Errors
 /// It could not be written, which is in the log already.
 fn save_and_close(server: &Arc<Server>, even_if_it_fails: bool) -> Result<(), SaveError> {
+    let still = server.replication.hold_still(!Gate::is_closed_here());
     let in_line = InLine::everything(server);
     let saved = server.gate.exclusive(None, |gate| {
-        let saved = save_at_gate(server, gate);
+        let saved = save_at_gate(server, gate, still.as_ref());
         if saved.is_ok() || even_if_it_fails {
             server.persistence.set_phase(Phase::Closed);
             server.shutdown.cancel();
@@ -81,8 +86,12 @@ fn save_and_close(server: &Arc<Server>, even_if_it_fails: bool) -> Result<(), Sa
 }
 
 /// Writes a snapshot, and comes back when it is on disk: for who has the gate longer.
-pub(super) fn save_at_gate(server: &Server, gate: &Exclusive) -> Result<(), SaveError> {
-    told(write(server, gate).and_then(Written::finish))
+pub(super) fn save_at_gate(
+    server: &Server,
+    gate: &Exclusive,
+    still: Option<&Still<'_>>,
+) -> Result<(), SaveError> {
+    told(write(server, gate, still).and_then(Written::finish))
 }
 
 fn told(saved: Result<(), SaveError>) -> Result<(), SaveError> {
@@ -116,7 +125,11 @@ impl Written<'_> {
 }
 
 /// Writes all data under the temporary name.
-fn write<'s>(server: &'s Server, gate: &Exclusive) -> Result<Written<'s>, SaveError> {
+fn write<'s>(
+    server: &'s Server,
+    gate: &Exclusive,
+    still: Option<&Still<'_>>,
+) -> Result<Written<'s>, SaveError> {
     // Who has it waits for the disk alone, not for the gate.
     let writing = server.persistence.writing.lock();
     server.persistence.background.cancel(server, gate);
@@ -124,7 +137,8 @@ fn write<'s>(server: &'s Server, gate: &Exclusive) -> Result<Written<'s>, SaveEr
     let changes = server.store.counters().changes;
     let name = format!("temp-{}.rdb", std::process::id());
     let mut file = Unfinished::create(&path(config), &name, config.rdb_save_incremental_fsync())?;
-    let written = write_all(server, config, &mut file);
+    let position = still.and_then(|still| server.replication.position(still));
+    let written = write_all(server, config, position, &mut file);
     written.map_err(|error| file.failed(error))?;
     Ok(Written {
         server,
@@ -134,7 +148,12 @@ fn write<'s>(server: &'s Server, gate: &Exclusive) -> Result<Written<'s>, SaveEr
     })
 }
 
-fn write_all(server: &Server, config: &Config, file: &mut Unfinished) -> io::Result<()> {
+fn write_all(
+    server: &Server,
+    config: &Config,
+    position: Option<Position>,
+    file: &mut Unfinished,
+) -> io::Result<()> {
     let compressed_max = if config.rdbcompression() {
         usize::MAX
     } else {
@@ -145,7 +164,7 @@ fn write_all(server: &Server, config: &Config, file: &mut Unfinished) -> io::Res
         out = out.without_checksum();
     }
     let now_ms = clock::unix_ms();
-    write_head(&Head::now(server, now_ms), &mut out)?;
+    write_head(&Head::now(server, now_ms, position), &mut out)?;
     for db in 0..server.store.databases() {
         let scope = Scope {
             db,

@@ -10,6 +10,7 @@ use slotilla_common::rdb::Writer;
 
 use super::head::{Head, write_head};
 use super::{PIECE, delay};
+use crate::replication::Still;
 use crate::server::Server;
 use crate::server::gate::Exclusive;
 use crate::store::{Progress, SnapshotWalk};
@@ -56,15 +57,17 @@ pub struct Pace {
 }
 
 impl Marked {
-    /// Marks the instant, which is now; `None` if another snapshot is under way.
+    /// Marks the instant, which is now; `None` if another snapshot is under way. It tells where the
+    /// data is in its history if the primary's stream stands still, or there is none.
     #[must_use]
-    pub fn new(server: &Arc<Server>, _gate: &Exclusive) -> Option<Self> {
+    pub fn new(server: &Arc<Server>, _gate: &Exclusive, still: Option<&Still<'_>>) -> Option<Self> {
         let now_ms = clock::unix_ms();
+        let position = still.and_then(|still| server.replication.position(still));
         let walk = server.store.mark_snapshot(now_ms)?;
         Some(Self {
             server: Arc::clone(server),
             walk: Some(walk),
-            head: Head::now(server, now_ms),
+            head: Head::now(server, now_ms, position),
             changes: server.store.counters().changes,
         })
     }

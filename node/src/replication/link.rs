@@ -167,6 +167,11 @@ impl Link {
         self.read_bytes.store(read_bytes, Ordering::Relaxed);
     }
 
+    /// So many bytes more of the stream have come in.
+    pub fn add_received(&self, bytes: usize) {
+        self.received.fetch_add(bytes as i64, Ordering::Relaxed);
+    }
+
     /// The stream has come in up to this offset.
     pub fn set_received(&self, offset: i64) {
         self.received.store(offset, Ordering::Relaxed);

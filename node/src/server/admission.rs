@@ -40,6 +40,9 @@ pub(super) fn admit(
     {
         return Err(CommandError::NoAuth);
     }
+    if server.replication.is_replica() {
+        check_replica(session, server, spec)?;
+    }
     if !server.persistence.is_serving() {
         check_phase(server, spec)?;
     }
@@ -58,6 +61,27 @@ fn without_handler(server: &Server, spec: &'static Spec, args: &Args<'_>) -> Com
     } else {
         unknown(args, spec.parent())
     }
+}
+
+/// What a replica refuses: writes, and answers from data that its primary may have changed.
+#[cold]
+fn check_replica(session: &SessionState, server: &Server, spec: &Spec) -> Result<(), CommandError> {
+    let queue = session.transaction.queue().filter(|_| spec.name == "exec");
+    let writes = spec.flags.contains(Flags::WRITE) || queue.is_some_and(|q| q.union().write);
+    // In a cluster the primary is where a command with keys is sent.
+    let is_redirected = server.cluster_enabled && !spec.keys.is_empty();
+    if writes && !is_redirected && server.config.replica_read_only() {
+        return Err(CommandError::fixed(
+            "READONLY You can't write against a read only replica.",
+        ));
+    }
+    let needs_data = !spec.flags.contains(Flags::STALE) || queue.is_some_and(|q| !q.union().stale);
+    if needs_data && !server.config.replica_serve_stale_data() && !server.replication.link.is_up() {
+        return Err(CommandError::fixed(
+            "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+        ));
+    }
+    Ok(())
 }
 
 /// The error of a command that is not there, with the arguments that came along, as Redis quotes
@@ -94,13 +118,18 @@ fn unknown(args: &Args<'_>, container: Option<&'static Spec>) -> CommandError {
 /// While data is loaded, few commands run; once the last snapshot is written, none does.
 #[cold]
 fn check_phase(server: &Server, spec: &Spec) -> Result<(), CommandError> {
-    match server.persistence.phase() {
-        Phase::Loading if !spec.flags.contains(Flags::LOADING) => Err(CommandError::fixed(
+    let waits = match server.persistence.phase() {
+        Phase::Loading => !spec.flags.contains(Flags::LOADING),
+        Phase::LoadingAside => spec.flags.contains(Flags::NO_ASYNC_LOADING),
+        Phase::Serving => false,
+        Phase::Closed => return Err(CommandError::fixed("ERR The server is shutting down")),
+    };
+    if waits {
+        return Err(CommandError::fixed(
             "LOADING Redis is loading the dataset in memory",
-        )),
-        Phase::Serving | Phase::Loading => Ok(()),
-        Phase::Closed => Err(CommandError::fixed("ERR The server is shutting down")),
+        ));
     }
+    Ok(())
 }
 
 /// While snapshots fail, nothing that could not be saved is taken; and who looks with PING whether the

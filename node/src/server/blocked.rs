@@ -27,7 +27,7 @@ use crate::store::{Db, Waiter, Waiting};
 
 /// What CLIENT UNBLOCK … ERROR tells the client.
 pub(super) const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
-const DEMOTED: &str = "UNBLOCKED force unblock from blocking operation, instance state changed \
+pub(crate) const DEMOTED: &str = "UNBLOCKED force unblock from blocking operation, instance state changed \
                        (master -> replica?)";
 
 /// A timer that is longer than this is none.

@@ -44,6 +44,8 @@ pub mod flag {
     pub const TIMED: u32 = 1 << 8;
     /// Subscribes to something.
     pub const PUBSUB: u32 = 1 << 9;
+    /// This node's primary.
+    pub const PRIMARY: u32 = 1 << 10;
 }
 
 /// [`Client::queued`] of a client that is not between MULTI and EXEC.

@@ -47,7 +47,8 @@ fn sample_rates(server: &Server) {
     rates.output.sample(now_ms, output);
 }
 
-/// Closes clients that have sent nothing for `timeout` seconds, unless they wait or watch.
+/// Closes clients that have sent nothing for `timeout` seconds, unless they wait or watch, or one is
+/// the primary.
 fn close_idle_clients(server: &Server) {
     use super::client::flag;
     let Some(most_ms) = server.config.timeout_ms() else {
@@ -56,8 +57,8 @@ fn close_idle_clients(server: &Server) {
     let now_ms = clock::unix_ms();
     for client in server.clients.all() {
         let idle_ms = now_ms - client.active_ms.load(Ordering::Relaxed);
-        if idle_ms > most_ms && client.flags() & (flag::MONITOR | flag::BLOCKED | flag::PUBSUB) == 0
-        {
+        let spared = flag::MONITOR | flag::BLOCKED | flag::PUBSUB | flag::PRIMARY;
+        if idle_ms > most_ms && client.flags() & spared == 0 {
             tracing::debug!("Closing idle client id={} addr={}", client.id, client.addr);
             client.kill();
         }

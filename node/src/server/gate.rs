@@ -116,6 +116,12 @@ impl Gate {
         Seated { gate: self, seat }
     }
 
+    /// Whether this thread is inside [`Gate::exclusive`].
+    #[must_use]
+    pub fn is_closed_here() -> bool {
+        Holds::now()
+    }
+
     /// Sits down for `work` on a thread that has no seat of its own. Not inside another loan.
     /// Inside [`Gate::exclusive`], where nobody else is, it just does it.
     pub fn guest<R>(&self, work: impl FnOnce() -> R) -> R {

@@ -128,10 +128,10 @@ impl Server {
     /// Evicts keys until used memory is within `maxmemory`, or for as long as
     /// `maxmemory-eviction-tenacity` allows. False if nothing more may be evicted. Must not be
     /// called with a slot locked. Evicts nothing while clients are paused: those that would add
-    /// wait.
+    /// wait. Nor on a replica, which leaves it to its primary.
     #[must_use]
     pub fn make_room(&self, scope: Scope) -> bool {
-        if self.pause.is_active() {
+        if self.pause.is_active() || self.leaves_eviction() {
             return true;
         }
         self.store.make_room(scope, || self.excess_bytes()) != Room::NoVictim

@@ -113,13 +113,13 @@ impl Server {
     /// Pauses clients until a time. Must run at the gate.
     pub fn pause_clients(&self, scope: Scope, until_ms: i64) {
         self.pause.start(scope, until_ms);
-        self.store.settings().set_hide_expired(true);
+        self.settle_expired();
     }
 
     /// Ends the pause there may be.
     pub fn end_pause(&self) {
-        self.store.settings().set_hide_expired(false);
         self.pause.end();
+        self.settle_expired();
     }
 
     /// Whether a command has to wait now, its only key being in this slot, if it has one.

@@ -26,8 +26,8 @@ use crate::cluster::shell as cluster;
 use crate::commands::Handlers;
 use crate::config::Config;
 use crate::persistence::{self, Persistence, Snapshot, SnapshotError};
-use crate::replication::Replication;
 use crate::replication::apply::APPLIERS_MAX;
+use crate::replication::{Replication, replica};
 use crate::store::{Expirer, PLACES_MAX, STEP_MS, Store};
 
 /// Why a node could not start. The text says what to do about it.
@@ -105,6 +105,7 @@ impl Node {
             threads.push(thread);
         }
         threads.push(spawn_expirer(Arc::clone(server))?);
+        threads.push(replica::spawn(Arc::clone(server))?);
         // Before clients are served, so that whoever has been answered finds it open.
         let admin = AdminPort::open(server)?;
         threads.push(spawn_main_loop(
@@ -192,6 +193,8 @@ impl Server {
             Serving::Ours
         };
         let store = Store::new(config.databases(), serving);
+        let primary = config.replicaof();
+        store.settings().set_hide_expired(primary.is_some());
         let started_ms = clock::unix_ms();
         Self {
             slowlog: SlowLog::new(
@@ -214,7 +217,7 @@ impl Server {
             shutdown: CancellationToken::new(),
             clock: clock::Monotonic::new(),
             run_id: random_hex(),
-            replication: Replication::new(),
+            replication: Replication::new(primary),
             persistence: Persistence::new(started_ms),
             started_ms,
             startup_bytes: alloc::used_bytes() as u64,

@@ -40,12 +40,14 @@ pub struct Queue {
 }
 
 /// What is true of any of the queued commands.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Union {
     /// Changes data.
     pub write: bool,
     /// May change data or what replicas hear.
     pub may_replicate: bool,
+    /// All of them may run on data that a primary may have changed.
+    pub stale: bool,
     /// May need memory.
     pub denyoom: bool,
     /// Runs on a slot that is being imported.
@@ -348,11 +350,26 @@ fn keys<'a>(spec: &Spec, args: &Args<'a>) -> SmallVec<[&'a [u8]; 8]> {
     positions.iter().map(|key| args.get(key.index)).collect()
 }
 
+impl Default for Union {
+    fn default() -> Self {
+        Self {
+            write: false,
+            may_replicate: false,
+            stale: true,
+            denyoom: false,
+            asking: false,
+            shard_pubsub: false,
+            gate: false,
+        }
+    }
+}
+
 impl Union {
     fn add(&mut self, spec: &Spec, args: &Args<'_>) {
         let has = |flag| spec.flags.contains(flag);
         self.write |= has(Flags::WRITE);
         self.may_replicate |= has(Flags::WRITE) || has(Flags::MAY_REPLICATE);
+        self.stale &= has(Flags::STALE);
         self.denyoom |= has(Flags::DENYOOM);
         self.asking |= has(Flags::ASKING);
         self.shard_pubsub |= spec.group == Group::Pubsub && !spec.keys.is_empty();
@@ -363,7 +380,7 @@ impl Union {
 /// Whether a command works on more than the slots of its keys, so that a transaction that has it
 /// runs at the gate. All commands without keys do, but for those that are known not to look at the
 /// keyspace; and those whose keys cannot all be told from their arguments.
-fn needs_gate(spec: &Spec, args: &Args<'_>) -> bool {
+pub(crate) fn needs_gate(spec: &Spec, args: &Args<'_>) -> bool {
     if !spec.keys.is_empty() {
         return matches!(spec.name, "sort" | "sort_ro") && sort::may_need_other_keys(args);
     }

@@ -128,7 +128,7 @@ impl Store {
             cells: Slot::all().map(|_| Cell::new(serving)).collect(),
             occupied: Occupied::new(),
             due: Due::new(clock::unix_ms()),
-            other_dbs: OtherDbs::new(databases),
+            other_dbs: OtherDbs::new(databases.saturating_mul(2)),
             databases,
             hasher: KeyHasher::random(),
             settings: Settings::default(),

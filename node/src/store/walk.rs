@@ -372,6 +372,46 @@ impl Store {
         self.count_flushed(flushed)
     }
 
+    /// The first of the databases beside those that are served: what is loaded there nobody sees
+    /// until [`exchange_aside`](Self::exchange_aside). None if there are too many databases.
+    #[must_use]
+    pub fn aside(&self) -> Option<u16> {
+        let last = self.databases.checked_mul(2);
+        last.map(|_| self.databases)
+    }
+
+    /// All databases change places with those beside. Whoever calls it sees to it that no command
+    /// runs meanwhile.
+    pub fn exchange_aside(&self) {
+        let Some(aside) = self.aside() else {
+            return;
+        };
+        // It would be one of data that nobody has any longer.
+        self.abandon_snapshot();
+        for db in 0..self.databases {
+            if self.len(db) > 0 || self.len(aside.saturating_add(db)) > 0 {
+                self.swap_databases(db, aside.saturating_add(db));
+            }
+        }
+    }
+
+    /// Takes what a slot has in the databases beside.
+    #[must_use = "the keys are freed when it is dropped: that can take long"]
+    pub fn flush_aside(&self, slot: Slot) -> Flushed {
+        let mut guard = self.lock(slot);
+        let aside: Vec<u16> = guard
+            .databases()
+            .filter(|db| *db >= self.databases)
+            .collect();
+        let mut flushed = Flushed::default();
+        for db in aside {
+            if let Some(one) = guard.take(db) {
+                flushed.add(one);
+            }
+        }
+        flushed
+    }
+
     /// Every key that goes is a change that no snapshot has yet.
     fn count_flushed(&self, flushed: Flushed) -> Flushed {
         if let Some(counters) = self.counters_of(0) {
@@ -384,7 +424,10 @@ impl Store {
         self.touch_flushed(guard, db);
         let chosen: Vec<u16> = match db {
             Some(db) => vec![db],
-            None => guard.databases().collect(),
+            None => guard
+                .databases()
+                .filter(|db| *db < self.databases)
+                .collect(),
         };
         for one in chosen.into_iter().filter_map(|db| guard.take(db)) {
             flushed.add(one);

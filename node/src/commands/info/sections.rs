@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::super::connection::REDIS_VERSION;
 use super::{human_bytes, line};
+use crate::persistence::Phase;
 use crate::server::client::{Client, flag};
 use crate::server::pubsub::Topic;
 use crate::server::{Server, machine};
@@ -171,7 +172,7 @@ pub(super) fn persistence(text: &mut String, server: &Server) {
     let (held, peak) = server.store.snapshot_held();
     fields!(text;
         "loading": u8::from(server.loading()),
-        "async_loading": 0,
+        "async_loading": u8::from(persistence.phase() == Phase::LoadingAside),
         "current_cow_peak": if held == 0 { 0 } else { peak },
         "current_cow_size": held,
         "current_cow_size_age": 0,
@@ -268,7 +269,7 @@ pub(super) fn stats(text: &mut String, server: &Server) {
         "tracking_total_keys": 0,
         "tracking_total_items": 0,
         "tracking_total_prefixes": 0,
-        "unexpected_error_replies": 0,
+        "unexpected_error_replies": server.replication.failures(),
         "total_error_replies": stats.sum(|w| &w.error_replies),
         "dump_payload_sanitizations": 0,
         "total_reads_processed": stats.sum(|w| &w.reads),

@@ -15,6 +15,15 @@ const REQUESTS: usize = 1024;
 /// A buffer that has grown beyond this is given back once it is empty.
 const KEPT_BYTES: usize = 1024 * 1024;
 
+/// What may stand between requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// Line ends, by which a primary says that it is there.
+    Primary,
+    /// Lines that begin with `#`.
+    File,
+}
+
 /// What is next to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Piece {
@@ -27,6 +36,7 @@ pub(super) enum Piece {
 /// Bytes of a stream, and the requests that begin there.
 #[derive(Debug)]
 pub(super) struct Intake {
+    source: Source,
     /// As many bytes at most may wait for the end of one piece.
     most_bytes: usize,
     input: Vec<u8>,
@@ -46,8 +56,9 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    pub(super) fn new(most_bytes: usize) -> Self {
+    pub(super) fn new(source: Source, most_bytes: usize) -> Self {
         Self {
+            source,
             most_bytes,
             input: Vec::new(),
             start: 0,
@@ -106,18 +117,21 @@ impl Intake {
     fn parse_one(&mut self, limits: &RequestLimits, store: &Store) -> Result<bool, ApplyError> {
         let input = self.input.get(self.start..).unwrap_or_default();
         let rest = input.get(self.parsed..).unwrap_or_default();
-        match rest.first() {
-            None => return Ok(false),
-            Some(b'*') => {}
-            // An annotation.
-            Some(b'#') => {
+        match (rest.first(), self.source) {
+            (None, _) => return Ok(false),
+            (Some(b'*'), _) => {}
+            (Some(b'\n' | b'\r'), Source::Primary) => {
+                self.parsed = self.parsed.saturating_add(1);
+                return Ok(true);
+            }
+            (Some(b'#'), Source::File) => {
                 let Some(line) = memchr::memchr(b'\n', rest) else {
                     return Ok(false);
                 };
                 self.parsed = self.parsed.saturating_add(line).saturating_add(1);
                 return Ok(true);
             }
-            Some(byte) => return Err(ApplyError::NotACommand(*byte)),
+            (Some(byte), _) => return Err(ApplyError::NotACommand(*byte)),
         }
         let parsed = self
             .batch

@@ -3,6 +3,8 @@
 //! ```text
 //! intake.rs   bytes -> requests -> commands and whole transactions
 //! runner.rs   runs them on one thread
+//! plan.rs     which of them may run beside each other: those of different slots
+//! parallel.rs runs them on all threads
 //! ```
 //!
 //! They are what has happened, and not what somebody asks for: none is refused, none waits for keys,
@@ -10,6 +12,8 @@
 //! they are not. A command that fails is noted, and the stream goes on, as in Redis.
 
 mod intake;
+mod parallel;
+mod plan;
 mod runner;
 
 use std::sync::Arc;
@@ -21,7 +25,8 @@ use crate::server::Server;
 use crate::server::client::{Client, Introduction};
 use crate::server::gate::SeatId;
 use crate::store::PLACES_MAX;
-use intake::{Intake, Piece};
+use intake::{Intake, Piece, Source};
+pub use parallel::Parallel;
 use runner::{Runnable, Runner};
 
 /// A stream cannot be applied any further.
@@ -39,6 +44,12 @@ pub enum ApplyError {
     /// To pass the command by would leave the data behind.
     #[error("this node does not have the command {0}")]
     Unsupported(String),
+    /// The stream selects a database that is not here.
+    #[error("the database {0:?} is selected, and this node does not have it")]
+    Database(String),
+    /// A thread that applied a part of it has come to grief.
+    #[error("a thread that applied a part of the stream has ended")]
+    Thread,
 }
 
 /// Runs the commands of a stream on the thread that calls it.
@@ -61,7 +72,7 @@ impl Applier {
             unix_socket: false,
         });
         Some(Self {
-            intake: Intake::new(most_bytes),
+            intake: Intake::new(Source::File, most_bytes),
             runner: Runner::new(server, client, server.applier_seat(0)?),
             server: Arc::clone(server),
         })

@@ -65,6 +65,21 @@ impl Runnable {
     }
 }
 
+impl Runnable {
+    /// Its row of the table.
+    pub(super) fn spec(&self) -> &'static Spec {
+        self.spec
+    }
+
+    /// The slots of its keys, ascending, each once.
+    pub(super) fn slots(&self, args: &Args<'_>) -> SmallVec<[Slot; 16]> {
+        match self.key {
+            Some(key) => SmallVec::from_slice(&[key.slot]),
+            None => slots_of(self.spec, args),
+        }
+    }
+}
+
 impl Runner {
     /// One for the thread that has this seat and number, and shows itself as `client`.
     pub(super) fn new(
@@ -80,10 +95,22 @@ impl Runner {
         }
     }
 
+    /// Selects a database.
+    pub(super) fn select(&mut self, db: u16) {
+        self.session.db = db;
+    }
+
     /// Commands that have failed since this was asked, and what they said.
     pub(super) fn failures(&mut self) -> Vec<(&'static str, String)> {
         let stream = self.session.stream.as_mut();
         stream.map_or_else(Vec::new, |stream| std::mem::take(&mut stream.failed))
+    }
+
+    /// Commands of other threads that have failed.
+    pub(super) fn note_failures(&mut self, failed: Vec<(&'static str, String)>) {
+        if let Some(stream) = &mut self.session.stream {
+            stream.failed.extend(failed);
+        }
     }
 
     /// Does `work` with a seat at the gate.
@@ -233,7 +260,7 @@ fn lock<'s>(
 }
 
 /// The slots of a command's keys, ascending, each once.
-pub(super) fn slots_of(spec: &Spec, args: &Args<'_>) -> SmallVec<[Slot; 16]> {
+fn slots_of(spec: &Spec, args: &Args<'_>) -> SmallVec<[Slot; 16]> {
     let mut positions = KeyPositions::new();
     // Arguments that are no request of this command: its handler says what is wrong with them.
     if spec.keys.is_empty() || command::keys(spec, args, &mut positions).is_err() {

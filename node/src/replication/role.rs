@@ -1,0 +1,93 @@
+//! How the role changes: at the gate, so that no command sees it change.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::{Address, LinkState, ReplId};
+use crate::server::Server;
+use crate::server::blocked::DEMOTED;
+use crate::server::gate::Gate;
+
+impl Server {
+    /// REPLICAOF: this node copies that primary from now on, or none. Not for a worker, as it waits
+    /// for the gate; but at the gate it is fine.
+    pub fn set_primary(self: &Arc<Self>, primary: Option<Address>, who: &str) {
+        if !Gate::is_closed_here() {
+            let _still = self.replication.hold_still(true);
+            self.gate
+                .exclusive(None, |_| self.change_role(primary, who));
+        } else if let Some(_still) = self.replication.hold_still(false) {
+            self.change_role(primary, who);
+        } else {
+            // A part of the stream is being applied, and ends once the gate is open.
+            let (server, who) = (Arc::clone(self), who.to_owned());
+            let later = move || server.set_primary(primary, &who);
+            let spawned = std::thread::Builder::new().name("role".into()).spawn(later);
+            if let Err(error) = spawned {
+                tracing::error!("The role does not change, there is no thread for it: {error}");
+            }
+        }
+    }
+
+    fn change_role(&self, primary: Option<Address>, who: &str) {
+        let replication = &self.replication;
+        if primary.is_none() && !replication.is_replica() {
+            return;
+        }
+        let is_new = !replication.is_replica();
+        replication.orders.fetch_add(1, Ordering::AcqRel);
+        replication.link.set_state(LinkState::Down);
+        *replication.primary.lock() = primary.clone();
+        let is_replica = primary.is_some();
+        replication.is_replica.store(is_replica, Ordering::Release);
+        self.settle_expired();
+        if let Some(hook) = replication.on_role.get() {
+            (hook.0)(is_replica);
+        }
+        match &primary {
+            Some(primary) => {
+                if is_new {
+                    tracing::info!(
+                        "Before turning into a replica, using my own master parameters to synthesize \
+                         a cached master: I may be able to synchronize with the new master with just \
+                         a partial transfer."
+                    );
+                }
+                // What they wait for may never come here.
+                self.store.refuse_waiters(None, DEMOTED, true);
+                tracing::info!("REPLICAOF {primary} enabled ({who})");
+            }
+            None => self.begin_history(who),
+        }
+        let shown = primary.map(|primary| (primary.host, primary.port));
+        self.config.set_replicaof(shown);
+        replication.ordered.notify_waiters();
+    }
+
+    /// A replica has become a primary: from here on its data has a history of its own.
+    fn begin_history(&self, who: &str) {
+        let replication = &self.replication;
+        let replid = ReplId::random();
+        let before = replication.history().replid;
+        replication.rename(replid);
+        replication.is_sound.store(true, Ordering::Release);
+        let offset = replication.offset().saturating_add(1);
+        tracing::warn!(
+            "Setting secondary replication ID to {before}, valid up to offset: {offset}. New \
+             replication ID is {replid}"
+        );
+        tracing::info!("MASTER MODE enabled ({who})");
+    }
+
+    /// Keys whose time has come are hidden on a replica, and while clients are paused.
+    pub fn settle_expired(&self) {
+        let hides = self.replication.is_replica() || self.pause.is_active();
+        self.store.settings().set_hide_expired(hides);
+    }
+
+    /// Whether eviction is left to the primary.
+    #[must_use]
+    pub fn leaves_eviction(&self) -> bool {
+        self.replication.is_replica() && self.config.replica_ignore_maxmemory()
+    }
+}
