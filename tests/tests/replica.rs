@@ -350,13 +350,11 @@ fn a_primary_that_wants_a_password_gets_it() {
         "copier",
     ]);
     node.client().line("client kill type master");
+    wait_for("the other user's link", LIMIT, || {
+        let replicas = client.call(&["CLIENT", "LIST", "TYPE", "replica"]);
+        replicas.text().contains("user=copier").then_some(())
+    });
     await_link(&node);
-    assert!(
-        client
-            .call(&["CLIENT", "LIST", "TYPE", "replica"])
-            .text()
-            .contains("user=copier")
-    );
 }
 
 #[test]
