@@ -28,7 +28,7 @@ pub use number::{append_i64, append_u64, format_double, parse_i64, parse_u64};
 pub use request::{ArgRange, Parsed, RequestParser};
 pub use scan::{FrameScanner, ReplyKind, Scan};
 pub use value::{Value, decode};
-pub use write::{ReplyWriter, encode_command};
+pub use write::{ReplyWriter, encode_command, encode_words};
 
 /// Which version of the protocol a connection speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

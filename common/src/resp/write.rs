@@ -182,6 +182,12 @@ impl<'a> ReplyWriter<'a> {
 
 /// Appends a command as an array of bulk strings, the form that servers expect.
 pub fn encode_command(out: &mut Vec<u8>, args: &[&[u8]]) {
+    encode_words(out, args.iter().copied());
+}
+
+/// As [`encode_command`], of words that need not lie side by side.
+#[inline]
+pub fn encode_words<'w>(out: &mut Vec<u8>, args: impl ExactSizeIterator<Item = &'w [u8]>) {
     append_header(out, b'*', args.len());
     for arg in args {
         append_bulk(out, arg);

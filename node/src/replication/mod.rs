@@ -6,6 +6,7 @@
 //! link.rs   how the link to the primary is, as INFO and ROLE tell it
 //! id.rs     names of histories
 //! apply/    runs the commands of a stream: a primary's, or an append-only file's
+//! log/      all changes of the data as one sequence of commands
 //! replica/  being a replica: the connection to the primary, and what comes through it
 //! ```
 //!
@@ -20,6 +21,7 @@
 pub mod apply;
 mod id;
 mod link;
+pub mod log;
 pub mod replica;
 mod role;
 

@@ -1,0 +1,359 @@
+//! The replication log: all changes of the data as one sequence of commands, as Redis's replication
+//! stream has them, numbered by its bytes.
+//!
+//! ```text
+//! a thread, its slots locked            who reads
+//!   Effects ─► append ─► its Stage ──┐
+//!   Effects ─► append ─► its Stage ──┼─► merge ─► Backlog: blocks ─► Reader, Reader, …
+//!   Effects ─► append ─► its Stage ──┘  (stage.rs)  (backlog.rs)     (reader.rs)
+//! ```
+//!
+//! A command has its effects written down while it runs ([`Effects`]), and appends them before it
+//! lets its slots go: it reserves their place by one atomic addition, and copies them into its
+//! thread's stage. So the order in the log is the order in every slot; and what one command,
+//! transaction or served client did lies together. Whoever reads merges the stages first; if nobody
+//! does, whoever has filled a stage.
+//!
+//! Between two appends the stream is in database 0, outside of any transaction.
+//!
+//! While nobody needs the log, a command that writes reads one flag of it, and that is all.
+
+mod backlog;
+mod effects;
+mod reader;
+mod stage;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use backlog::{Backlog, Chunk};
+pub use effects::Effects;
+pub use reader::Reader;
+use stage::{Batch, Merge};
+
+/// Stages; threads beyond share them.
+const STAGES: usize = 64;
+/// A stage that nobody has merged is merged by its own thread from this size on.
+const STAGE_BYTES_MAX: usize = 256 * 1024;
+
+/// Who needs the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Follower {
+    /// The append-only file.
+    File = 1,
+    /// Replicas, or the backlog for those to come.
+    Replicas = 2,
+}
+
+/// The log of one node.
+pub struct Log {
+    /// Who needs it, a bit for each; commands write their effects down for any.
+    followers: AtomicU8,
+    /// Where the next append begins: so many bytes there are.
+    end: AtomicU64,
+    stages: Box<[Stage]>,
+    merged: Mutex<Merged>,
+    /// Somebody waits for more.
+    is_awaited: AtomicBool,
+    /// Guards nothing but the wait.
+    waiting: Mutex<()>,
+    grown: Condvar,
+    /// What belongs together is under way, and goes here until it is whole.
+    gathers: AtomicBool,
+    gathered: Mutex<Effects>,
+}
+
+/// What one thread has appended. On cache lines of its own.
+#[derive(Default)]
+#[repr(align(128))]
+struct Stage {
+    batch: Mutex<Batch>,
+    /// Where its last append ended.
+    last: AtomicU64,
+    is_full: AtomicBool,
+}
+
+struct Merged {
+    merge: Merge,
+    backlog: Backlog,
+}
+
+impl Log {
+    /// An empty log, which nobody needs.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            followers: AtomicU8::new(0),
+            end: AtomicU64::new(0),
+            stages: (0..STAGES).map(|_| Stage::default()).collect(),
+            merged: Mutex::new(Merged {
+                merge: Merge::new(STAGES, 0),
+                backlog: Backlog::new(0),
+            }),
+            is_awaited: AtomicBool::new(false),
+            waiting: Mutex::new(()),
+            grown: Condvar::new(),
+            gathers: AtomicBool::new(false),
+            gathered: Mutex::new(Effects::default()),
+        }
+    }
+
+    /// Whether commands are to write their effects down: what every write asks.
+    #[must_use]
+    #[inline]
+    pub fn takes_effects(&self) -> bool {
+        self.followers.load(Ordering::Relaxed) != 0
+    }
+
+    /// From now on somebody needs the log, or no longer does. To be called at the gate, or before
+    /// there are clients: a command writes its effects down from its start to its end, or not at all.
+    pub fn set_follower(&self, who: Follower, needs_it: bool) {
+        let bit = who as u8;
+        if needs_it {
+            self.followers.fetch_or(bit, Ordering::Relaxed);
+        } else {
+            self.followers.fetch_and(!bit, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether PUBLISH goes in as well: it does while there are replicas, as in Redis, but the
+    /// append-only file has no use for it.
+    #[must_use]
+    pub fn takes_messages(&self) -> bool {
+        self.followers.load(Ordering::Relaxed) & Follower::Replicas as u8 != 0
+    }
+
+    /// How many bytes there are: the replication offset. At the gate, all of them are of commands
+    /// that have ended.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.end.load(Ordering::Acquire)
+    }
+
+    /// Where the last append of a thread ended.
+    #[must_use]
+    pub fn last_of(&self, thread: usize) -> u64 {
+        self.stage(thread).last.load(Ordering::Relaxed)
+    }
+
+    /// Appends whole commands. The slots that they change are locked; so the order of appends is
+    /// that of changes. What is appended while something gathers belongs to that.
+    pub fn append(&self, thread: usize, effects: &mut Effects) {
+        if self.is_gathering() {
+            self.gathered.lock().absorb(effects);
+            return;
+        }
+        let bytes = effects.seal();
+        if !bytes.is_empty() {
+            self.append_bytes(thread, bytes);
+        }
+        effects.clear();
+    }
+
+    /// As [`append`](Self::append), of a single command.
+    pub fn append_command(&self, thread: usize, db: u16, words: &[&[u8]]) {
+        let mut effects = Effects::take_spare();
+        effects.push(db, words.iter().copied());
+        self.append(thread, &mut effects);
+        effects.give_back();
+    }
+
+    fn append_bytes(&self, thread: usize, bytes: &[u8]) {
+        let stage = self.stage(thread);
+        let mut batch = stage.batch.lock();
+        // Its place is told under the stage's lock: in a stage, places ascend.
+        let at = self.end.fetch_add(bytes.len() as u64, Ordering::SeqCst);
+        batch.push(at, bytes);
+        let is_full = batch.len() > STAGE_BYTES_MAX;
+        drop(batch);
+        let end = at.wrapping_add(bytes.len() as u64);
+        stage.last.store(end, Ordering::Relaxed);
+        if is_full {
+            stage.is_full.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Wakes who waits for more. To be called by whoever has appended, with no slot locked: once for
+    /// any number of appends.
+    #[inline]
+    pub fn nudge(&self, thread: usize) {
+        if !self.takes_effects() {
+            return;
+        }
+        if self.is_awaited.load(Ordering::SeqCst) {
+            self.wake();
+        }
+        let stage = self.stage(thread);
+        if stage.is_full.load(Ordering::Relaxed) {
+            self.collect();
+        }
+    }
+
+    #[cold]
+    fn wake(&self) {
+        if self.is_awaited.swap(false, Ordering::SeqCst) {
+            drop(self.waiting.lock());
+            self.grown.notify_all();
+        }
+    }
+
+    /// Has what is appended until the end of `work` be one whole, as a transaction is. To be called
+    /// at the gate, while nobody else appends.
+    pub fn gather<R>(&self, thread: usize, work: impl FnOnce() -> R) -> R {
+        if !self.takes_effects() || self.gathers.swap(true, Ordering::Relaxed) {
+            return work();
+        }
+        let gathering = Gathering { log: self, thread };
+        let result = work();
+        drop(gathering);
+        result
+    }
+
+    /// Whether what is appended now waits for the end of a gathering.
+    #[must_use]
+    pub fn is_gathering(&self) -> bool {
+        self.gathers.load(Ordering::Relaxed)
+    }
+
+    /// What comes next in a gathering is a whole of its own.
+    pub fn begin_part(&self) {
+        if self.is_gathering() {
+            self.gathered.lock().begin_part();
+        }
+    }
+
+    /// The log of another server goes on here: at `offset`, with nothing before. To be called while
+    /// nobody appends; who has read so far reads no more.
+    pub fn adopt(&self, offset: u64) {
+        let mut merged = self.merged.lock();
+        for stage in &self.stages {
+            stage.batch.lock().clear();
+        }
+        self.end.store(offset, Ordering::SeqCst);
+        merged.merge = Merge::new(STAGES, offset);
+        merged.backlog.restart(offset);
+    }
+
+    /// Appends what another server's log has next. One thread does, and commands do not.
+    pub fn feed(&self, thread: usize, bytes: &[u8]) {
+        self.append_bytes(thread, bytes);
+        if self.is_awaited.load(Ordering::SeqCst) {
+            self.wake();
+        }
+    }
+
+    /// Keeps at least so many of the last bytes for readers to come.
+    pub fn keep(&self, bytes: u64) {
+        self.merged.lock().backlog.keep(bytes);
+    }
+
+    /// The oldest byte that can be read, and the one after the newest.
+    #[must_use]
+    pub fn range(&self) -> std::ops::Range<u64> {
+        self.collect();
+        self.merged.lock().backlog.range()
+    }
+
+    /// Reads from `offset` on; `None` if that is not there. What it has not read is kept for it.
+    #[must_use]
+    pub fn reader(self: &Arc<Self>, offset: u64) -> Option<Reader> {
+        self.collect();
+        let number = self.merged.lock().backlog.open(offset)?;
+        Some(Reader::new(Arc::clone(self), number))
+    }
+
+    /// Puts together what the stages have.
+    fn collect(&self) {
+        let mut merged = self.merged.lock();
+        let Merged { merge, backlog } = &mut *merged;
+        // What a thread reserved while others were asked is in its stage at the next round.
+        for (number, stage) in self.stages.iter().enumerate() {
+            let mut batch = stage.batch.lock();
+            if !batch.is_empty() {
+                merge.take(number, &mut batch);
+                stage.is_full.store(false, Ordering::Relaxed);
+            }
+        }
+        merge.run(|bytes| backlog.push(bytes));
+        backlog.trim();
+    }
+
+    /// Waits until there is more than up to `offset`, at most so long; whether there is.
+    fn wait_beyond(&self, offset: u64, timeout: Duration) -> bool {
+        let mut waiting = self.waiting.lock();
+        self.is_awaited.store(true, Ordering::SeqCst);
+        // Either this sees the append, or whoever appended sees this: both are in one order.
+        if self.end.load(Ordering::SeqCst) > offset {
+            return true;
+        }
+        let _timed_out = self.grown.wait_for(&mut waiting, timeout);
+        drop(waiting);
+        self.end() > offset
+    }
+
+    /// Ends the wait of whoever waits, though there is nothing.
+    pub fn interrupt(&self) {
+        self.wake();
+    }
+
+    fn read(&self, number: usize) -> Option<Chunk> {
+        self.merged.lock().backlog.read(number)
+    }
+
+    fn close(&self, number: usize) {
+        self.merged.lock().backlog.close(number);
+    }
+
+    fn position(&self, number: usize) -> Option<u64> {
+        self.merged.lock().backlog.position(number)
+    }
+
+    fn advance(&self, number: usize, bytes: u64) {
+        let mut merged = self.merged.lock();
+        merged.backlog.advance(number, bytes);
+        merged.backlog.trim();
+    }
+
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the index is below STAGES, of which there are as many"
+    )]
+    fn stage(&self, thread: usize) -> &Stage {
+        &self.stages[thread % STAGES]
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Log")
+            .field("end", &self.end)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Until it is dropped, what is appended is one whole.
+struct Gathering<'l> {
+    log: &'l Log,
+    thread: usize,
+}
+
+impl Drop for Gathering<'_> {
+    fn drop(&mut self) {
+        self.log.gathers.store(false, Ordering::Relaxed);
+        let mut gathered = std::mem::take(&mut *self.log.gathered.lock());
+        self.log.append(self.thread, &mut gathered);
+    }
+}
+
+#[cfg(test)]
+mod tests;
