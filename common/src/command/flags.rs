@@ -43,6 +43,8 @@ impl Flags {
     pub const NO_AUTH: Self = Self(1 << 13);
     /// May be propagated to replicas although it is not a write. COMMAND INFO does not tell.
     pub const MAY_REPLICATE: Self = Self(1 << 14);
+    /// May have something done that others are to do as well.
+    pub const WRITES: Self = Self(Self::WRITE.0 | Self::MAY_REPLICATE.0);
     /// Its keys are optional.
     pub const NO_MANDATORY_KEYS: Self = Self(1 << 15);
     /// Not for every client: `enable-debug-command` and the like decide. COMMAND INFO does not

@@ -43,6 +43,8 @@ pub enum Wanted {
         to: End,
         /// The list it goes to.
         target: Box<[u8]>,
+        /// It was asked for by BRPOPLPUSH.
+        rotates: bool,
     },
     /// A member of a sorted set.
     Member(sorted_set::End),
@@ -79,26 +81,43 @@ impl Wanted {
         key: &[u8],
         answered: impl FnOnce(),
     ) -> Result<bool, CommandError> {
-        let begin = |reply: &mut ReplyWriter<'_>| {
-            reply.array(2);
-            reply.bulk(key);
-        };
         match self {
-            Self::Move { from, to, target } => {
-                let (source, target) = ((key, *from), (&**target, *to));
-                list::move_element(server, db, reply, source, target, answered)
+            Self::Move {
+                from,
+                to,
+                target,
+                rotates,
+            } => {
+                let (source, to_end) = ((key, *from), (&**target, *to));
+                let is_there = list::move_element(server, db, reply, source, to_end, answered)?;
+                if is_there && *rotates {
+                    db.effect(&[b"RPOPLPUSH", key, target]);
+                } else if is_there {
+                    db.effect(&[b"LMOVE", key, target, side(*from), side(*to)]);
+                }
+                Ok(is_there)
             }
             Self::Element(end) => {
                 answered();
-                list::pop_each(db, reply, key, *end, 1, |reply, _| begin(reply))
+                let is_there = list::pop_each(db, reply, key, *end, 1, |reply, _| {
+                    reply.array(2);
+                    reply.bulk(key);
+                })?;
+                if is_there {
+                    db.effect(&[list::popping(*end), key]);
+                }
+                Ok(is_there)
             }
             Self::Elements(end, count) => {
                 answered();
-                list::pop_many(db, reply, key, *end, *count, begin)
+                list::pop_first(db, reply, key, *end, *count)
             }
             Self::Member(end) => {
                 answered();
                 let popped = sorted_set::pop(db, key, *end, 1)?;
+                if popped.is_some() {
+                    db.effect(&[sorted_set::popping(*end), key]);
+                }
                 for (member, score) in popped.iter().flatten() {
                     reply.array(3);
                     reply.bulk(key);
@@ -109,7 +128,7 @@ impl Wanted {
             }
             Self::Members(end, count) => {
                 answered();
-                let popped = sorted_set::pop(db, key, *end, *count)?;
+                let popped = sorted_set::pop_first(db, key, *end, *count)?;
                 if let Some(popped) = &popped {
                     sorted_set::write_pairs(reply, key, popped);
                 }
@@ -166,29 +185,35 @@ fn bzmpop(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
 
 fn blmove(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     let (from, to) = (super::list::end(args, 3)?, super::list::end(args, 4)?);
-    move_element(ctx, args, from, to, 5)
+    move_element(ctx, args, (from, to), 5)
 }
 
 fn brpoplpush(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    move_element(ctx, args, End::Tail, End::Head, 3)
+    move_element(ctx, args, (End::Tail, End::Head), 3)
 }
 
 fn move_element(
     ctx: &mut Ctx<'_>,
     args: &Args<'_>,
-    from: End,
-    to: End,
+    (from, to): (End, End),
     timeout_at: usize,
 ) -> Result<(), CommandError> {
     let timeout_ms = timeout(args, timeout_at)?;
-    let target = args.get(2).into();
-    take_or_wait(
-        ctx,
-        args,
-        1..2,
-        timeout_ms,
-        Wanted::Move { from, to, target },
-    )
+    let wanted = Wanted::Move {
+        from,
+        to,
+        target: args.get(2).into(),
+        rotates: ctx.spec.name == "brpoplpush",
+    };
+    take_or_wait(ctx, args, 1..2, timeout_ms, wanted)
+}
+
+/// How LMOVE names an end.
+fn side(end: End) -> &'static [u8] {
+    match end {
+        End::Head => b"left",
+        End::Tail => b"right",
+    }
 }
 
 /// Takes what is wanted from the first key that has it, or has the client wait.

@@ -150,6 +150,7 @@ impl Background {
             out.clear();
             ReplyWriter::new(&mut out, protocol).error_bytes(&text);
         }
+        server.store.log().nudge(0);
         out
     }
 }

@@ -4,9 +4,10 @@ use slotilla_common::rdb::{self, Reader, ValueType, Writer};
 use slotilla_common::resp::parse_i64;
 
 use super::{Args, CommandError, Ctx, Handler};
+use crate::config::Key;
 use crate::rdb::{Limits, LoadError, Loader, SaveOptions, save, value_type};
 use crate::server::Server;
-use crate::store::{Entry, EventClass, NewValue, ValueRef};
+use crate::store::{Digits, Entry, EventClass, NewValue, ValueRef};
 
 /// The commands of this file.
 pub(super) const HANDLERS: &[(&str, Handler)] = &[
@@ -120,7 +121,10 @@ fn restore(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     };
     if expiry.is_some_and(|at| ctx.db.is_past(at)) {
         // Whatever was there is replaced by what is gone already.
-        ctx.db.delete(key);
+        if ctx.db.delete(key) {
+            let word = ctx.server.config.deletion(Key::LazyfreeLazyServerDel);
+            ctx.db.effect(&[word, key]);
+        }
     } else {
         let idle_ms = options
             .idle_seconds
@@ -128,6 +132,13 @@ fn restore(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         let access = ctx.db.access_of(idle_ms, options.frequency);
         ctx.db.put(Entry::new(key, value, expiry, access));
         ctx.db.notify(EventClass::Generic, "restore", key);
+        if let Some(at) = expiry.filter(|_| !options.absolute && ctx.db.is_logged()) {
+            let mut digits = Digits::default();
+            let mut words: Vec<&[u8]> = vec![args.get(0), key, digits.of(at)];
+            words.extend(args.iter_from(3));
+            words.push(b"ABSTTL");
+            ctx.db.effect(&words);
+        }
     }
     ctx.reply.ok();
     Ok(())

@@ -1,7 +1,8 @@
 //! EXPIRE, TTL and their kin: when keys go.
 
 use super::{Args, CommandError, Ctx, Handler};
-use crate::store::EventClass;
+use crate::config::Key;
+use crate::store::{Digits, EventClass};
 
 /// The commands of this file.
 pub(super) const HANDLERS: &[(&str, Handler)] = &[
@@ -101,14 +102,28 @@ fn set_expiry(
         .is_some_and(|entry| condition.allows(entry.expiry(), when));
     if allowed {
         if ctx.db.is_past(when) {
-            ctx.db.delete(key);
+            delete_expired(ctx, key);
         } else {
             ctx.db.set_expiry(key, Some(when));
             ctx.db.notify(EventClass::Generic, "expire", key);
+            if ctx.db.is_logged() && ctx.spec.name != "pexpireat" {
+                let mut digits = Digits::default();
+                let mut words: Vec<&[u8]> = vec![b"PEXPIREAT", key, digits.of(when)];
+                words.extend(args.iter_from(3));
+                ctx.db.effect(&words);
+            }
         }
     }
     ctx.reply.integer(i64::from(allowed));
     Ok(())
+}
+
+/// Deletes a key that is to expire at a time that has passed.
+pub(super) fn delete_expired(ctx: &mut Ctx<'_>, key: &[u8]) {
+    if ctx.db.delete(key) {
+        let word = ctx.server.config.deletion(Key::LazyfreeLazyExpire);
+        ctx.db.effect(&[word, key]);
+    }
 }
 
 fn persist(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {

@@ -28,7 +28,8 @@ fn flush(ctx: &mut Ctx<'_>, args: &Args<'_>, db: Option<u16>) -> Result<(), Comm
         2 if args.is(1, "sync") => false,
         _ => return Err(CommandError::Syntax),
     };
-    let store = &ctx.server.store;
+    let (store, scope) = (&ctx.server.store, ctx.scope);
+    let words = args.to_vecs();
     let keys: u64 = match db {
         Some(db) => store.len(db),
         None => (0..store.databases()).map(|db| store.len(db)).sum(),
@@ -36,6 +37,7 @@ fn flush(ctx: &mut Ctx<'_>, args: &Args<'_>, db: Option<u16>) -> Result<(), Comm
     if lazily || keys <= INLINE_MAX && store.data_bytes() <= INLINE_BYTES_MAX {
         ctx.exclusively(move |server, reply| {
             let flushed = server.store.flush(db);
+            server.store.log_words(scope, &words);
             if lazily {
                 flushed.free_in_background(&server.store);
             }
@@ -46,7 +48,10 @@ fn flush(ctx: &mut Ctx<'_>, args: &Args<'_>, db: Option<u16>) -> Result<(), Comm
         // All tables go at one instant; the client waits until they are freed, and nobody else.
         ctx.in_background(move |server, reply| {
             let turn = InLine::everything(server);
-            let flushed = server.gate.exclusive(None, |_| server.store.flush(db));
+            let flushed = server.gate.exclusive(None, |_| {
+                server.store.log_words(scope, &words);
+                server.store.flush(db)
+            });
             drop(turn);
             drop(flushed);
             reply.ok();

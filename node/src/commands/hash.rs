@@ -120,6 +120,7 @@ fn hincrbyfloat(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> 
         let text = sum.to_decimal().into_bytes();
         Ok((text.clone(), text))
     })?;
+    ctx.db.effect(&[b"HSET", args.get(1), args.get(2), &text]);
     ctx.reply.bulk(&text);
     Ok(())
 }

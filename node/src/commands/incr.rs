@@ -83,6 +83,8 @@ fn incrbyfloat(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     ctx.db
         .set(key, NewValue::Bytes(text.as_bytes()), SetExpiry::Keep);
     ctx.db.notify(EventClass::String, "incrbyfloat", key);
+    // The sum rather than the addend: no rounding differs then.
+    ctx.db.effect(&[b"SET", key, text.as_bytes(), b"KEEPTTL"]);
     ctx.reply.bulk(text.as_bytes());
     Ok(())
 }

@@ -190,8 +190,12 @@ fn swapdb(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
             .ok_or(CommandError::DbOutOfRange)
     };
     let (first, second) = (known(first)?, known(second)?);
+    let (scope, words) = (ctx.scope, args.to_vecs());
     ctx.exclusively(move |server, reply| {
-        server.store.swap_databases(first, second);
+        server.store.as_one(scope, || {
+            server.store.log_words(scope, &words);
+            server.store.swap_databases(first, second);
+        });
         reply.ok();
         Ok(())
     });

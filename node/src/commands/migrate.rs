@@ -105,7 +105,7 @@ fn migrate(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         ctx.reply.simple("NOKEY");
         return Ok(());
     }
-    let refusal = match ctx.server.targets.take(&request.address) {
+    let refused = match ctx.server.targets.take(&request.address) {
         None => connect(ctx, &request, &keys),
         Some(target) => match send(ctx, &request, &keys, target) {
             // It was closed while nobody looked, most likely: nothing was done yet.
@@ -115,7 +115,8 @@ fn migrate(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
             result => result.map_err(|(failure, _)| failure),
         },
     };
-    match refusal {
+    write_down(ctx, &keys);
+    match refused {
         Ok(None) => {
             ctx.reply.ok();
             Ok(())
@@ -129,6 +130,16 @@ fn migrate(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
             Broken::Reading(_) => "IOERR error or timeout reading to target instance",
         })),
     }
+}
+
+/// The keys that the other node has are gone, here and wherever this node's log is followed.
+fn write_down(ctx: &mut Ctx<'_>, keys: &[&[u8]]) {
+    if !ctx.db.is_logged() || !ctx.db.has_changed() {
+        return;
+    }
+    let mut words: Vec<&[u8]> = vec![b"DEL"];
+    words.extend(keys.iter().filter(|key| !ctx.db.contains(key)));
+    ctx.db.effect(&words);
 }
 
 /// Sends the keys on a new connection.

@@ -118,14 +118,23 @@ fn keep_pushes(ctx: &mut Ctx<'_>) {
 
 fn publish(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     let receivers = ctx.server.publish(args.get(1), args.get(2));
+    write_down(ctx, args);
     published(ctx, receivers);
     Ok(())
 }
 
 fn spublish(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     let receivers = ctx.server.publish_to_shard(args.get(1), args.get(2));
+    write_down(ctx, args);
     published(ctx, receivers);
     Ok(())
+}
+
+/// Replicas pass a message on to their clients; in a cluster they hear of it as nodes.
+fn write_down(ctx: &mut Ctx<'_>, args: &Args<'_>) {
+    if ctx.server.store.log().takes_messages() && !ctx.server.cluster_enabled {
+        ctx.db.effect_of(args.iter_from(0));
+    }
 }
 
 /// Who publishes to itself has the message before the reply, as in Redis.

@@ -181,12 +181,18 @@ fn spop(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     let mut gone = Vec::new();
     set.draw(draw, &mut fastrand::Rng::new(), |member| {
         reply_item(&mut ctx.reply, member);
-        if !everything {
+        if !everything || count.is_none() {
             gone.push(member.text(&mut Digits::default()).to_vec());
         }
     });
     if everything {
         ctx.db.remove(key);
+        if count.is_some() {
+            ctx.db.effect(&[b"DEL", key]);
+        } else {
+            let gone = gone.first().map_or(&b""[..], Vec::as_slice);
+            ctx.db.effect(&[b"SREM", key, gone]);
+        }
     } else if popped > 0 {
         ctx.db.update(key, |set: &mut Set| {
             gone.iter().for_each(|member| {
@@ -194,6 +200,9 @@ fn spop(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
             });
             Some(())
         })?;
+        for member in &gone {
+            ctx.db.effect(&[b"SREM", key, member]);
+        }
     }
     if popped > 0 {
         ctx.db.notify_taken(EventClass::Set, "spop", key);

@@ -3,6 +3,7 @@
 use slotilla_common::resp::{ReplyWriter, parse_i64};
 
 use super::effort::{BYTES_PER_NANO, stays};
+use super::expire::delete_expired;
 use super::{Args, CommandError, Ctx, Handler};
 use crate::store::{Digits, EventClass, LOOK_AHEAD, NewValue, SetExpiry, ValueRef};
 
@@ -49,7 +50,9 @@ fn get(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
 
 fn getdel(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     reply_string(&mut ctx.reply, ctx.db.read(args.get(1)))?;
-    ctx.db.delete(args.get(1));
+    if ctx.db.delete(args.get(1)) {
+        ctx.db.effect(&[b"DEL", args.get(1)]);
+    }
     Ok(())
 }
 
@@ -57,14 +60,18 @@ fn getdel(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
 fn store(ctx: &mut Ctx<'_>, key: &[u8], value: &[u8], expiry: SetExpiry) {
     ctx.db.set(key, NewValue::encoded(value), expiry);
     ctx.db.notify(EventClass::String, "set", key);
-    if let SetExpiry::At(_) = expiry {
+    if let SetExpiry::At(at) = expiry {
         ctx.db.notify(EventClass::Generic, "expire", key);
+        // Elsewhere it is another time when it is told.
+        ctx.db
+            .effect(&[b"SET", key, value, b"PXAT", Digits::default().of(at)]);
     }
 }
 
 fn getset(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     reply_string(&mut ctx.reply, ctx.db.read(args.get(1)))?;
     store(ctx, args.get(1), args.get(2), SetExpiry::Clear);
+    ctx.db.effect(&[b"SET", args.get(1), args.get(2)]);
     Ok(())
 }
 
@@ -288,6 +295,13 @@ fn set(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     store(ctx, key, value, expiry);
     if !options.get {
         ctx.reply.ok();
+    } else if options.time.is_none() && ctx.db.is_logged() {
+        let mut words = vec![args.get(0), key, value];
+        words.extend(
+            args.iter_from(3)
+                .filter(|word| !word.eq_ignore_ascii_case(b"get")),
+        );
+        ctx.db.effect(&words);
     }
     Ok(())
 }
@@ -307,15 +321,16 @@ fn getex(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     reply_string(&mut ctx.reply, ctx.db.peek(key).map(|entry| entry.value()))?;
     match expiry {
         // Only a time since 1970 can have passed; the key goes now.
-        Some(at) if ctx.db.is_past(at) => {
-            ctx.db.delete(key);
-        }
+        Some(at) if ctx.db.is_past(at) => delete_expired(ctx, key),
         Some(at) => {
             ctx.db.set_expiry(key, Some(at));
             ctx.db.notify(EventClass::Generic, "expire", key);
+            ctx.db
+                .effect(&[b"PEXPIREAT", key, Digits::default().of(at)]);
         }
         None if options.persist && ctx.db.persist(key) => {
             ctx.db.notify(EventClass::Generic, "persist", key);
+            ctx.db.effect(&[b"PERSIST", key]);
         }
         None => {}
     }

@@ -171,6 +171,12 @@ flags! {
     latency_tracking: LatencyTracking;
     /// `lazyfree-lazy-user-flush`.
     lazyfree_lazy_user_flush: LazyfreeLazyUserFlush;
+    /// `lazyfree-lazy-expire`.
+    lazyfree_lazy_expire: LazyfreeLazyExpire;
+    /// `lazyfree-lazy-eviction`.
+    lazyfree_lazy_eviction: LazyfreeLazyEviction;
+    /// `lazyfree-lazy-server-del`.
+    lazyfree_lazy_server_del: LazyfreeLazyServerDel;
     /// `jemalloc-bg-thread`.
     jemalloc_bg_thread: JemallocBgThread;
     /// `huge-pages`.
@@ -192,6 +198,12 @@ flags! {
 }
 
 impl Config {
+    /// How a key is deleted without a client's doing, by a `lazyfree-lazy-*`.
+    #[must_use]
+    pub fn deletion(&self, key: Key) -> &'static [u8] {
+        if self.flag(key) { b"UNLINK" } else { b"DEL" }
+    }
+
     /// `bind`.
     #[must_use]
     pub fn bind(&self) -> Vec<String> {

@@ -209,12 +209,12 @@ directives! {
         "Time after which the lfu counter of an idle key goes down by one; 0 never.";
     ActiveExpireEffort, "active-expire-effort", None, int(1, 10, Unit::Count), "1", MUTABLE, Now,
         "How hard to look for expired keys in the background, from 1 to 10.";
-    LazyfreeLazyEviction, "lazyfree-lazy-eviction", None, BOOL, "no", MUTABLE, Never,
-        "Free evicted keys in the background; here large values always are.";
-    LazyfreeLazyExpire, "lazyfree-lazy-expire", None, BOOL, "no", MUTABLE, Never,
-        "Free expired keys in the background; here large values always are.";
-    LazyfreeLazyServerDel, "lazyfree-lazy-server-del", None, BOOL, "no", MUTABLE, Never,
-        "Free values that a command replaces in the background; here large values always are.";
+    LazyfreeLazyEviction, "lazyfree-lazy-eviction", None, BOOL, "no", MUTABLE, Now,
+        "Tell replicas and the append-only file of evicted keys by UNLINK rather than DEL; large values are freed in the background either way.";
+    LazyfreeLazyExpire, "lazyfree-lazy-expire", None, BOOL, "no", MUTABLE, Now,
+        "Tell replicas and the append-only file of expired keys by UNLINK rather than DEL; large values are freed in the background either way.";
+    LazyfreeLazyServerDel, "lazyfree-lazy-server-del", None, BOOL, "no", MUTABLE, Now,
+        "Tell replicas and the append-only file of keys that go with their slot by UNLINK rather than DEL; large values are freed in the background either way.";
     LazyfreeLazyUserDel, "lazyfree-lazy-user-del", None, BOOL, "no", MUTABLE, Never,
         "Make DEL free in the background, as UNLINK does; here large values always are.";
     LazyfreeLazyUserFlush, "lazyfree-lazy-user-flush", None, BOOL, "no", MUTABLE, Now,

@@ -40,6 +40,8 @@ pub struct Blocked {
     client: Arc<Client>,
     protocol: Protocol,
     wanted: Wanted,
+    /// What it was served, until it may have it.
+    served: Mutex<Option<Outcome>>,
     outcome: Mutex<Option<Outcome>>,
 }
 
@@ -85,6 +87,7 @@ impl Blocked {
             client: Arc::clone(client),
             protocol,
             wanted,
+            served: Mutex::new(None),
             outcome: Mutex::new(None),
         }
     }
@@ -145,11 +148,18 @@ impl Waiter for Blocked {
             }
         };
         let nanos = clock.nanos_between(start, clock.now());
-        self.finish(Outcome::Served {
+        *self.served.lock() = Some(Outcome::Served {
             reply,
             nanos,
             error,
         });
+    }
+
+    fn release(&self) {
+        let served = self.served.lock().take();
+        if let Some(outcome) = served {
+            self.finish(outcome);
+        }
     }
 
     fn refuse(&self, error: &str, close: bool) {

@@ -407,10 +407,20 @@ fn execute(
     {
         return Some(left);
     }
-    match handler(&mut ctx, args) {
+    let result = handler(&mut ctx, args);
+    write_down(&mut ctx, args);
+    match result {
         Ok(()) => ctx.after.take().map(|after| Box::new(Rest::Then(*after))),
         Err(CommandError::TakesLong) => Some(leave(&mut ctx)),
         Err(error) => Some(Box::new(Rest::Failed(error))),
+    }
+}
+
+/// Writes down what a command has done, if it may have done anything, and somebody needs to know.
+#[inline(always)]
+pub(super) fn write_down(ctx: &mut Ctx<'_>, args: &Args<'_>) {
+    if ctx.db.is_logged() && ctx.spec.flags.intersects(Flags::WRITES) {
+        ctx.db.end_command(args.iter_from(0));
     }
 }
 
@@ -486,6 +496,7 @@ pub(super) fn run_long(
         ctx.db.know_hash(args.get(key.arg), key.slot, key.hash);
     }
     let result = (command.handler)(&mut ctx, &args);
+    write_down(&mut ctx, &args);
     feed_monitors(ctx.session, server, spec, &args);
     let after = ctx.after.take();
     // Puts the slots back.

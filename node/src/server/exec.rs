@@ -466,7 +466,9 @@ impl<'a> Run<'a> {
             ctx.db.go_on(scope);
         } else {
             let none = Db::new(&server.store, None, scope);
-            aside = Some(std::mem::replace(&mut ctx.db, none));
+            let mut all = std::mem::replace(&mut ctx.db, none);
+            all.pass_effects(&mut ctx.db);
+            aside = Some(all);
         }
         if ctx.session.stream.is_some() {
             ctx.db.set_expired(Expired::Keep);
@@ -475,9 +477,11 @@ impl<'a> Run<'a> {
             ctx.db.know_hash(args.get(key.arg), key.slot, key.hash);
         }
         let result = (command.handler)(ctx, &args);
+        dispatch::write_down(ctx, &args);
         if at_gate {
             self.unlock();
-        } else if let Some(all) = aside {
+        } else if let Some(mut all) = aside {
+            self.ctx.db.pass_effects(&mut all);
             self.ctx.db = all;
         }
         let after = self.ctx.after.take();

@@ -242,6 +242,7 @@ impl Job {
             command.run(worker, &mut session, &mut reply)
         }));
         session.away = false;
+        server.store.log().nudge(worker.number);
         let unheard = match ran {
             Ok(closing) => {
                 let done = Done {

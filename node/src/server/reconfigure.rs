@@ -30,6 +30,9 @@ pub fn follow(server: &Arc<Server>) {
                 Key::ActiveExpireEffort,
                 Key::NotifyKeyspaceEvents,
                 Key::LongCommandThreads,
+                Key::LazyfreeLazyExpire,
+                Key::LazyfreeLazyEviction,
+                Key::LazyfreeLazyServerDel,
             ],
             store_settings,
         ),
@@ -66,6 +69,9 @@ fn store_settings(server: &Server, config: &Config) {
     settings.set_lfu_log_factor(config.lfu_log_factor());
     settings.set_lfu_decay_minutes(config.lfu_decay_minutes());
     settings.set_active_expire_effort(config.active_expire_effort());
+    settings.set_unlinks_expired(config.lazyfree_lazy_expire());
+    settings.set_unlinks_evicted(config.lazyfree_lazy_eviction());
+    settings.set_unlinks_flushed(config.lazyfree_lazy_server_del());
     server.store.set_long_places(config.long_command_threads());
     settings.set_events(keyspace_events::classes(config.notify_keyspace_events()));
 }

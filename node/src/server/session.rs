@@ -198,6 +198,7 @@ impl Session {
         let ran = self.run_parsed(batch, worker, server, input, out);
         self.state.in_line = None;
         drop(seated);
+        server.store.log().nudge(worker.number);
 
         match ran {
             Ran::All { consumed } => match end {

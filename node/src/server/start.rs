@@ -178,6 +178,7 @@ fn spawn_expirer(server: Arc<Server>) -> io::Result<JoinHandle<()>> {
                     };
                     // Whatever waits at the gate passes between two.
                     while step().more {}
+                    server.store.log().nudge(thread);
                 }
             });
         })

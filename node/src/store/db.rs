@@ -16,8 +16,10 @@ use super::table::Place;
 use super::wait::{self, Readied};
 use super::{Guards, Scope, Store};
 use crate::cluster::routing::Serving;
+use crate::replication::log::Effects;
 
 mod collection;
+mod effects;
 mod several;
 
 pub use collection::WrongType;
@@ -45,6 +47,10 @@ pub struct Db<'s> {
     expired: Expired,
     hint: Hint,
     tally: Tally,
+    /// What was done, once there is anything to write down.
+    effects: Option<Box<Effects>>,
+    /// How many changes there were when the command began that runs.
+    changes_before: u64,
     /// Keys somebody waits for that have come to be.
     pub(super) ready: Readied,
 }
@@ -101,6 +107,8 @@ impl<'s> Db<'s> {
             expired: Expired::of(settings),
             hint: Hint::default(),
             tally: Tally::default(),
+            effects: None,
+            changes_before: 0,
             ready: None,
         }
     }
@@ -191,6 +199,8 @@ impl<'s> Db<'s> {
     /// what was looked at: the command comes again.
     pub fn release(&mut self) -> Guards<'s> {
         debug_assert!(self.ready.is_none(), "who waits is served first");
+        // Keys that it has met expired are gone.
+        self.append_effects();
         let Tally { hits, misses, .. } = &mut self.tally;
         (*hits, *misses) = (0, 0);
         std::mem::take(&mut self.guards)
@@ -215,6 +225,7 @@ impl<'s> Db<'s> {
         self.clock = AccessClock::new(settings, scope.now_ms);
         self.expired = Expired::of(settings);
         self.hint = Hint::default();
+        self.changes_before = self.tally.changes;
     }
 
     /// Does `work` in another database.
@@ -320,7 +331,7 @@ impl<'s> Db<'s> {
             }
             return false;
         };
-        let mut existed = true;
+        let (mut existed, slot) = (true, guard.slot());
         guard.let_value_go(scope.db, place);
         let garbage = guard.change(scope.db, place, |entry| {
             existed = expired == Expired::Keep || !entry.is_expired(scope.now_ms);
@@ -347,8 +358,9 @@ impl<'s> Db<'s> {
             if guard.is_awaited() {
                 wait::note(&mut self.ready, guard, scope.db, hash, key);
             }
+            self.log_expired(key);
         }
-        store.tell(scope.db, guard.slot(), key, Change::Written);
+        store.tell(scope.db, slot, key, Change::Written);
         existed
     }
 
@@ -427,14 +439,19 @@ impl<'s> Db<'s> {
             return;
         };
         let db = self.scope.db;
+        let mut was_expired = false;
         if let Some(place) = guard.find(db, hash, entry.key())
             && let Some(old) = guard.remove(db, place, Fate::Dropped)
         {
+            was_expired = old.is_expired(self.scope.now_ms);
             self.store.lazy_free.entry(old);
         }
         self.store
             .tell(db, guard.slot(), entry.key(), Change::Written);
         self.store.notify(db, EventClass::New, "new", entry.key());
+        if was_expired && self.store.log.takes_effects() && self.expired == Expired::Delete {
+            effects::push_expired(&mut self.effects, self.store, db, entry.key());
+        }
         // The entry is about to be the table's.
         let awaited = guard.is_awaited().then(|| entry.key().to_vec());
         guard.insert(db, hash, entry);
@@ -566,6 +583,7 @@ impl<'s> Db<'s> {
             self.tally.expired += 1;
             self.store
                 .tell(self.scope.db, guard.slot(), entry.key(), Change::Expired);
+            self.log_expired(entry.key());
             self.store.lazy_free.entry(entry);
         }
     }
@@ -600,8 +618,8 @@ impl<'s> Db<'s> {
 impl Drop for Db<'_> {
     #[inline]
     fn drop(&mut self) {
-        if self.ready.is_some() && !std::thread::panicking() {
-            self.finish_ready();
+        if (self.ready.is_some() || self.effects.is_some()) && !std::thread::panicking() {
+            self.finish();
         }
         let Some(counters) = self.store.counters_of(self.scope.thread) else {
             return;

@@ -354,7 +354,10 @@ impl Evictor {
             if let Some(counters) = store.counters_of(scope.thread) {
                 add(&counters.evicted, 1);
             }
-            store.tell(candidate.db, candidate.slot, entry.key(), Change::Evicted);
+            let db = candidate.db;
+            store.tell(db, candidate.slot, entry.key(), Change::Evicted);
+            let unlinks = store.settings.unlinks_evicted();
+            store.log_deletion(Scope { db, ..scope }, entry.key(), unlinks);
             drop(guard);
             store.lazy_free.entry(entry);
             return true;

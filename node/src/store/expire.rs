@@ -16,11 +16,11 @@ use std::time::Duration;
 use slotilla_common::clock::Monotonic;
 use slotilla_common::slot::Slot;
 
-use super::Store;
 use super::entry::{Entry, ExpiryTag};
 use super::observe::Change;
 use super::settings::add;
 use super::slot::SlotGuard;
+use super::{Scope, Store};
 
 /// Milliseconds from one step to the next.
 pub const STEP_MS: u64 = 100;
@@ -93,7 +93,7 @@ impl Expirer {
         // Keys of this very tick may have some milliseconds left: they are the next one's.
         let until = store.due.tick(now_ms).saturating_sub(1);
         let (all_swept, elapsed) = loop {
-            let all_swept = !self.advance(store, now_ms, until, &mut expired);
+            let all_swept = !self.advance(store, (now_ms, thread), until, &mut expired);
             let elapsed = Duration::from_nanos(self.clock.nanos_between(start, self.clock.now()));
             if all_swept || elapsed > SLICE {
                 break (all_swept, elapsed);
@@ -114,9 +114,20 @@ impl Expirer {
     }
 
     /// Sweeps a segment, or finds the next slot to sweep; false if there is none up to the last.
-    fn advance(&mut self, store: &Store, now_ms: i64, until: u32, expired: &mut u64) -> bool {
+    fn advance(
+        &mut self,
+        store: &Store,
+        (now_ms, thread): (i64, usize),
+        until: u32,
+        expired: &mut u64,
+    ) -> bool {
         if let Some(sweep) = self.unfinished.take() {
-            self.unfinished = sweep_segment(store, sweep, now_ms, expired);
+            let scope = Scope {
+                now_ms,
+                thread,
+                ..Scope::default()
+            };
+            self.unfinished = sweep_segment(store, sweep, scope, expired);
             return true;
         }
         let Some(slot) = store.due.next(self.next_slot, until) else {
@@ -146,7 +157,12 @@ fn begin(store: &Store, slot: Slot, until: u32) -> Option<Sweep> {
 }
 
 /// Sweeps one segment; what is left of the slot.
-fn sweep_segment(store: &Store, mut sweep: Sweep, now_ms: i64, expired: &mut u64) -> Option<Sweep> {
+fn sweep_segment(
+    store: &Store,
+    mut sweep: Sweep,
+    scope: Scope,
+    expired: &mut u64,
+) -> Option<Sweep> {
     let Some(mut guard) = store.try_lock(sweep.slot) else {
         // It has gone out in the midst: another sweep begins anew.
         let (from, _) = sweep.window;
@@ -158,7 +174,7 @@ fn sweep_segment(store: &Store, mut sweep: Sweep, now_ms: i64, expired: &mut u64
     let next = if guard.expires(sweep.db) == 0 {
         None
     } else {
-        sweep_locked(store, &mut guard, &mut sweep, now_ms, expired)
+        sweep_locked(store, &mut guard, &mut sweep, scope, expired)
     };
     if let Some(position) = next {
         sweep.position = position;
@@ -180,11 +196,13 @@ fn sweep_locked(
     store: &Store,
     guard: &mut SlotGuard<'_>,
     sweep: &mut Sweep,
-    now_ms: i64,
+    scope: Scope,
     expired: &mut u64,
 ) -> Option<u32> {
     let (from, until) = sweep.window;
-    let (db, slot) = (sweep.db, sweep.slot);
+    let (db, slot, now_ms) = (sweep.db, sweep.slot, scope.now_ms);
+    let scope = Scope { db, ..scope };
+    let unlinks = store.settings().unlinks_expired();
     let window_ticks = if sweep.ancient {
         ExpiryTag::ROUND
     } else {
@@ -214,6 +232,7 @@ fn sweep_locked(
     let next = guard.sweep(db, sweep.position, unwanted, |entry| {
         *expired += 1;
         store.tell(db, slot, entry.key(), Change::Expired);
+        store.log_deletion(scope, entry.key(), unlinks);
         store.lazy_free.entry(entry);
     });
     sweep.earliest = earliest;
@@ -222,7 +241,7 @@ fn sweep_locked(
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Db, NewValue, Scope, SetExpiry};
+    use super::super::{Db, NewValue, SetExpiry};
     use super::*;
     use crate::cluster::routing::Serving;
 
@@ -332,10 +351,14 @@ mod tests {
         set(&store, 0, b"{t}a", SetExpiry::At(now + 10));
         set(&store, 1, b"{t}b", SetExpiry::At(now + 10));
         let until = store.due.tick(now + 5000);
+        let later = Scope {
+            now_ms: now + 5000,
+            ..Scope::default()
+        };
         let (mut sweep, mut expired) = (begin(&store, Slot::of_key(b"{t}"), until).unwrap(), 0);
-        sweep = sweep_segment(&store, sweep, now + 5000, &mut expired).unwrap();
+        sweep = sweep_segment(&store, sweep, later, &mut expired).unwrap();
         store.swap_databases(0, 1);
-        while let Some(rest) = sweep_segment(&store, sweep, now + 5000, &mut expired) {
+        while let Some(rest) = sweep_segment(&store, sweep, later, &mut expired) {
             sweep = rest;
         }
         let mut expirer = Expirer::default();

@@ -10,6 +10,7 @@
 //!   └─ LazyFree: big values are freed by a thread (lazyfree.rs)
 //!
 //! Db (db.rs)        what a command works on: locked slots, the time, lazy expiry
+//! db/effects.rs     what a command has done, for the replication log
 //! load.rs           what comes out of a snapshot
 //! walk.rs           what goes through all slots: SCAN, KEYS, RANDOMKEY, FLUSHALL, SWAPDB
 //! event.rs          what happened to keys, for notifications
@@ -49,7 +50,7 @@ mod walk;
 mod watch;
 
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use slotilla_common::clock;
 use slotilla_common::slot::Slot;
@@ -78,6 +79,7 @@ pub use walk::{DbTotals, Flushed};
 pub use watch::{Touched, Watched};
 
 use crate::cluster::routing::Serving;
+use crate::replication::log::Log;
 use hash::KeyHasher;
 use index::{Due, Occupied, OtherDbs};
 use lazyfree::LazyFree;
@@ -116,6 +118,7 @@ pub struct Store {
     waiters: Waiters,
     turns: Turns,
     snapshots: Snapshots,
+    log: Arc<Log>,
     /// Held by whoever counts the keys that may be evicted.
     counting: parking_lot::Mutex<()>,
 }
@@ -140,6 +143,7 @@ impl Store {
             waiters: Waiters::new(),
             turns: Turns::new(),
             snapshots: Snapshots::default(),
+            log: Arc::default(),
             counting: parking_lot::Mutex::new(()),
         }
     }
@@ -155,6 +159,30 @@ impl Store {
     #[inline]
     pub const fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The log of what is done to the data.
+    #[must_use]
+    #[inline]
+    pub const fn log(&self) -> &Arc<Log> {
+        &self.log
+    }
+
+    /// Writes down a command that runs at the gate.
+    pub fn log_words(&self, scope: Scope, words: &[Vec<u8>]) {
+        if self.log.takes_effects() {
+            let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+            self.log.append_command(scope.thread, scope.db, &words);
+        }
+    }
+
+    /// Writes down that a key was deleted without a command's doing. Its slot is locked.
+    #[inline]
+    fn log_deletion(&self, scope: Scope, key: &[u8], unlinks: bool) {
+        if self.log.takes_effects() {
+            let words = [deletion(unlinks), key];
+            self.log.append_command(scope.thread, scope.db, &words);
+        }
     }
 
     /// The hash of a key within its slot.
@@ -293,6 +321,11 @@ impl fmt::Debug for Store {
             .field("databases", &self.databases)
             .finish_non_exhaustive()
     }
+}
+
+/// The command that deletes a key that nobody's command has deleted, by what `lazyfree-lazy-*` says.
+const fn deletion(unlinks: bool) -> &'static [u8] {
+    if unlinks { b"UNLINK" } else { b"DEL" }
 }
 
 #[cfg(test)]

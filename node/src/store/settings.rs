@@ -121,6 +121,9 @@ pub struct Settings {
     active_expire: AtomicBool,
     active_expire_effort: AtomicU32,
     hide_expired: AtomicBool,
+    unlinks_expired: AtomicBool,
+    unlinks_evicted: AtomicBool,
+    unlinks_flushed: AtomicBool,
     list_alone_bytes: AtomicUsize,
     events: AtomicU32,
 }
@@ -136,6 +139,9 @@ impl Default for Settings {
             active_expire: AtomicBool::new(true),
             active_expire_effort: AtomicU32::new(1),
             hide_expired: AtomicBool::new(false),
+            unlinks_expired: AtomicBool::new(false),
+            unlinks_evicted: AtomicBool::new(false),
+            unlinks_flushed: AtomicBool::new(false),
             list_alone_bytes: AtomicUsize::new(Self::LIST_ALONE_BYTES),
             events: AtomicU32::new(0),
         }
@@ -194,6 +200,18 @@ impl Settings {
     setting!(
         /// `lfu-decay-time`.
         lfu_decay_minutes, set_lfu_decay_minutes: u32
+    );
+    setting!(
+        /// `lazyfree-lazy-expire`: the log tells of expired keys by UNLINK rather than DEL.
+        unlinks_expired, set_unlinks_expired: bool
+    );
+    setting!(
+        /// `lazyfree-lazy-eviction`: of evicted ones.
+        unlinks_evicted, set_unlinks_evicted: bool
+    );
+    setting!(
+        /// `lazyfree-lazy-server-del`: of those whose slot is another node's.
+        unlinks_flushed, set_unlinks_flushed: bool
     );
     setting!(
         /// DEBUG SET-ACTIVE-EXPIRE.

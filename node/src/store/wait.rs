@@ -47,6 +47,9 @@ pub trait Waiter: Send + Sync + fmt::Debug {
     /// Takes what it waits for from `key`, which has a value of the kind that it waits for.
     fn serve(&self, db: &mut Db<'_>, key: &[u8]);
 
+    /// It may go on: what was done on its behalf is in the replication log.
+    fn release(&self);
+
     /// Is told an error instead, and its connection is closed thereafter if `close`.
     fn refuse(&self, error: &str, close: bool);
 }
@@ -114,6 +117,9 @@ pub(super) struct Ready {
     key: Arc<[u8]>,
 }
 
+/// Clients that have been served, and do not know it yet.
+pub(super) type Served = Vec<Arc<Waiting>>;
+
 /// What a view of the keyspace has made ready, in that order.
 pub(super) type Readied = Option<Box<Vec<Ready>>>;
 
@@ -124,6 +130,8 @@ pub(super) struct Waiters {
     /// What is made ready counts together, and is served later: [`Store::as_one`].
     defers: AtomicBool,
     late: Mutex<Vec<Ready>>,
+    /// Those who are told later that they have been served.
+    served: Mutex<Served>,
 }
 
 /// The keys of a slot that somebody waits for.
@@ -159,6 +167,7 @@ impl Waiters {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             defers: AtomicBool::new(false),
             late: Mutex::default(),
+            served: Mutex::default(),
         }
     }
 
@@ -247,10 +256,13 @@ impl Db<'_> {
     }
 
     /// Serves those who wait for what has been made ready; or leaves that to whoever has several
-    /// commands count as one.
-    #[cold]
-    pub(super) fn finish_ready(&mut self) {
+    /// commands count as one. Gives those who were served.
+    pub(super) fn finish_ready(&mut self) -> Served {
         let store = self.store();
+        let mut served = Served::new();
+        if self.ready.is_none() {
+            return served;
+        }
         if store.waiters.defers.load(Ordering::Relaxed) {
             let ready = self.ready.take();
             store
@@ -258,17 +270,18 @@ impl Db<'_> {
                 .late
                 .lock()
                 .extend(ready.into_iter().flat_map(|ready| *ready));
-            return;
+            return served;
         }
         // What serving them makes ready comes after all that was ready before, as in Redis.
         while let Some(round) = self.ready.take() {
             for ready in *round {
-                self.within(ready.db, |db| db.serve_all(&ready.key));
+                self.within(ready.db, |db| db.serve_all(&ready.key, &mut served));
             }
         }
+        served
     }
 
-    fn serve_all(&mut self, key: &[u8]) {
+    fn serve_all(&mut self, key: &[u8], served: &mut Served) {
         let (slot, db) = (Slot::of_key(key), self.index());
         let store = self.store();
         while let Some(kind) = kind(self.peek(key)) {
@@ -278,7 +291,9 @@ impl Db<'_> {
                 return;
             };
             store.forget_waiting(&waiting);
+            self.begin_part();
             waiting.waiter.serve(self, key);
+            served.push(waiting);
         }
     }
 }
@@ -396,9 +411,19 @@ impl Store {
         if self.waiters.defers.swap(true, Ordering::Relaxed) {
             return work();
         }
+        let result = self
+            .log
+            .gather(scope.thread, || self.as_one_served(scope, work));
+        let served = std::mem::take(&mut *self.waiters.served.lock());
+        self.release_served(served);
+        result
+    }
+
+    fn as_one_served<R>(&self, scope: Scope, work: impl FnOnce() -> R) -> R {
         let deferred = Deferred(self);
         let result = work();
         drop(deferred);
+        self.log.begin_part();
         let late = std::mem::take(&mut *self.waiters.late.lock());
         if !late.is_empty() {
             let slots: BTreeSet<Slot> = late.iter().map(|r| Slot::of_key(&r.key)).collect();
@@ -409,6 +434,17 @@ impl Store {
             drop(db);
         }
         result
+    }
+
+    /// Tells clients that they have been served, once what was done for them is in the log.
+    pub(super) fn release_served(&self, served: Served) {
+        if self.log.is_gathering() {
+            self.waiters.served.lock().extend(served);
+            return;
+        }
+        for waiting in served {
+            waiting.waiter.release();
+        }
     }
 
     /// Two databases have changed places: notes the keys somebody waits for that came with that.

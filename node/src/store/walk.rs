@@ -154,6 +154,7 @@ impl Store {
                 add(&counters.expired, 1);
             }
             self.tell(scope.db, guard.slot(), entry.key(), Change::Expired);
+            self.log_deletion(scope, entry.key(), self.settings.unlinks_expired());
             self.lazy_free.entry(entry);
         }
     }
@@ -367,9 +368,27 @@ impl Store {
     /// Takes all keys out of one slot (its data has moved to another node, or is not ours).
     #[must_use = "the keys are freed when it is dropped: that can take long"]
     pub fn flush_slot(&self, guard: &mut SlotGuard<'_>) -> Flushed {
+        if self.log.takes_effects() {
+            self.log_flushed(guard);
+        }
         let mut flushed = Flushed::default();
         self.flush_locked(guard, None, &mut flushed);
         self.count_flushed(flushed)
+    }
+
+    /// There is no command that takes the keys of a slot: each goes by itself, as in Redis.
+    #[cold]
+    fn log_flushed(&self, guard: &SlotGuard<'_>) {
+        let unlinks = self.settings.unlinks_flushed();
+        for db in guard.databases().filter(|db| *db < self.databases) {
+            let scope = Scope {
+                db,
+                ..Scope::default()
+            };
+            for entry in guard.table(db).into_iter().flat_map(Table::iter) {
+                self.log_deletion(scope, entry.key(), unlinks);
+            }
+        }
     }
 
     /// The first of the databases beside those that are served: what is loaded there nobody sees

@@ -92,7 +92,21 @@ fn geoadd(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         let point = point(args.get(at), args.get(at + 1))?;
         places.push((point.score(), args.get(at + 2)));
     }
-    add(ctx, args.get(1), rule, &places)
+    add(ctx, args.get(1), rule, &places)?;
+    if ctx.db.has_changed() && ctx.db.is_logged() {
+        // A place is a score, wherever it is worked out.
+        let scores: Vec<String> = places
+            .iter()
+            .map(|(score, _)| format!("{score:.0}"))
+            .collect();
+        let mut words: Vec<&[u8]> = vec![b"zadd"];
+        words.extend(args.iter_from(1).take(at - 1));
+        for (score, (_, member)) in scores.iter().zip(&places) {
+            words.extend([score.as_bytes(), *member]);
+        }
+        ctx.db.effect(&words);
+    }
+    Ok(())
 }
 
 fn geodist(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {

@@ -125,12 +125,16 @@ fn lrem(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
 fn ltrim(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     let (start, stop) = (args.int(2)?, args.int(3)?);
     let trimmed = ctx.db.update(args.get(1), |list: &mut List| {
-        let (position, count) = span(start, stop, list.len());
+        let before = list.len();
+        let (position, count) = span(start, stop, before);
         list.keep(position, count);
-        // Redis takes it for a change, even if nothing goes.
-        Some(())
+        // To those who watch the key it is a change, even if nothing goes, as in Redis.
+        Some(list.len() != before)
     })?;
-    if trimmed.is_some() {
+    if let Some(is_shorter) = trimmed {
+        if !is_shorter {
+            ctx.db.forget_change();
+        }
         ctx.db.notify_taken(EventClass::List, "ltrim", args.get(1));
     }
     ctx.reply.ok();

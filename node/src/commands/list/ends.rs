@@ -160,15 +160,41 @@ pub(in super::super) fn pop_each(
     Ok(is_there)
 }
 
+/// The command that takes from an end.
+pub(in super::super) fn popping(end: End) -> &'static [u8] {
+    match end {
+        End::Head => b"LPOP",
+        End::Tail => b"RPOP",
+    }
+}
+
+/// As [`pop_many`], in an array behind the key, for LMPOP and BLMPOP: what is written down is which
+/// key it came to.
+pub(in super::super) fn pop_first(
+    db: &mut Db<'_>,
+    reply: &mut ReplyWriter<'_>,
+    key: &[u8],
+    end: End,
+    count: usize,
+) -> Result<bool, CommandError> {
+    let mut popped = 0;
+    let is_there = pop_each(db, reply, key, end, count, |reply, count| {
+        reply.array(2);
+        reply.bulk(key);
+        reply.array(count);
+        popped = count;
+    })?;
+    if popped > 0 {
+        db.effect(&[popping(end), key, Digits::default().of(popped as i64)]);
+    }
+    Ok(is_there)
+}
+
 fn lmpop(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     let MultiPop { keys, end, count } = MultiPop::parse(args, 1, end)?;
     for at in keys {
         let key = args.get(at);
-        let begin = |reply: &mut ReplyWriter<'_>| {
-            reply.array(2);
-            reply.bulk(key);
-        };
-        if pop_many(&mut ctx.db, &mut ctx.reply, key, end, count, begin)? {
+        if pop_first(&mut ctx.db, &mut ctx.reply, key, end, count)? {
             return Ok(());
         }
     }

@@ -57,7 +57,10 @@ fn start(ctx: &mut Ctx<'_>, args: &Args<'_>, may_store: bool) -> Result<(), Comm
     let plan = Plan::parse(args, may_store, ctx.server.cluster_enabled)?;
     if plan.patterns().any(|pattern| pattern.of_keys().is_some()) {
         let scope = ctx.scope;
-        ctx.unlocked(move |server, reply| plan.run_anywhere(server, scope, reply));
+        let words = ctx.db.is_logged().then(|| args.to_vecs());
+        ctx.unlocked(move |server, reply| {
+            plan.run_anywhere(server, scope, reply, words.as_deref())
+        });
         return Ok(());
     }
     plan.run(&mut ctx.db, &mut ctx.reply, limit(ctx.server))
@@ -127,6 +130,7 @@ impl Plan {
         server: &Arc<Server>,
         scope: Scope,
         reply: &mut ReplyWriter<'_>,
+        words: Option<&[Vec<u8>]>,
     ) -> Result<(), CommandError> {
         let mut slots = vec![Slot::of_key(&self.key)];
         slots.extend(self.store.as_deref().map(Slot::of_key));
@@ -137,7 +141,11 @@ impl Plan {
             let mut db = Db::many(&server.store, guards, scope);
             let needed = self.slots(&mut db, &slots)?;
             if needed.len() == slots.len() {
-                return self.run(&mut db, reply, limit(server));
+                let result = self.run(&mut db, reply, limit(server));
+                if let Some(words) = words {
+                    db.end_command(words.iter().map(Vec::as_slice));
+                }
+                return result;
             }
             slots = needed;
         }

@@ -4,7 +4,7 @@ use slotilla_common::resp::{Protocol, ReplyWriter, parse_i64};
 
 use super::super::collection::MultiPop;
 use super::{Args, CommandError, Ctx, Handler};
-use crate::store::{Db, EventClass, SortedSet};
+use crate::store::{Db, Digits, EventClass, SortedSet};
 
 /// The commands of this file.
 pub(in super::super) const HANDLERS: &[(&str, Handler)] =
@@ -68,6 +68,29 @@ pub(in super::super) fn write_pairs(reply: &mut ReplyWriter<'_>, key: &[u8], pop
     }
 }
 
+/// The command that takes from an end.
+pub(in super::super) fn popping(end: End) -> &'static [u8] {
+    match end {
+        End::Min => b"ZPOPMIN",
+        End::Max => b"ZPOPMAX",
+    }
+}
+
+/// As [`pop`], for ZMPOP and BZMPOP: what is written down is which key it came to.
+pub(in super::super) fn pop_first(
+    db: &mut Db<'_>,
+    key: &[u8],
+    end: End,
+    count: usize,
+) -> Result<Option<Popped>, CommandError> {
+    let popped = pop(db, key, end, count)?;
+    if let Some(popped) = &popped {
+        let count = Digits::default().of(popped.len() as i64).to_vec();
+        db.effect(&[popping(end), key, &count]);
+    }
+    Ok(popped)
+}
+
 fn zpopmin(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     pop_one_key(ctx, args, End::Min)
 }
@@ -122,7 +145,7 @@ fn zmpop(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     let wanted = MultiPop::parse(args, 1, end)?;
     for at in wanted.keys {
         let key = args.get(at);
-        if let Some(popped) = pop(&mut ctx.db, key, wanted.end, wanted.count)? {
+        if let Some(popped) = pop_first(&mut ctx.db, key, wanted.end, wanted.count)? {
             write_pairs(&mut ctx.reply, key, &popped);
             return Ok(());
         }

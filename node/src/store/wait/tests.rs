@@ -30,6 +30,8 @@ impl Waiter for Popper {
         self.told.send((self.name, popped)).unwrap();
     }
 
+    fn release(&self) {}
+
     fn refuse(&self, error: &str, close: bool) {
         let told = format!("{error} {close}");
         self.told.send((self.name, told)).unwrap();
