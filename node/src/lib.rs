@@ -1,5 +1,6 @@
 //! A storage node: owns some of the 16384 slots and serves them on every core.
 
+pub mod aof;
 pub mod cluster;
 pub mod commands;
 pub mod config;

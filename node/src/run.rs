@@ -125,6 +125,7 @@ fn serve(mut node: Node, config: &Config) -> ExitCode {
     }
     let server = Arc::clone(&node.server);
     node.join();
+    crate::aof::finish(&server);
     server.persistence.await_writer();
     process::tell_stopping(config);
     if let Some(reason) = server.persistence.fatal() {

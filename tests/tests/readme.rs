@@ -29,7 +29,6 @@ fn node(handlers: &Handlers, spec: &Spec) -> &'static str {
 
 fn comes_with(spec: &Spec) -> &'static str {
     match spec.name {
-        "bgrewriteaof" | "bgsave" => "comes with persistence",
         "failover" | "psync" | "replconf" | "sync" | "wait" => "comes with replication",
         "lolwut" => "no plans",
         name if name.starts_with("acl") => "comes with ACL users",

@@ -57,6 +57,14 @@ pub(super) fn payload(
         .map_err(CommandError::err)
 }
 
+/// A value as DUMP gives it.
+pub(crate) fn dump_payload(server: &Server, value: ValueRef<'_>) -> Result<Vec<u8>, String> {
+    let options = SaveOptions {
+        plain_from: server.store.settings().list_alone_bytes(),
+    };
+    payload(value, compressed_max(server), options).map_err(|error| error.to_string())
+}
+
 /// RESTORE's options.
 #[derive(Debug, Default)]
 struct Options {

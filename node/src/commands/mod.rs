@@ -56,6 +56,7 @@ use std::collections::HashMap;
 pub use args::Args;
 pub use blocking::{Wait, Wanted};
 pub use ctx::{After, Background, Ctx, Deferred, Handler};
+pub(crate) use dump::dump_payload;
 pub(crate) use effort::ARGUMENT;
 pub use effort::Effort;
 pub use error::{CommandError, quoted};

@@ -1,12 +1,17 @@
 //! SAVE, BGSAVE, LASTSAVE; and DEBUG RELOAD.
 
 use super::{Args, CommandError, Ctx, Handler};
+use crate::aof::{self, Refused};
 use crate::persistence::{self, Busy, Reload, ReloadError};
 use crate::server::Server;
 
 /// The commands of this file.
-pub(super) const HANDLERS: &[(&str, Handler)] =
-    &[("bgsave", bgsave), ("lastsave", lastsave), ("save", save)];
+pub(super) const HANDLERS: &[(&str, Handler)] = &[
+    ("bgrewriteaof", bgrewriteaof),
+    ("bgsave", bgsave),
+    ("lastsave", lastsave),
+    ("save", save),
+];
 
 /// As in Redis: what is wrong is in the log.
 const FAILED: CommandError = CommandError::fixed("ERR");
@@ -64,6 +69,23 @@ fn bgsave(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         Ok(())
     });
     Ok(())
+}
+
+fn bgrewriteaof(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
+    match aof::start_rewrite(ctx.server) {
+        Ok(()) => {
+            let begun = "Background append only file rewriting started";
+            ctx.reply.simple(begun);
+            Ok(())
+        }
+        Err(Refused::Running) => Err(CommandError::fixed(
+            "ERR Background append only file rewriting already in progress",
+        )),
+        Err(Refused::Thread) => Err(CommandError::fixed(
+            "ERR Can't execute an AOF background rewriting. Please check the server logs for more \
+             information.",
+        )),
+    }
 }
 
 /// DEBUG RELOAD [MERGE] [NOFLUSH] [NOSAVE].

@@ -387,29 +387,29 @@ directives! {
         "Delete files that were only used for replication.";
     RdbSaveIncrementalFsync, "rdb-save-incremental-fsync", None, BOOL, "yes", MUTABLE, Now,
         "Flush snapshots to disk in steps.";
-    Appendonly, "appendonly", None, BOOL, "no", MUTABLE, Later,
+    Appendonly, "appendonly", None, BOOL, "no", MUTABLE, Now,
         "Log every write to a file.";
-    Appendfilename, "appendfilename", None, Kind::FileName, "appendonly.aof", IMMUTABLE, Later,
+    Appendfilename, "appendfilename", None, Kind::FileName, "appendonly.aof", IMMUTABLE, Now,
         "The append-only file's base name.";
-    Appenddirname, "appenddirname", None, Kind::DirName, "appendonlydir", IMMUTABLE, Later,
+    Appenddirname, "appenddirname", None, Kind::DirName, "appendonlydir", IMMUTABLE, Now,
         "The append-only files' directory, in dir.";
-    Appendfsync, "appendfsync", None, choice(&["everysec", "always", "no"]), "everysec", MUTABLE, Later,
+    Appendfsync, "appendfsync", None, choice(&["everysec", "always", "no"]), "everysec", MUTABLE, Now,
         "When the append-only file is flushed to disk.";
-    NoAppendfsyncOnRewrite, "no-appendfsync-on-rewrite", None, BOOL, "no", MUTABLE, Later,
+    NoAppendfsyncOnRewrite, "no-appendfsync-on-rewrite", None, BOOL, "no", MUTABLE, Now,
         "Do not flush while a rewrite runs.";
-    AutoAofRewritePercentage, "auto-aof-rewrite-percentage", None, int(0, 2_147_483_647, Unit::Percent), "100", MUTABLE, Later,
+    AutoAofRewritePercentage, "auto-aof-rewrite-percentage", None, int(0, 2_147_483_647, Unit::Percent), "100", MUTABLE, Now,
         "Growth at which the append-only file is rewritten; 0 never.";
-    AutoAofRewriteMinSize, "auto-aof-rewrite-min-size", None, size(0, I64_MAX), "67108864", MUTABLE, Later,
+    AutoAofRewriteMinSize, "auto-aof-rewrite-min-size", None, size(0, I64_MAX), "67108864", MUTABLE, Now,
         "The least size for that.";
-    AofLoadTruncated, "aof-load-truncated", None, BOOL, "yes", MUTABLE, Later,
+    AofLoadTruncated, "aof-load-truncated", None, BOOL, "yes", MUTABLE, Now,
         "Load an append-only file whose end is cut short.";
-    AofUseRdbPreamble, "aof-use-rdb-preamble", None, BOOL, "yes", MUTABLE, Later,
+    AofUseRdbPreamble, "aof-use-rdb-preamble", None, BOOL, "yes", MUTABLE, Now,
         "Begin a rewritten append-only file with a snapshot.";
-    AofTimestampEnabled, "aof-timestamp-enabled", None, BOOL, "no", MUTABLE, Later,
+    AofTimestampEnabled, "aof-timestamp-enabled", None, BOOL, "no", MUTABLE, Now,
         "Write times into the append-only file.";
-    AofDisableAutoGc, "aof-disable-auto-gc", None, BOOL, "no", MUTABLE, Later,
+    AofDisableAutoGc, "aof-disable-auto-gc", None, BOOL, "no", MUTABLE, Now,
         "Keep append-only files that are no longer needed.";
-    AofRewriteIncrementalFsync, "aof-rewrite-incremental-fsync", None, BOOL, "yes", MUTABLE, Later,
+    AofRewriteIncrementalFsync, "aof-rewrite-incremental-fsync", None, BOOL, "yes", MUTABLE, Now,
         "Flush rewritten append-only files to disk in steps.";
     RdbKeySaveDelay, "rdb-key-save-delay", None, int(-2_147_483_648, 2_147_483_647, Unit::Microseconds), "0", HIDDEN, Now,
         "For tests: time to wait after each key saved.";

@@ -197,8 +197,8 @@ fn directives_that_contradict_each_other_are_refused() {
 #[test]
 fn what_does_nothing_is_warned_of() {
     let config = load(&[
-        "--appendonly",
-        "yes",
+        "--maxmemory-clients",
+        "7mb",
         "--activedefrag",
         "yes",
         "--lua-replicate-commands",
@@ -209,7 +209,7 @@ fn what_does_nothing_is_warned_of() {
     let warnings = config.warnings();
     assert_eq!(warnings.len(), 3, "{warnings:?}");
     assert!(
-        load(&["--port", "7000", "--appendonly", "no"])
+        load(&["--port", "7000", "--maxmemory-clients", "0"])
             .warnings()
             .is_empty()
     );

@@ -18,6 +18,8 @@ pub(super) struct Head {
     databases: Vec<(u16, u64, u64)>,
     /// Where the data is in its history, if that is known.
     position: Option<Position>,
+    /// An append-only file begins with it.
+    pub(super) is_base: bool,
 }
 
 impl Head {
@@ -33,6 +35,7 @@ impl Head {
             used_bytes: alloc::used_bytes(),
             databases: all.filter(|(_, keys, _)| *keys > 0).collect(),
             position,
+            is_base: false,
         }
     }
 
@@ -58,7 +61,8 @@ pub(super) fn write_head<W: Write>(head: &Head, out: &mut Writer<W>) -> io::Resu
         out.aux(b"repl-id", position.replid.as_str().as_bytes())?;
         out.aux(b"repl-offset", position.offset.to_string().as_bytes())?;
     }
-    out.aux(b"aof-base", b"0")?;
+    let is_base: &[u8] = if head.is_base { b"1" } else { b"0" };
+    out.aux(b"aof-base", is_base)?;
     for (db, keys, expires) in &head.databases {
         out.select_db(u64::from(*db))?;
         out.resize_db(*keys, *expires)?;

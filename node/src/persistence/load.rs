@@ -166,7 +166,14 @@ pub fn find(config: &Config) -> Result<Option<Snapshot>, SnapshotError> {
 /// # Errors
 /// As for [`find`]; or it is not there.
 pub(super) fn open(config: &Config) -> Result<Snapshot, SnapshotError> {
-    let path = path(config);
+    open_at(config, path(config))
+}
+
+/// Opens a snapshot, wherever it is.
+///
+/// # Errors
+/// As for [`find`]; or it is not there.
+pub(crate) fn open_at(config: &Config, path: PathBuf) -> Result<Snapshot, SnapshotError> {
     let opened = File::open(&path).and_then(|file| {
         let about = file.metadata()?;
         if about.is_dir() {
@@ -223,7 +230,7 @@ pub fn load_at_start(server: &Server, snapshot: Snapshot) -> Result<(), Snapshot
 
 /// A cluster node keeps what it loaded, as in Redis: a slot that has keys and no owner is its own
 /// from now on, and one that is another's is being imported, until somebody says otherwise.
-fn claim_slots(server: &Server) -> Result<(), String> {
+pub(crate) fn claim_slots(server: &Server) -> Result<(), String> {
     let Some(cluster) = server.cluster() else {
         return Ok(());
     };
@@ -240,6 +247,15 @@ fn claim_slots(server: &Server) -> Result<(), String> {
     Ok(())
 }
 
+/// Loads a snapshot that an append-only file begins with; how long it is.
+///
+/// # Errors
+/// It cannot be loaded.
+pub fn load_part(server: &Server, snapshot: Snapshot) -> Result<u64, SnapshotError> {
+    let (_, bytes) = load_all(server, snapshot, false)?;
+    Ok(bytes)
+}
+
 /// Puts all keys of a snapshot into the store. With `replaces`, those that are there give way;
 /// otherwise they are an error. Gives where its data is in its history, if it says so.
 pub(super) fn load(
@@ -247,6 +263,16 @@ pub(super) fn load(
     snapshot: Snapshot,
     replaces: bool,
 ) -> Result<Option<Position>, SnapshotError> {
+    let (position, _) = load_all(server, snapshot, replaces)?;
+    Ok(position)
+}
+
+/// As [`load`]; how long the snapshot is, too.
+fn load_all(
+    server: &Server,
+    snapshot: Snapshot,
+    replaces: bool,
+) -> Result<(Option<Position>, u64), SnapshotError> {
     let Snapshot {
         path,
         mut reader,
@@ -264,7 +290,7 @@ pub(super) fn load(
             loading.tally.tell();
             let Tally { keys, expired, .. } = loading.tally;
             server.persistence.note_loaded(keys, expired);
-            Ok(loading.position())
+            Ok((loading.position(), reader.offset()))
         }
         Err(cause) => Err(SnapshotError { path, cause }),
     }

@@ -4,6 +4,7 @@
 //! ```text
 //! file.rs        the file under its temporary name, and how it gets its own; why that may fail
 //! head.rs        what stands before the keys
+//! base.rs        what an append-only file begins with: such a stream, or commands.rs
 //! save.rs        all data → a snapshot, at the gate
 //! stream.rs      the data of one instant → anything that takes bytes, while it changes
 //! background.rs  such a stream → the file: BGSAVE, save points
@@ -15,6 +16,8 @@
 //! The format is `slotilla_common::rdb`'s, the values are `crate::rdb`'s.
 
 mod background;
+mod base;
+mod commands;
 mod file;
 mod head;
 mod load;
@@ -32,8 +35,10 @@ use parking_lot::Mutex;
 use slotilla_common::clock;
 
 pub use background::{Background, BackgroundInfo, Busy, begin, begin_if_due};
+pub use base::{Base, BaseError};
 pub use file::SaveError;
-pub use load::{Snapshot, SnapshotError, find, load_at_start};
+pub use load::{Snapshot, SnapshotError, find, load_at_start, load_part};
+pub(crate) use load::{claim_slots, open_at};
 pub use reload::{Reload, ReloadError, reload};
 pub use save::{save, stop};
 pub use stream::{Interrupted, Marked, Pace};
@@ -170,7 +175,7 @@ impl Persistence {
     }
 
     /// What was counted as changes is none that a snapshot would have to have.
-    fn forgive(&self, changes: u64) {
+    pub(crate) fn forgive(&self, changes: u64) {
         self.changes_at_save.fetch_add(changes, Ordering::Relaxed);
     }
 
@@ -228,7 +233,7 @@ pub struct LoadProgress {
 }
 
 impl Progress {
-    fn begin(&self, total_bytes: u64) {
+    pub(crate) fn begin(&self, total_bytes: u64) {
         self.started_ms.store(clock::unix_ms(), Ordering::Relaxed);
         self.total_bytes.store(total_bytes, Ordering::Relaxed);
         self.loaded_bytes.store(0, Ordering::Relaxed);
@@ -237,11 +242,11 @@ impl Progress {
         self.is_shown.store(true, Ordering::Release);
     }
 
-    fn end(&self) {
+    pub(crate) fn end(&self) {
         self.is_shown.store(false, Ordering::Release);
     }
 
-    fn advance(&self, loaded_bytes: u64, keys: u64) {
+    pub(crate) fn advance(&self, loaded_bytes: u64, keys: u64) {
         self.loaded_bytes.store(loaded_bytes, Ordering::Relaxed);
         self.keys.store(keys, Ordering::Relaxed);
     }

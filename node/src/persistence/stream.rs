@@ -72,6 +72,13 @@ impl Marked {
         })
     }
 
+    /// The same, for an append-only file to begin with.
+    #[must_use]
+    pub fn as_base(mut self) -> Self {
+        self.head.is_base = true;
+        self
+    }
+
     /// Writes all of it, in pieces. `sink` may take its time: no slot is locked meanwhile.
     ///
     /// # Errors

@@ -148,6 +148,27 @@ fn check_snapshot(spec: &Spec) -> Result<(), CommandError> {
     ))
 }
 
+/// While the append-only file cannot be written, nothing that it would have to have is done. As in
+/// Redis, PING tells of it.
+#[cold]
+pub(super) fn check_disk(server: &Server, spec: &Spec) -> Result<(), CommandError> {
+    if spec.flags.contains(Flags::WRITE) || spec.name == "ping" {
+        return Err(disk_error(server));
+    }
+    Ok(())
+}
+
+/// The error of a write that could not be written down.
+#[cold]
+pub(super) fn disk_error(server: &Server) -> CommandError {
+    let failure = server.aof.failure();
+    CommandError::Quote(
+        format!("MISCONF Errors writing to the AOF file: {failure}")
+            .into_bytes()
+            .into(),
+    )
+}
+
 /// DEBUG and MODULE run only when the configuration allows them to this client.
 #[cold]
 fn check_protected(

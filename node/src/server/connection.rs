@@ -83,6 +83,8 @@ struct Connection {
     unsent: Unsent,
     unread: OutputWatch,
     wait: Wait,
+    /// What is unsent waits until the log is safe up to here.
+    held: Option<u64>,
     /// There may be whole requests in `pending`.
     more: bool,
     /// Nothing more is read; it ends once all is sent.
@@ -140,6 +142,7 @@ impl Connection {
             unsent: Unsent::default(),
             unread: OutputWatch::default(),
             wait: Wait::Nothing,
+            held: None,
             more: false,
             closing: false,
             introduced: false,
@@ -175,6 +178,11 @@ impl Connection {
             let mut out = self.output(worker);
             self.session.state.client.take_mail(&mut out, MAIL_PER_TURN);
             self.put_output(worker, out);
+        }
+        if let Some(offset) = self.held {
+            let who = self.session.state.client.id;
+            ready!(self.server.aof.hold.poll(offset, who, cx));
+            self.held = None;
         }
         let flushed = match self.poll_send(worker, cx) {
             Poll::Ready(Ok(())) => true,
@@ -357,10 +365,20 @@ impl Connection {
         let killed = self.session.state.client.flags() & flag::KILLED != 0;
         let now = self.closing || killed || out.len() > OUTPUT_DEFERRED;
         self.put_output(worker, out);
-        if direct && now {
+        self.hold();
+        if direct && now && self.held.is_none() {
             self.send_now(worker);
         }
         consumed
+    }
+
+    /// Nothing that tells what was done leaves before the disk has it.
+    fn hold(&mut self) {
+        let hold = &self.server.aof.hold;
+        if hold.is_on() {
+            let end = self.server.store.log().end();
+            self.held = (!hold.is_safe(end)).then_some(end);
+        }
     }
 
     fn after_run(&mut self, long: bool) -> Result<Step, Ended> {
@@ -437,6 +455,7 @@ impl Connection {
         self.wait = Wait::Nothing;
         self.session.state.client.set(flag::BLOCKED, false);
         self.more = !self.closing;
+        self.hold();
         Poll::Ready(())
     }
 

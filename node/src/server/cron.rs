@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Server;
-use crate::persistence;
+use crate::{aof, persistence};
 
 const PERIOD: Duration = Duration::from_millis(100);
 /// Idle clients are looked for once in so many periods.
@@ -23,12 +23,14 @@ pub async fn run(server: Arc<Server>) {
             () = server.shutdown.cancelled() => return,
         }
         sample_rates(&server);
+        aof::rewrite_if_grown(&server);
         alloc::note_peak();
         persistence::begin_if_due(&server);
         periods = periods.wrapping_add(1);
         if periods.is_multiple_of(PERIODS_PER_SECOND) {
             close_idle_clients(&server);
             server.targets.close_idle();
+            aof::settle(&server);
         }
     }
 }

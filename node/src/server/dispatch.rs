@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::admission::admit;
+use super::admission::{self, admit};
 use super::batch::{KeyAt, Request, slots_of};
 use super::blocked::BlockedCommand;
 use super::client::flag;
@@ -79,6 +79,11 @@ pub fn run(
     }
     if server.config.maxmemory() != 0
         && let Err(error) = find_room(session, worker, server, request, spec, args)
+    {
+        return refused(session, worker, spec, error, out);
+    }
+    if server.aof.is_failing()
+        && let Err(error) = admission::check_disk(server, spec)
     {
         return refused(session, worker, spec, error, out);
     }
@@ -418,7 +423,7 @@ fn execute(
 
 /// Writes down what a command has done, if it may have done anything, and somebody needs to know.
 #[inline(always)]
-pub(super) fn write_down(ctx: &mut Ctx<'_>, args: &Args<'_>) {
+pub(crate) fn write_down(ctx: &mut Ctx<'_>, args: &Args<'_>) {
     if ctx.db.is_logged() && ctx.spec.flags.intersects(Flags::WRITES) {
         ctx.db.end_command(args.iter_from(0));
     }

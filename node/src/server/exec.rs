@@ -21,6 +21,7 @@ use slotilla_common::resp::{Protocol, ReplyWriter};
 use std::sync::Arc;
 
 use super::Server;
+use super::admission;
 use super::batch::Request;
 use super::dispatch::{self, Flow};
 use super::long::{LONG_NANOS, LongCommand};
@@ -87,6 +88,9 @@ fn admit(
     }
     if server.config.maxmemory() != 0 && !server.make_room(scope) {
         return Err(CommandError::OutOfMemory);
+    }
+    if server.aof.is_failing() {
+        admission::check_disk(server, spec)?;
     }
     Ok(())
 }
@@ -347,6 +351,9 @@ impl<'a> Run<'a> {
         }
         if !room {
             return Err(End::Refused(CommandError::OutOfMemory));
+        }
+        if self.queue.union().write && server.aof.is_failing() {
+            return Err(End::Refused(admission::disk_error(server)));
         }
         if self.queue.is_aborted() {
             return Err(End::Aborted);

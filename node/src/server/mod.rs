@@ -51,6 +51,7 @@ use slotilla_common::slot::Slot;
 use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 
+use crate::aof::Aof;
 use crate::cluster::{self, routing};
 use crate::commands::Handlers;
 use crate::config::Config;
@@ -80,6 +81,8 @@ pub struct Server {
     pub gate: Gate,
     /// What is kept on disk, and whether it is being loaded.
     pub persistence: Persistence,
+    /// The append-only file.
+    pub aof: Aof,
     /// CLIENT PAUSE.
     pub pause: Pause,
     /// A snapshot that kept as much as it may has room again.

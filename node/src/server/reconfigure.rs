@@ -11,6 +11,7 @@ use slotilla_common::clock;
 use super::Server;
 use super::client::flag;
 use super::keyspace_events;
+use crate::aof;
 use crate::config::{Applier, Config, Key};
 use crate::store::Scope;
 
@@ -19,6 +20,7 @@ type Part = fn(&Server, &Config);
 
 /// Gives the parts their values now, and again whenever they change.
 pub fn follow(server: &Arc<Server>) {
+    follow_aof(server);
     let parts: [(&[Key], Part); 7] = [
         (
             &[
@@ -46,6 +48,24 @@ pub fn follow(server: &Arc<Server>) {
     for (keys, part) in parts {
         part(server, &server.config);
         server.config.on_change(keys, applier(server, part));
+    }
+}
+
+/// What is written follows `appendonly`.
+fn follow_aof(server: &Arc<Server>) {
+    let server = Arc::downgrade(server);
+    let keys = [Key::Appendonly, Key::Appendfsync];
+    let owner = server.clone();
+    if let Some(server) = server.upgrade() {
+        let applier: Applier = Box::new(move |_| {
+            if let Some(server) = owner.upgrade() {
+                aof::settle(&server);
+                // Whoever writes looks at how it is flushed.
+                server.store.log().interrupt();
+            }
+            Ok(())
+        });
+        server.config.on_change(&keys, applier);
     }
 }
 

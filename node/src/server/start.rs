@@ -21,14 +21,15 @@ use super::pubsub::Hub;
 use super::slowlog::SlowLog;
 use super::stats::Stats;
 use super::{Server, cron, worker};
+use crate::aof::{self, Aof, AofError};
 use crate::cluster::routing::{Condition, Health, Serving};
 use crate::cluster::shell as cluster;
 use crate::commands::Handlers;
-use crate::config::Config;
-use crate::persistence::{self, Persistence, Snapshot, SnapshotError};
+use crate::config::{Config, Key};
+use crate::persistence::{self, Persistence, Phase, Snapshot, SnapshotError};
 use crate::replication::apply::APPLIERS_MAX;
 use crate::replication::{Replication, replica};
-use crate::store::{Expirer, PLACES_MAX, STEP_MS, Store};
+use crate::store::{Expirer, PLACES_MAX, STEP_MS, Step, Store};
 
 /// Why a node could not start. The text says what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +46,9 @@ pub enum StartError {
     /// The snapshot that is there cannot be loaded.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// The append-only files that are there cannot be.
+    #[error(transparent)]
+    Aof(#[from] AofError),
     /// A thread or a runtime could not be made.
     #[error("Starting a thread: {0}; raise the limit of processes (ulimit -u) or lower io-threads")]
     Thread(#[from] io::Error),
@@ -62,6 +66,18 @@ pub struct Node {
     _admin: Arc<AdminPort>,
 }
 
+impl StartError {
+    /// Whether the node was told to stop meanwhile, and nothing is wrong.
+    #[must_use]
+    pub fn is_stop(&self) -> bool {
+        match self {
+            Self::Snapshot(error) => error.is_stop(),
+            Self::Aof(error) => matches!(error, AofError::Stopped),
+            _ => false,
+        }
+    }
+}
+
 impl Node {
     /// Opens the sockets, then starts the threads. Clients hear that data is being loaded until
     /// [`load`](Self::load) has returned.
@@ -75,7 +91,13 @@ impl Node {
         super::reconfigure::follow(&server);
         let events = super::keyspace_events::Publisher::new(&server);
         server.store.set_event_sink(Box::new(events));
-        let snapshot = persistence::find(&server.config)?;
+        let snapshot = if server.config.flag(Key::Appendonly) {
+            // As in Redis, the append-only file is the data then, even if there is none yet.
+            server.persistence.set_phase(Phase::Loading);
+            None
+        } else {
+            persistence::find(&server.config)?
+        };
         if let Some(snapshot) = &snapshot {
             server.await_snapshot(snapshot);
         }
@@ -121,14 +143,17 @@ impl Node {
         })
     }
 
-    /// Loads the snapshot, if there is one.
+    /// Loads the append-only files or the snapshot, whichever there is to be.
     ///
     /// # Errors
     /// It cannot be loaded, and the node is to stop; or it was told to, meanwhile.
-    pub fn load(&mut self) -> Result<(), SnapshotError> {
-        self.snapshot.take().map_or(Ok(()), |snapshot| {
+    pub fn load(&mut self) -> Result<(), StartError> {
+        if self.server.loading() && self.snapshot.is_none() {
+            return Ok(aof::load(&self.server)?);
+        }
+        Ok(self.snapshot.take().map_or(Ok(()), |snapshot| {
             persistence::load_at_start(&self.server, snapshot)
-        })
+        })?)
     }
 
     /// Waits until the node has been told to stop and has stopped.
@@ -170,6 +195,10 @@ fn spawn_expirer(server: Arc<Server>) -> io::Result<JoinHandle<()>> {
                     let now_ms = clock::unix_ms();
                     let mut step = || {
                         server.gate.guest(|| {
+                            // What is loaded says itself what has expired.
+                            if server.loading() {
+                                return Step::default();
+                            }
                             if server.pause.is_over() {
                                 server.end_pause();
                             }
@@ -209,6 +238,7 @@ impl Server {
             gate: Gate::new(workers + PLACES_MAX + APPLIERS_MAX),
             targets: super::targets::Targets::default(),
             long_threads: LongThreads::new(PLACES_MAX),
+            aof: Aof::default(),
             pause: Pause::default(),
             snapshot_room: tokio::sync::Notify::new(),
             pubsub: Hub::default(),

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::super::connection::REDIS_VERSION;
 use super::{human_bytes, line};
+use crate::config::Key;
 use crate::persistence::Phase;
 use crate::server::client::{Client, flag};
 use crate::server::pubsub::Topic;
@@ -166,6 +167,9 @@ fn percent((done, total): (u64, u64)) -> f64 {
 /// nothing forks. There is no append-only file yet.
 pub(super) fn persistence(text: &mut String, server: &Server) {
     let persistence = &server.persistence;
+    let aof = server.aof.figures(server.store.log().end());
+    let is_enabled = server.config.flag(Key::Appendonly);
+    let status = |is_failed: bool| if is_failed { "err" } else { "ok" };
     let changes = server.store.counters().changes;
     let (loaded, expired) = persistence.last_load();
     let background = persistence.background.info();
@@ -189,19 +193,29 @@ pub(super) fn persistence(text: &mut String, server: &Server) {
         "rdb_last_cow_size": background.last_held,
         "rdb_last_load_keys_expired": expired,
         "rdb_last_load_keys_loaded": loaded,
-        "aof_enabled": 0,
-        "aof_rewrite_in_progress": 0,
+        "aof_enabled": u8::from(is_enabled),
+        "aof_rewrite_in_progress": u8::from(aof.current_rewrite_seconds.is_some()),
         "aof_rewrite_scheduled": 0,
-        "aof_last_rewrite_time_sec": -1,
-        "aof_current_rewrite_time_sec": -1,
-        "aof_last_bgrewrite_status": "ok",
-        "aof_rewrites": 0,
-        "aof_rewrites_consecutive_failures": 0,
-        "aof_last_write_status": "ok",
+        "aof_last_rewrite_time_sec": aof.last_rewrite_seconds,
+        "aof_current_rewrite_time_sec": aof.current_rewrite_seconds.unwrap_or(-1),
+        "aof_last_bgrewrite_status": status(aof.rewrite_failures > 0),
+        "aof_rewrites": aof.rewrites,
+        "aof_rewrites_consecutive_failures": aof.rewrite_failures,
+        "aof_last_write_status": status(aof.is_failing),
         "aof_last_cow_size": 0,
         "module_fork_in_progress": 0,
         "module_fork_last_cow_size": 0,
     );
+    if is_enabled {
+        fields!(text;
+            "aof_current_size": aof.current_bytes,
+            "aof_base_size": aof.base_bytes,
+            "aof_pending_rewrite": u8::from(!aof.is_on),
+            "aof_buffer_length": aof.unwritten_bytes,
+            "aof_pending_bio_fsync": 0,
+            "aof_delayed_fsync": 0,
+        );
+    }
     if let Some(progress) = persistence.progress.shown() {
         fields!(text;
             "loading_start_time": progress.start_time,

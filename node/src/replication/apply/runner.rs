@@ -13,6 +13,7 @@ use crate::commands::{After, Args, CommandError, Ctx, Handler, quoted};
 use crate::server::Server;
 use crate::server::batch::{KeyAt, Request};
 use crate::server::client::Client;
+use crate::server::dispatch;
 use crate::server::gate::SeatId;
 use crate::server::long::InLine;
 use crate::server::session::SessionState;
@@ -161,6 +162,8 @@ impl Runner {
             ctx.db.know_hash(args.get(key.arg), key.slot, key.hash);
         }
         let ran = (command.handler)(&mut ctx, args);
+        // A replica's append-only file has what it applies.
+        dispatch::write_down(&mut ctx, args);
         let after = ctx.after.take();
         // Lets the slots go.
         drop(ctx);

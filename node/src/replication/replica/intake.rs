@@ -12,6 +12,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use super::handshake::Agreed;
 use super::load;
 use super::pump::Progress;
+use crate::aof;
 use crate::commands::connection::REDIS_VERSION;
 use crate::config::Key;
 use crate::replication::LinkState;
@@ -155,6 +156,7 @@ fn run(
             replication.link.set_received(offset);
             replication.link.add_received(first.len());
             tracing::info!("MASTER <-> REPLICA sync: Finished with success");
+            aof::begin_anew(server);
         }
     }
     replication.link.set_state(LinkState::Connected);
