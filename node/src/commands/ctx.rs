@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use super::{Args, CommandError, Wait};
 use crate::server::Server;
+use crate::server::client::Client;
 use crate::server::session::SessionState;
+use crate::server::socket::Stream;
 use crate::store::{Db, Scope};
 
 /// A command's behaviour: reads its arguments, works on the keys whose slots are locked, and
@@ -50,6 +52,8 @@ pub enum After {
     Background(Background),
     /// The reply comes once there is something: the client waits, as of now.
     Wait(Wait),
+    /// The connection is no client's any more: it goes to whoever takes it.
+    HandOver(HandOver),
     /// The reply comes from work that needs the node to itself.
     Exclusive(Deferred),
     /// The reply comes from work that locks slots of its own.
@@ -60,6 +64,38 @@ type Work = dyn FnOnce(&Arc<Server>, &mut ReplyWriter<'_>) -> Result<(), Command
 
 /// Work for a background thread, whose reply the client waits for while its thread serves others.
 pub struct Background(Box<Work>);
+
+/// What takes a connection over, from a session that ends with that.
+pub struct HandOver(Box<dyn FnOnce(Taken) + Send>);
+
+/// A connection that was taken over. It closes when `alive` is dropped, unless somebody has closed it
+/// before; then the socket is shut down.
+#[derive(Debug)]
+pub struct Taken {
+    /// The node.
+    pub server: Arc<Server>,
+    /// Who the client was, which others see still.
+    pub client: Arc<Client>,
+    /// The socket; both it and its duplicates block.
+    pub socket: Stream,
+    /// What has come behind the command.
+    pub input: Vec<u8>,
+    /// To be kept as long as the connection is.
+    pub alive: tokio::sync::oneshot::Sender<()>,
+}
+
+impl HandOver {
+    /// Gives the connection away.
+    pub fn take(self, taken: Taken) {
+        (self.0)(taken);
+    }
+}
+
+impl fmt::Debug for HandOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HandOver")
+    }
+}
 
 /// Work for the client's own thread, once the command's locks are released.
 pub struct Deferred(Box<Work>);
@@ -126,6 +162,11 @@ impl<'a> Ctx<'a> {
         }
         self.reply.simple("HELP");
         self.reply.simple("    Tell what the subcommands are.");
+    }
+
+    /// Gives the connection to `taker`, once what was answered is sent.
+    pub fn hand_over(&mut self, taker: impl FnOnce(Taken) + Send + 'static) {
+        self.afterwards(After::HandOver(HandOver(Box::new(taker))));
     }
 
     /// Closes the connection once the reply is sent.

@@ -24,6 +24,7 @@ use super::session::{OUTPUT_PER_TURN, Session, SessionState, Then};
 use super::socket::{Raw, Socket};
 use super::unsent::{Unsent, trim};
 use super::worker::{self, INPUT_BYTES, Worker};
+use crate::commands::{HandOver, Taken};
 
 /// A connection on its way to its worker.
 #[derive(Debug)]
@@ -71,6 +72,10 @@ enum Wait {
     InLine,
     /// The session is away with it.
     Long(oneshot::Receiver<Done>),
+    /// The connection is given away once all is sent.
+    HandOver(HandOver),
+    /// The connection is somebody else's, until this is dropped on the other side.
+    Away(oneshot::Receiver<()>),
 }
 
 struct Connection {
@@ -114,8 +119,11 @@ impl Future for Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if let Wait::Keys(command) = &self.wait {
-            command.abandon();
+        match &self.wait {
+            Wait::Keys(command) => command.abandon(),
+            // Whoever has it waits for the other side, and is told so that there is none.
+            Wait::Away(_) => self.socket.shut_down(),
+            _ => {}
         }
         let SessionState {
             client,
@@ -228,7 +236,12 @@ impl Connection {
             Wait::Pause(_) => self.pending.len() < INPUT_BYTES,
             // For as long as that takes: or one that has gone would be served.
             Wait::Keys(_) => true,
-            Wait::Background(_) | Wait::InLine | Wait::Long(_) | Wait::Nothing => false,
+            Wait::Background(_)
+            | Wait::InLine
+            | Wait::Long(_)
+            | Wait::HandOver(_)
+            | Wait::Away(_)
+            | Wait::Nothing => false,
         };
         if reads {
             self.poll_read(worker, cx)
@@ -340,6 +353,7 @@ impl Connection {
                 out.clear();
             }
             Then::Background(work) => self.wait_for(Wait::Background(self.start_background(work))),
+            Then::HandOver(taker) => self.wait = Wait::HandOver(taker),
             // The handler has said so already, before anybody could serve it.
             Then::Wait(mut command) => {
                 command.start_timer();
@@ -429,6 +443,15 @@ impl Connection {
         match &mut self.wait {
             Wait::Nothing => return Poll::Ready(()),
             Wait::Pause(ended) => ready!(ended.as_mut().poll(cx)),
+            Wait::HandOver(_) => {
+                self.hand_over();
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Wait::Away(ended) => {
+                let _gone = ready!(Pin::new(ended).poll(cx));
+                self.closing = true;
+            }
             Wait::Background(work) => {
                 let reply = ready!(Pin::new(work).poll(cx));
                 // A panic in there has been logged; the client gets an error instead of silence.
@@ -457,6 +480,29 @@ impl Connection {
         self.more = !self.closing;
         self.hold();
         Poll::Ready(())
+    }
+
+    /// Gives the connection away: what is left here is what others see of it.
+    fn hand_over(&mut self) {
+        let Wait::HandOver(taker) = std::mem::replace(&mut self.wait, Wait::Nothing) else {
+            return;
+        };
+        let (alive, ended) = oneshot::channel();
+        self.wait = Wait::Away(ended);
+        match self.socket.duplicate() {
+            Ok(socket) => taker.take(Taken {
+                server: Arc::clone(&self.server),
+                client: Arc::clone(&self.session.state.client),
+                socket,
+                input: std::mem::take(&mut self.pending),
+                alive,
+            }),
+            // It closes, for `alive` is dropped.
+            Err(error) => tracing::warn!(
+                "Closing client addr={}: its socket could not be handed over: {error}",
+                self.session.state.client.addr
+            ),
+        }
     }
 
     /// Counts and answers a command that has waited for keys.

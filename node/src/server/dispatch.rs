@@ -20,7 +20,7 @@ use super::worker::Worker;
 use super::{Server, exec};
 use crate::cluster::routing::{self, Refusal, Serving, Verdict};
 use crate::commands::{
-    ARGUMENT, After, Args, Background, CommandError, Ctx, Deferred, Effort, Handler,
+    ARGUMENT, After, Args, Background, CommandError, Ctx, Deferred, Effort, HandOver, Handler,
 };
 use crate::store::{Db, Need, Scope, SlotGuard, Taken};
 
@@ -34,6 +34,8 @@ pub enum Flow {
     Next,
     /// This one's answer comes from a background thread.
     Background(Background),
+    /// This one's connection goes to somebody else.
+    HandOver(HandOver),
     /// This one waits for keys.
     Wait(Box<BlockedCommand>),
     /// This one has not run; it does when clients are no longer paused.
@@ -354,6 +356,7 @@ fn conclude(
         Rest::Long(_) | Rest::Then(After::Wait(_) | After::Exclusive(_)) => Flow::Next,
         Rest::Then(After::Close) => Flow::Close,
         Rest::Then(After::Background(work)) => Flow::Background(work),
+        Rest::Then(After::HandOver(taker)) => Flow::HandOver(taker),
         Rest::Then(After::Unlocked(work)) => {
             let mut reply = ReplyWriter::new(out, session.protocol);
             match work.run(server, &mut reply) {

@@ -520,9 +520,12 @@ impl<'a> Run<'a> {
                     self.answer_error(&error);
                 }
             }
-            After::Exclusive(_) | After::Unlocked(_) => self.answer_error(&CommandError::err(
-                format_args!("{} is not possible inside a transaction", spec.name),
-            )),
+            After::Exclusive(_) | After::Unlocked(_) | After::HandOver(_) => {
+                self.answer_error(&CommandError::err(format_args!(
+                    "{} is not possible inside a transaction",
+                    spec.name
+                )))
+            }
         }
         None
     }

@@ -17,7 +17,7 @@ use super::dispatch;
 use super::long::{InLine, LongCommand};
 use super::transaction::Transaction;
 use super::worker::Worker;
-use crate::commands::Background;
+use crate::commands::{Background, HandOver};
 use crate::store::{Need, Ticket};
 
 /// Replies that pile up before they are sent, even if more requests are at hand: what a turn
@@ -143,6 +143,8 @@ pub enum Then {
     Again,
     /// Run this elsewhere, send what it answers, then go on with the input.
     Background(Background),
+    /// Send what has been answered, then give the connection away.
+    HandOver(HandOver),
     /// Wait for keys, send what came of it, then go on with the input.
     Wait(Box<BlockedCommand>),
     /// Wait until clients are no longer paused, then go on with the input.
@@ -275,6 +277,12 @@ impl Session {
                         then,
                     };
                 }
+                dispatch::Flow::HandOver(taker) => {
+                    return Ran::Stopped {
+                        consumed: request.end(),
+                        then: Then::HandOver(taker),
+                    };
+                }
                 dispatch::Flow::Wait(command) => {
                     return Ran::Stopped {
                         consumed: request.end(),
@@ -363,7 +371,10 @@ impl Session {
         // A reply that comes later: [`Session::hears`] decides then.
         let comes_later = matches!(
             flow,
-            dispatch::Flow::Background(_) | dispatch::Flow::Wait(_) | dispatch::Flow::Long(_)
+            dispatch::Flow::Background(_)
+                | dispatch::Flow::HandOver(_)
+                | dispatch::Flow::Wait(_)
+                | dispatch::Flow::Long(_)
         );
         if before != self.state.reply_mode || before != ReplyMode::On {
             self.silence(before, length, out, comes_later);

@@ -1,8 +1,10 @@
 //! A client's socket: TCP or Unix.
 
-use std::io;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -52,6 +54,107 @@ impl Socket {
         match self {
             Self::Tcp(stream) => stream.poll_write_ready(cx),
             Self::Unix(stream) => stream.poll_write_ready(cx),
+        }
+    }
+}
+
+impl Socket {
+    /// Another handle of the same socket, for threads that block.
+    ///
+    /// # Errors
+    /// The system has no more handles.
+    pub fn duplicate(&self) -> io::Result<Stream> {
+        let stream = match self {
+            Self::Tcp(stream) => Stream::Tcp(stream.as_fd().try_clone_to_owned()?.into()),
+            Self::Unix(stream) => Stream::Unix(stream.as_fd().try_clone_to_owned()?.into()),
+        };
+        stream.block()?;
+        Ok(stream)
+    }
+
+    /// Ends the connection for whoever has a handle of it.
+    pub fn shut_down(&self) {
+        // It may have ended already.
+        let _ended = match self {
+            Self::Tcp(stream) => rustix::net::shutdown(stream, rustix::net::Shutdown::Both),
+            Self::Unix(stream) => rustix::net::shutdown(stream, rustix::net::Shutdown::Both),
+        };
+    }
+}
+
+/// A socket whose reads and writes block.
+#[derive(Debug)]
+pub enum Stream {
+    /// TCP.
+    Tcp(std::net::TcpStream),
+    /// Unix domain.
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl Stream {
+    fn block(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.set_nonblocking(false),
+            Self::Unix(stream) => stream.set_nonblocking(false),
+        }
+    }
+
+    /// How long a read and a write may take.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn set_timeouts(&self, read: Duration, write: Duration) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => {
+                stream.set_read_timeout(Some(read))?;
+                stream.set_write_timeout(Some(write))
+            }
+            Self::Unix(stream) => {
+                stream.set_read_timeout(Some(read))?;
+                stream.set_write_timeout(Some(write))
+            }
+        }
+    }
+
+    /// Another handle of it.
+    ///
+    /// # Errors
+    /// The system has no more handles.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Tcp(stream) => Self::Tcp(stream.try_clone()?),
+            Self::Unix(stream) => Self::Unix(stream.try_clone()?),
+        })
+    }
+
+    /// Ends the connection for whoever has a handle of it.
+    pub fn shut_down(&self) {
+        // It may have ended already.
+        let _ended = match self {
+            Self::Tcp(stream) => stream.shutdown(std::net::Shutdown::Both),
+            Self::Unix(stream) => stream.shutdown(std::net::Shutdown::Both),
+        };
+    }
+
+    /// Writes all of it.
+    ///
+    /// # Errors
+    /// The connection is broken, or takes too long to take it.
+    pub fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => (&mut &*stream).write_all(bytes),
+            Self::Unix(stream) => (&mut &*stream).write_all(bytes),
+        }
+    }
+
+    /// Reads what has come.
+    ///
+    /// # Errors
+    /// The connection is broken, or nothing has come for too long.
+    pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => (&mut &*stream).read(buffer),
+            Self::Unix(stream) => (&mut &*stream).read(buffer),
         }
     }
 }
