@@ -14,6 +14,8 @@ use slotilla_common::resp::{
 use slotilla_node::cluster::nodes_conf::{NodesConf, fuzz_nodes_conf};
 use slotilla_node::config::Config;
 use slotilla_node::rdb::fuzz_dump;
+use slotilla_node::replication::apply::fuzz_stream;
+use slotilla_node::replication::replica::handshake::fuzz_handshake;
 use slotilla_node::store::fuzz::{fuzz_intset, fuzz_listpack};
 use slotilla_node::store::hyperloglog::{self as hll, Form, Registers};
 
@@ -21,7 +23,7 @@ use slotilla_node::store::hyperloglog::{self as hll, Form, Registers};
 pub(crate) type Target = (&'static str, fn(&[u8]) -> u64);
 
 /// All of them.
-pub(crate) const TARGETS: [Target; 10] = [
+pub(crate) const TARGETS: [Target; 12] = [
     ("request", request),
     ("reply", reply),
     ("bus", bus),
@@ -32,7 +34,29 @@ pub(crate) const TARGETS: [Target; 10] = [
     ("intset", intset),
     ("rdb", rdb),
     ("dump", dump),
+    ("handshake", handshake),
+    ("stream", stream),
 ];
+
+/// What a primary says before its data means the same however it is cut up. The first byte chooses
+/// the cuts.
+pub(crate) fn handshake(data: &[u8]) -> u64 {
+    let Some((cut, input)) = data.split_first() else {
+        return 0;
+    };
+    let outcome = fuzz_handshake(usize::from(*cut), input);
+    fingerprint([outcome.len()])
+}
+
+/// A primary's stream has the same commands and transactions however it is cut up. The first byte
+/// chooses the cuts.
+pub(crate) fn stream(data: &[u8]) -> u64 {
+    let Some((cut, input)) = data.split_first() else {
+        return 0;
+    };
+    let pieces = fuzz_stream(usize::from(*cut), input);
+    fingerprint(pieces.iter().map(String::len))
+}
 
 /// Requests are the same however their bytes are cut up. The first byte chooses the cuts.
 pub(crate) fn request(data: &[u8]) -> u64 {

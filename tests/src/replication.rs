@@ -20,9 +20,26 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// Has `replica` copy whatever listens on a port.
 pub fn replicate(replica: &Server, port: u16) {
-    let port = port.to_string();
-    let reply = replica.client().call(&["REPLICAOF", "127.0.0.1", &port]);
-    assert_eq!(reply.error(), None);
+    tell(replica, "127.0.0.1", &port.to_string());
+}
+
+/// Has a server copy nobody.
+pub fn stop_replicating(replica: &Server) {
+    tell(replica, "NO", "ONE");
+}
+
+/// While a server loads it does not listen.
+fn tell(replica: &Server, host: &str, port: &str) {
+    wait_for("REPLICAOF to be heard", LIMIT, || {
+        let reply = replica.client().call(&["REPLICAOF", host, port]);
+        match reply.error() {
+            Some(error) if error.starts_with("LOADING") => None,
+            error => {
+                assert_eq!(error, None);
+                Some(())
+            }
+        }
+    });
 }
 
 /// Waits until a replica has its link up.

@@ -188,3 +188,13 @@ fn snapshots() {
 fn values() {
     run("dump");
 }
+
+#[test]
+fn handshakes() {
+    run("handshake");
+}
+
+#[test]
+fn streams() {
+    run("stream");
+}

@@ -376,3 +376,18 @@ fn who_waits_is_told_when_the_role_changes() {
     );
     await_link(&node);
 }
+
+#[test]
+fn a_primary_that_waits_for_its_replica_is_told_at_once() {
+    let primary = primary(Kind::Redis, &[]);
+    let node = Server::start(Kind::Node, &[]);
+    replicate(&node, primary.port());
+    await_link(&node);
+    let mut client = primary.client();
+    for n in 0..20 {
+        client.ok(&["set", "a", &n.to_string()]);
+        assert_eq!(client.call(&["WAIT", "1", "10000"]).integer(), 1);
+        assert_eq!(node.client().call(&["GET", "a"]).text(), n.to_string());
+    }
+    assert_eq!(number(&primary, "sync_full"), 1);
+}

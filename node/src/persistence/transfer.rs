@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use slotilla_common::rdb::{Problem, ReadError, Reader};
 
 use super::load::{Cause, Goal, Loading, Tally};
+use crate::rdb::LoadError;
 use crate::server::Server;
 
 /// Where a primary's data goes.
@@ -13,6 +14,9 @@ use crate::server::Server;
 pub enum Target {
     /// Into the databases that are served; nothing may be there.
     Served,
+    /// The same, of data that has been seen to be good: a key that it has twice, which does not show
+    /// while nothing is kept, is what it is the second time.
+    Checked,
     /// Into those beside them.
     Aside,
     /// Nowhere: it is only to be seen whether it could be loaded.
@@ -63,6 +67,10 @@ impl TransferError {
     pub fn is_end(&self) -> bool {
         let problem = match &self.cause {
             Cause::Read(ReadError { problem, .. }) => Some(problem),
+            Cause::Key { error, .. } => match &error.error {
+                LoadError::Read(ReadError { problem, .. }) => Some(problem),
+                _ => None,
+            },
             _ => None,
         };
         matches!(problem, Some(Problem::Ended { .. }))
@@ -81,7 +89,7 @@ pub fn load_transfer<R: Read>(
     is_off: &dyn Fn() -> bool,
 ) -> Result<Transferred<R>, TransferError> {
     let goal = match target {
-        Target::Served => Goal::Databases(0),
+        Target::Served | Target::Checked => Goal::Databases(0),
         Target::Aside => Goal::Databases(server.store.aside().unwrap_or(0)),
         Target::Nowhere => Goal::Nowhere,
     };
@@ -90,7 +98,7 @@ pub fn load_transfer<R: Read>(
         progress.begin(length.unwrap_or(0));
     }
     let mut reader = Reader::new(source, length);
-    let mut loading = Loading::new(server, goal, false, is_off);
+    let mut loading = Loading::new(server, goal, target == Target::Checked, is_off);
     let loaded = read_all(&mut reader, &mut loading, (length, mark));
     let bytes = loaded.inspect_err(|_| progress.end())?;
     progress.end();

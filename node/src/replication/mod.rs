@@ -195,10 +195,9 @@ impl Replication {
     pub fn position(&self, _still: &Still<'_>) -> Option<Position> {
         // A primary does not count what its data goes through.
         let is_counted = self.is_replica() && self.is_sound.load(Ordering::Acquire);
-        let offset = self.offset();
-        (is_counted && offset > 0).then(|| Position {
+        is_counted.then(|| Position {
             replid: self.history().replid,
-            offset,
+            offset: self.offset(),
             db: self.db.load(Ordering::Relaxed),
         })
     }

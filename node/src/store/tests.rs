@@ -293,3 +293,31 @@ proptest! {
         prop_assert_eq!(store.data_bytes(), bytes);
     }
 }
+
+#[test]
+fn what_is_beside_is_not_there_until_the_two_change_places() {
+    let store = Store::new(2, Serving::Ours);
+    let aside = store.aside().unwrap();
+    let mut feed = Feed::new(&store, Scope::default(), false);
+    for n in 0..200 {
+        let db = if n < 150 { aside } else { 1 };
+        let key = format!("k{n}");
+        feed.push(db, Entry::new(key.as_bytes(), NewValue::Int(n), None, 0));
+        feed.flush().unwrap();
+    }
+    assert_eq!((store.len(0), store.len(1)), (0, 50));
+    drop(store.flush(None));
+    assert_eq!(
+        (store.len(1), store.len(aside)),
+        (0, 150),
+        "it is not flushed"
+    );
+    store.exchange_aside();
+    assert_eq!((store.len(0), store.len(aside)), (150, 0));
+    store.exchange_aside();
+    for slot in Slot::all() {
+        drop(store.flush_aside(slot));
+    }
+    assert!(store.is_empty());
+    assert_eq!(store.data_bytes(), 0);
+}

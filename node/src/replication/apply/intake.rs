@@ -95,18 +95,22 @@ impl Intake {
     /// Finds whole pieces at the start of the input; false if there is none.
     ///
     /// # Errors
-    /// What is there is no request, or too long to wait for its end.
+    /// What is there is no request, or too long to wait for its end. Whole pieces before it were found
+    /// already.
     pub(super) fn look(
         &mut self,
         limits: &RequestLimits,
         store: &Store,
     ) -> Result<bool, ApplyError> {
         let from = self.batch.len();
-        let mut is_whole = true;
-        while is_whole && (self.batch.len() < from.saturating_add(REQUESTS)) {
-            is_whole = self.parse_one(limits, store)?;
+        let mut parsed = Ok(true);
+        while matches!(parsed, Ok(true)) && self.batch.len() < from.saturating_add(REQUESTS) {
+            parsed = self.parse_one(limits, store);
         }
         self.cut();
+        if self.end == 0 {
+            parsed?;
+        }
         if self.end == 0 && self.pending() > self.most_bytes {
             return Err(ApplyError::TooLong(self.pending()));
         }

@@ -11,6 +11,7 @@
 //! a transaction is applied as one, and keys whose time has come are there until the stream says that
 //! they are not. A command that fails is noted, and the stream goes on, as in Redis.
 
+mod fuzz;
 mod intake;
 mod parallel;
 mod plan;
@@ -25,6 +26,7 @@ use crate::server::Server;
 use crate::server::client::{Client, Introduction};
 use crate::server::gate::SeatId;
 use crate::store::PLACES_MAX;
+pub use fuzz::fuzz_stream;
 use intake::{Intake, Piece, Source};
 pub use parallel::Parallel;
 use runner::{Runnable, Runner};

@@ -94,10 +94,13 @@ impl Parallel {
             return Ok(Round::default());
         }
         let threads = self.helpers.len().saturating_add(1);
-        let plan = Plan::new(&self.server, &intake, threads, self.db)?;
+        let plan = Plan::new(&self.server, &intake, threads, self.db);
         intake.prefetch(&self.server.store);
         for step in plan.steps {
             intake = self.step(step, intake)?;
+        }
+        if let Some(error) = plan.error {
+            return Err(error);
         }
         self.db = plan.db;
         applied(intake.bytes(), self.db);

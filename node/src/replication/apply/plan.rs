@@ -35,6 +35,8 @@ pub(super) struct Plan {
     pub(super) db: u16,
     /// The primary wants to know how far this node is.
     pub(super) asked: bool,
+    /// Why what follows these cannot be run.
+    pub(super) error: Option<ApplyError>,
 }
 
 /// Where a piece may run.
@@ -48,33 +50,30 @@ enum Place {
 }
 
 impl Plan {
-    /// For so many threads.
-    ///
-    /// # Errors
-    /// A piece that cannot be run. None has run then.
-    pub(super) fn new(
-        server: &Server,
-        intake: &Intake,
-        threads: usize,
-        db: u16,
-    ) -> Result<Self, ApplyError> {
+    /// For so many threads; up to the first piece that cannot be run.
+    pub(super) fn new(server: &Server, intake: &Intake, threads: usize, db: u16) -> Self {
         let mut plan = Self {
             steps: Vec::new(),
             db,
             asked: false,
+            error: None,
         };
         for piece in intake.pieces() {
             let job = Job {
                 db: plan.db,
                 piece: piece.clone(),
             };
-            match plan.place(server, intake, piece)? {
-                Place::Nowhere => {}
-                Place::Slot(slot) => plan.add(slot, job, threads.max(1)),
-                Place::Alone => plan.steps.push(Step::Alone(job)),
+            match plan.place(server, intake, piece) {
+                Ok(Place::Nowhere) => {}
+                Ok(Place::Slot(slot)) => plan.add(slot, job, threads.max(1)),
+                Ok(Place::Alone) => plan.steps.push(Step::Alone(job)),
+                Err(error) => {
+                    plan.error = Some(error);
+                    break;
+                }
             }
         }
-        Ok(plan)
+        plan
     }
 
     fn add(&mut self, slot: Slot, job: Job, threads: usize) {
@@ -105,8 +104,8 @@ impl Plan {
             else {
                 continue;
             };
-            let command = Runnable::new(server, request, &args)?;
-            match command.spec().name {
+            // What is the link's own business needs no handler.
+            match request.spec.map_or("", |spec| spec.name) {
                 "ping" => continue,
                 "replconf" => {
                     self.asked |= args.is(1, "getack");
@@ -122,6 +121,7 @@ impl Plan {
                 }
                 _ => {}
             }
+            let command = Runnable::new(server, request, &args)?;
             is_empty = false;
             alone |= needs_gate(command.spec(), &args);
             let of_command = command.slots(&args);

@@ -214,3 +214,89 @@ fn who_waits_for_a_slot_that_is_out_lets_the_gate_close() {
     });
     assert_eq!(node.ask("mget a b"), "*2 $1 2 $1 1 ");
 }
+
+/// Commands of every kind: of one slot, of several, of all; in transactions; in two databases.
+fn mixed(random: &mut fastrand::Rng) -> String {
+    let command = |random: &mut fastrand::Rng| {
+        let (key, other) = (random.u8(..60), random.u8(..60));
+        match random.u8(..40) {
+            0..20 => format!("append k{key} {other}"),
+            20..26 => format!("rpush l{key} {other} {key}"),
+            26..30 => format!("lmove l{key} l{other} left right"),
+            30 => format!("rename l{key} l{other}"),
+            31 => format!("mset k{key} {other} k{other} {key}"),
+            32 => "swapdb 0 1".to_owned(),
+            33 => format!("select {}", key % 2),
+            34 => "ping".to_owned(),
+            35 if key == 0 => "flushdb".to_owned(),
+            36 => format!("move k{key} {}", other % 2),
+            _ => format!("bitop xor k{key} k{key} k{other}"),
+        }
+    };
+    if random.u8(..10) > 0 {
+        return command(random);
+    }
+    let mut all = vec!["multi".to_owned()];
+    all.extend((0..random.usize(..4)).map(|_| command(random)));
+    all.push("exec".to_owned());
+    all.join(";")
+}
+
+#[test]
+fn threads_leave_what_one_leaves() {
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let commands: Vec<String> = (0..6000).map(|_| mixed(&mut random)).collect();
+    let bytes = stream(&commands.join(";"));
+    let mut alone = Node::new(&[]);
+    alone.apply(&bytes).unwrap();
+
+    let mut several = Node::new(&["--io-threads", "4"]);
+    let client = Client::unlisted(Introduction {
+        addr: "127.0.0.1:1".into(),
+        laddr: "".into(),
+        fd: 9,
+        unix_socket: false,
+    });
+    let mut parallel = Parallel::new(&several.server, &client, 0).unwrap();
+    let mut applied = Vec::new();
+    for part in bytes.chunks(random.usize(1..20_000)) {
+        parallel.push(part);
+        while parallel
+            .run(|bytes, _| applied.extend_from_slice(bytes))
+            .unwrap()
+            .bytes
+            > 0
+        {}
+    }
+    assert!(applied == bytes, "all of it, in its order");
+    let look = |node: &mut Node| node.ask("debug digest");
+    assert_eq!(look(&mut several), look(&mut alone));
+    assert_eq!(several.server.store.len(0), alone.server.store.len(0));
+    assert_eq!(several.server.store.len(1), alone.server.store.len(1));
+}
+
+#[test]
+fn a_primary_that_asks_is_told_and_its_line_ends_count() {
+    let node = Node::new(&[]);
+    let client = Client::unlisted(Introduction {
+        addr: "127.0.0.1:1".into(),
+        laddr: "".into(),
+        fd: 9,
+        unix_socket: false,
+    });
+    let mut parallel = Parallel::new(&node.server, &client, 1).unwrap();
+    let bytes = [
+        b"\n\r\n".to_vec(),
+        stream("set a 1;replconf getack *"),
+        b"\n".to_vec(),
+    ]
+    .concat();
+    parallel.push(&bytes);
+    let mut selected = None;
+    let round = parallel.run(|_, db| selected = Some(db)).unwrap();
+    assert_eq!(round.bytes, bytes.len());
+    assert!(round.asked);
+    assert_eq!((selected, node.server.store.len(1)), (Some(1), 1));
+}

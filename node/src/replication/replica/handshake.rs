@@ -344,21 +344,34 @@ fn shown(line: &[u8]) -> String {
         .to_string()
 }
 
-/// What fuzzing runs: any bytes from a primary.
-pub fn fuzz(bytes: &[u8]) {
-    let mut handshake = Handshake::new(Introduction {
-        auth: Some((None, b"secret".to_vec())),
-        position: Some((ReplId::NONE, 1)),
-        ..Introduction::default()
-    });
-    let mut rest = bytes;
-    while let Ok((taken, None)) = handshake.input(rest.get(..1).unwrap_or_default()) {
-        if taken == 0 {
-            break;
+/// What fuzzing runs: what a primary says means the same however it is cut up. What came of it.
+#[must_use]
+pub fn fuzz_handshake(cut: usize, said: &[u8]) -> String {
+    let talk = |piece: usize| {
+        let mut handshake = Handshake::new(Introduction {
+            auth: Some((None, b"secret".to_vec())),
+            position: Some((ReplId::NONE, 1)),
+            ..Introduction::default()
+        });
+        let mut answers = Vec::new();
+        for part in said.chunks(piece.max(1)) {
+            let heard = handshake.input(part);
+            answers.extend(handshake.take_output());
+            assert!(
+                handshake.line.len() <= LINE_MAX,
+                "it keeps no more than a line"
+            );
+            match heard {
+                Ok((_, None)) => {}
+                Ok((_, agreed)) => return format!("{agreed:?} {answers:?}"),
+                Err(refusal) => return format!("{refusal} {answers:?}"),
+            }
         }
-        rest = rest.get(taken..).unwrap_or_default();
-        assert!(handshake.line.len() <= LINE_MAX, "bounded");
-    }
+        format!("{answers:?}")
+    };
+    let whole = talk(said.len());
+    assert_eq!(talk(cut), whole, "cut into pieces of {cut}");
+    whole
 }
 
 #[cfg(test)]

@@ -207,7 +207,7 @@ fn through_file(
         let file = File::open(&spool.path)
             .map_err(|error| TransferError::of_file(failed("opening", &spool.path, error)))?;
         let source = file.take(bytes);
-        load_transfer(server, source, (Some(bytes), None), Target::Served, is_off)
+        load_transfer(server, source, (Some(bytes), None), Target::Checked, is_off)
     })?;
     Ok(Transferred {
         source: source.source,

@@ -1,0 +1,10 @@
+//! `cargo +nightly fuzz run handshake`
+#![no_main]
+
+#[path = "../targets.rs"]
+#[expect(dead_code, reason = "each binary runs one target")]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    targets::handshake(data);
+});
