@@ -141,6 +141,18 @@ impl Client {
         line.trim_end().to_owned()
     }
 
+    /// Reads so many bytes, whatever they are.
+    ///
+    /// # Panics
+    /// If they do not come.
+    pub fn read_bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        self.reader
+            .read_exact(&mut bytes)
+            .unwrap_or_else(|error| panic!("read {count} bytes: {error}"));
+        bytes
+    }
+
     /// Reads until the server closes the connection, and gives what came before that.
     /// A reset counts as closing.
     pub fn read_to_close(&mut self) -> Vec<u8> {

@@ -83,8 +83,10 @@ pub fn fingerprint(server: &Server) -> (String, String) {
 pub fn assert_same(primary: &Server, replica: &Server) {
     await_step(primary, replica);
     // Valkey's digest is another where scores are written otherwise.
-    let look = match primary.kind() {
-        Kind::Valkey => |server: &Server| (format!("{:?}", all_values(server)), String::new()),
+    let look = match (primary.kind(), replica.kind()) {
+        (Kind::Valkey, _) | (_, Kind::Valkey) => {
+            |server: &Server| (format!("{:?}", all_values(server)), String::new())
+        }
         _ => fingerprint,
     };
     let deadline = Deadline::after(LIMIT);

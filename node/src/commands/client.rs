@@ -157,6 +157,7 @@ fn letters(client: &Client) -> String {
     let letters = [
         (has(flag::MONITOR), 'O'),
         (has(flag::PRIMARY), 'M'),
+        (has(flag::REPLICA), 'S'),
         (has(flag::PUBSUB), 'P'),
         (client.queued().is_some(), 'x'),
         (has(flag::BLOCKED), 'b'),
@@ -178,7 +179,6 @@ enum Kind {
     Normal,
     Pubsub,
     Primary,
-    /// None until this node can be a primary.
     Replica,
 }
 
@@ -200,10 +200,10 @@ impl Kind {
 
     fn fits(self, client: &Client) -> bool {
         match self {
-            Self::Normal => client.flags() & (flag::PUBSUB | flag::PRIMARY) == 0,
+            Self::Normal => client.flags() & (flag::PUBSUB | flag::PRIMARY | flag::REPLICA) == 0,
             Self::Pubsub => client.has(flag::PUBSUB),
             Self::Primary => client.has(flag::PRIMARY),
-            Self::Replica => false,
+            Self::Replica => client.has(flag::REPLICA),
         }
     }
 }

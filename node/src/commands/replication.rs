@@ -1,13 +1,17 @@
-//! REPLICAOF, SLAVEOF, ROLE.
+//! REPLICAOF, SLAVEOF, ROLE; and what replicas say: REPLCONF, PSYNC, SYNC.
 
 use super::{Args, CommandError, Ctx, Handler};
-use crate::replication::Address;
+use crate::replication::primary::{self, Introduction, Request, Stage};
+use crate::replication::{Address, ReplId};
 
 /// The commands of this file.
 pub(super) const HANDLERS: &[(&str, Handler)] = &[
+    ("psync", psync),
+    ("replconf", replconf),
     ("replicaof", replicaof),
     ("role", role),
     ("slaveof", replicaof),
+    ("sync", sync),
 ];
 
 /// REPLICAOF host port | NO ONE.
@@ -59,8 +63,16 @@ fn role(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
     let Some(primary) = replication.primary() else {
         reply.array(3);
         reply.bulk(b"master");
-        reply.integer(replication.offset());
-        reply.array(0);
+        reply.integer(ctx.server.replication_offset());
+        let mut replicas = replication.as_primary.replicas();
+        replicas.retain(|replica| replica.stage() == Stage::Online);
+        reply.array(replicas.len());
+        for replica in replicas {
+            reply.array(3);
+            reply.bulk(replica.address().as_bytes());
+            reply.bulk(replica.introduction.port.to_string().as_bytes());
+            reply.bulk(replica.acked().to_string().as_bytes());
+        }
         return Ok(());
     };
     let is_up = replication.link.is_up();
@@ -70,5 +82,88 @@ fn role(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
     reply.integer(i64::from(primary.port));
     reply.bulk(replication.link.state().name().as_bytes());
     reply.integer(if is_up { replication.offset() } else { -1 });
+    Ok(())
+}
+
+/// REPLCONF option value …: what a replica says of itself before it asks for data.
+fn replconf(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    if args.len().is_multiple_of(2) {
+        return Err(CommandError::Syntax);
+    }
+    for at in (1..args.len()).step_by(2) {
+        // Those of a replica are heard by its own thread: of anybody else they mean nothing, and as in
+        // Redis they have no answer.
+        if args.is(at, "ack") || args.is(at, "getack") {
+            return Ok(());
+        }
+        let known = ctx.session.introduction.get_or_insert_default();
+        introduce(known, args, at)?;
+    }
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn introduce(known: &mut Introduction, args: &Args<'_>, at: usize) -> Result<(), CommandError> {
+    let value = args.get(at + 1);
+    if args.is(at, "listening-port") {
+        let port = args.int(at + 1)?;
+        known.port = u16::try_from(port).map_err(|_| NOT_A_PORT)?;
+    } else if args.is(at, "ip-address") {
+        if value.len() > ADDRESS_MAX {
+            return Err(CommandError::err(format_args!(
+                "REPLCONF ip-address provided by replica instance is too long: {} bytes",
+                value.len()
+            )));
+        }
+        let address = String::from_utf8_lossy(value).into_owned();
+        known.address = (!address.is_empty()).then_some(address);
+    } else if args.is(at, "capa") {
+        known.knows_end_mark |= args.is(at + 1, "eof");
+        known.knows_new_names |= args.is(at + 1, "psync2");
+    } else if args.is(at, "rdb-only") {
+        known.wants_data_alone = args.int(at + 1)? != 0;
+    } else if args.is(at, "rdb-filter-only") {
+        if !value.is_empty() {
+            return Err(CommandError::fixed(
+                "ERR Unsupported rdb-filter-only option: all data is sent, or none is asked for",
+            ));
+        }
+    } else {
+        return Err(CommandError::quoting(
+            "Unrecognized REPLCONF option: ",
+            args.get(at),
+            "",
+        ));
+    }
+    Ok(())
+}
+
+const NOT_A_PORT: CommandError = CommandError::fixed("ERR value is not an integer or out of range");
+/// The longest address that a replica may give itself: Redis's bound.
+const ADDRESS_MAX: usize = 255;
+
+/// PSYNC replid offset.
+fn psync(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    if args.len() != 3 {
+        return Err(CommandError::Syntax);
+    }
+    let offset = args.int(2)?;
+    let replid = ReplId::parse(args.get(1));
+    let known = replid.zip(u64::try_from(offset).ok());
+    hand_over(ctx, Request::After(known))
+}
+
+fn sync(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
+    hand_over(ctx, Request::Data)
+}
+
+fn hand_over(ctx: &mut Ctx<'_>, request: Request) -> Result<(), CommandError> {
+    if ctx.server.replication.is_replica() {
+        return Err(CommandError::fixed(
+            "NOMASTERLINK Can't SYNC while not connected with my master",
+        ));
+    }
+    let introduction = ctx.session.introduction.take().unwrap_or_default();
+    ctx.hand_over(move |taken| primary::attach(taken, *introduction, request));
     Ok(())
 }

@@ -124,6 +124,18 @@ numbers! {
     cluster_link_sendbuf_limit: ClusterLinkSendbufLimit as usize;
     /// `repl-backlog-size`, in bytes.
     repl_backlog_size: ReplBacklogSize as u64;
+    /// `repl-ping-replica-period`, in seconds.
+    repl_ping_replica_period_seconds: ReplPingReplicaPeriod as u64;
+    /// `repl-backlog-ttl`, in seconds; 0: it is kept for good.
+    repl_backlog_ttl_seconds: ReplBacklogTtl as u64;
+    /// `repl-diskless-sync-delay`, in seconds.
+    repl_diskless_sync_delay_seconds: ReplDisklessSyncDelay as u64;
+    /// `repl-diskless-sync-max-replicas`; 0: however many come.
+    repl_diskless_sync_max_replicas: ReplDisklessSyncMaxReplicas as usize;
+    /// `min-replicas-to-write`; 0: none is needed.
+    min_replicas_to_write: MinReplicasToWrite as usize;
+    /// `min-replicas-max-lag`, in seconds.
+    min_replicas_max_lag: MinReplicasMaxLag as i64;
     /// `repl-timeout`, in seconds.
     repl_timeout_seconds: ReplTimeout as u64;
     /// `replica-announce-port`; 0 is the port itself.
@@ -345,6 +357,12 @@ impl Config {
     #[must_use]
     pub fn shutdown_on_sigterm(&self) -> ShutdownFlags {
         shutdown_flags::of_bits(self.number(Key::ShutdownOnSigterm))
+    }
+
+    /// `repl-diskless-sync`.
+    #[must_use]
+    pub fn repl_diskless_sync(&self) -> bool {
+        self.flag(Key::ReplDisklessSync)
     }
 
     /// `save`.

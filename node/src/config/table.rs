@@ -347,25 +347,25 @@ directives! {
         "The port that the primary is told.";
     ReplTimeout, "repl-timeout", None, int(1, 2_147_483_647, Unit::Seconds), "60", MUTABLE, Now,
         "Silence after which a replication link counts as lost.";
-    ReplPingReplicaPeriod, "repl-ping-replica-period", Some("repl-ping-slave-period"), int(1, 2_147_483_647, Unit::Seconds), "10", MUTABLE, Later,
+    ReplPingReplicaPeriod, "repl-ping-replica-period", Some("repl-ping-slave-period"), int(1, 2_147_483_647, Unit::Seconds), "10", MUTABLE, Now,
         "How often the primary pings its replicas.";
-    ReplBacklogSize, "repl-backlog-size", None, size(1, I64_MAX), "1048576", MUTABLE, Later,
+    ReplBacklogSize, "repl-backlog-size", None, size(1, I64_MAX), "1048576", MUTABLE, Now,
         "The least history kept for replicas that come back.";
-    ReplBacklogTtl, "repl-backlog-ttl", None, int(0, i64::MAX, Unit::Seconds), "3600", MUTABLE, Later,
+    ReplBacklogTtl, "repl-backlog-ttl", None, int(0, i64::MAX, Unit::Seconds), "3600", MUTABLE, Now,
         "How long the history is kept when no replica is left; 0 for ever.";
     ReplDisableTcpNodelay, "repl-disable-tcp-nodelay", None, BOOL, "no", MUTABLE, Later,
         "Send fewer, larger packets to replicas.";
-    ReplDisklessSync, "repl-diskless-sync", None, BOOL, "yes", MUTABLE, Later,
+    ReplDisklessSync, "repl-diskless-sync", None, BOOL, "yes", MUTABLE, Now,
         "Send full copies without writing them to disk; here always.";
-    ReplDisklessSyncDelay, "repl-diskless-sync-delay", None, int(0, 2_147_483_647, Unit::Seconds), "5", MUTABLE, Later,
+    ReplDisklessSyncDelay, "repl-diskless-sync-delay", None, int(0, 2_147_483_647, Unit::Seconds), "5", MUTABLE, Now,
         "Time to wait for more replicas before a full copy.";
-    ReplDisklessSyncMaxReplicas, "repl-diskless-sync-max-replicas", None, int(0, 2_147_483_647, Unit::Count), "0", MUTABLE, Later,
+    ReplDisklessSyncMaxReplicas, "repl-diskless-sync-max-replicas", None, int(0, 2_147_483_647, Unit::Count), "0", MUTABLE, Now,
         "Replicas that end that wait early; 0 never.";
     ReplDisklessLoad, "repl-diskless-load", None, choice(&["disabled", "on-empty-db", "swapdb"]), "disabled", MUTABLE, Now,
         "How a full copy is loaded where there is data already: disabled and on-empty-db keep it in a file in dir until it is whole, and load it in place of the data; swapdb loads it beside the data, which takes the memory of both, and has them change places. Where there is no data it is loaded as it comes.";
-    MinReplicasToWrite, "min-replicas-to-write", Some("min-slaves-to-write"), int(0, 2_147_483_647, Unit::Count), "0", MUTABLE, Later,
+    MinReplicasToWrite, "min-replicas-to-write", Some("min-slaves-to-write"), int(0, 2_147_483_647, Unit::Count), "0", MUTABLE, Now,
         "Replicas that must be well for writes to be accepted; 0 for none.";
-    MinReplicasMaxLag, "min-replicas-max-lag", Some("min-slaves-max-lag"), int(0, 2_147_483_647, Unit::Seconds), "10", MUTABLE, Later,
+    MinReplicasMaxLag, "min-replicas-max-lag", Some("min-slaves-max-lag"), int(0, 2_147_483_647, Unit::Seconds), "10", MUTABLE, Now,
         "The lag up to which a replica is well.";
     PropagationErrorBehavior, "propagation-error-behavior", None, choice(&["ignore", "panic", "panic-on-replicas"]), "ignore", MUTABLE, Now,
         "What a replica does when a command of its primary fails: go on (ignore), or stop.";

@@ -7,6 +7,7 @@
 //! id.rs     names of histories
 //! apply/    runs the commands of a stream: a primary's, or an append-only file's
 //! log/      all changes of the data as one sequence of commands
+//! primary/  being a primary: replicas, and what they are sent
 //! replica/  being a replica: the connection to the primary, and what comes through it
 //! ```
 //!
@@ -22,6 +23,7 @@ pub mod apply;
 mod id;
 mod link;
 pub mod log;
+pub mod primary;
 pub mod replica;
 mod role;
 
@@ -97,6 +99,8 @@ pub struct Replication {
     failures: AtomicU64,
     /// The link to the primary.
     pub link: Link,
+    /// The replicas.
+    pub as_primary: primary::Primary,
     /// Whether something is being loaded or applied.
     data_thread: replica::DataThread,
     on_role: OnceLock<RoleHook>,
@@ -130,6 +134,7 @@ impl Replication {
             still: Mutex::new(()),
             failures: AtomicU64::new(0),
             link: Link::default(),
+            as_primary: primary::Primary::default(),
             data_thread: replica::DataThread::default(),
             on_role: OnceLock::new(),
         }
@@ -164,6 +169,12 @@ impl Replication {
     #[must_use]
     pub fn offset(&self) -> i64 {
         self.offset.load(Ordering::Acquire)
+    }
+
+    /// A primary no longer counts, and is here.
+    fn set_offset(&self, offset: u64) {
+        let offset = i64::try_from(offset).unwrap_or(i64::MAX);
+        self.offset.store(offset, Ordering::Release);
     }
 
     /// Commands of the primary that have failed here.

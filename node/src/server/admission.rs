@@ -46,6 +46,14 @@ pub(super) fn admit(
     if !server.persistence.is_serving() {
         check_phase(server, spec)?;
     }
+    if server.replication.as_primary.refuses_writes()
+        && spec.flags.contains(Flags::WRITE)
+        && session.stream.is_none()
+    {
+        return Err(CommandError::fixed(
+            "NOREPLICAS Not enough good replicas to write.",
+        ));
+    }
     if server.persistence.background.refuses_writes() {
         check_snapshot(spec)?;
     }

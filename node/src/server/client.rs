@@ -46,6 +46,8 @@ pub mod flag {
     pub const PUBSUB: u32 = 1 << 9;
     /// This node's primary.
     pub const PRIMARY: u32 = 1 << 10;
+    /// It is a replica.
+    pub const REPLICA: u32 = 1 << 11;
 }
 
 /// [`Client::queued`] of a client that is not between MULTI and EXEC.

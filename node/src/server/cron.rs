@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Server;
+use crate::replication::primary;
 use crate::{aof, persistence};
 
 const PERIOD: Duration = Duration::from_millis(100);
@@ -29,6 +30,7 @@ pub async fn run(server: Arc<Server>) {
         periods = periods.wrapping_add(1);
         if periods.is_multiple_of(PERIODS_PER_SECOND) {
             close_idle_clients(&server);
+            primary::tend(&server, periods / PERIODS_PER_SECOND);
             server.targets.close_idle();
             aof::settle(&server);
         }

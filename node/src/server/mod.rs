@@ -155,6 +155,15 @@ impl Server {
             .saturating_sub(limit)
     }
 
+    /// How much of its history the data has.
+    #[must_use]
+    pub fn replication_offset(&self) -> i64 {
+        if self.replication.is_replica() || !self.replication.as_primary.follows() {
+            return self.replication.offset();
+        }
+        i64::try_from(self.store.log().end()).unwrap_or(i64::MAX)
+    }
+
     /// Sends a message to a channel's subscribers, on this node and, in a cluster, all others; to
     /// how many on this node.
     #[must_use]

@@ -18,6 +18,7 @@ use super::long::{InLine, LongCommand};
 use super::transaction::Transaction;
 use super::worker::Worker;
 use crate::commands::{Background, HandOver};
+use crate::replication::primary::Introduction;
 use crate::store::{Need, Ticket};
 
 /// Replies that pile up before they are sent, even if more requests are at hand: what a turn
@@ -73,6 +74,10 @@ pub struct SessionState {
     pub away: bool,
     /// The slots that the request has waited for, until its batch has run.
     pub in_line: Option<InLine>,
+    /// What it has said of itself as a replica (REPLCONF); there since the first word.
+    pub introduction: Option<Box<Introduction>>,
+    /// How much of the log there was when its last write was done: WAIT's offset.
+    pub wrote_to: u64,
     /// There if it applies what has happened elsewhere, or before: nothing of it is refused, and
     /// keys whose time has come are there.
     pub stream: Option<Box<Stream>>,
@@ -95,6 +100,8 @@ impl SessionState {
             pushed_to: 0,
             away: false,
             in_line: None,
+            introduction: None,
+            wrote_to: 0,
             stream: None,
         }
     }
@@ -157,6 +164,23 @@ pub enum Then {
     Close,
     /// Close at once.
     HangUp,
+}
+
+impl Then {
+    /// What follows a request after which the next one does not run at once.
+    fn after(flow: dispatch::Flow) -> Self {
+        match flow {
+            dispatch::Flow::Next => Self::Again,
+            dispatch::Flow::Background(work) => Self::Background(work),
+            dispatch::Flow::HandOver(taker) => Self::HandOver(taker),
+            dispatch::Flow::Wait(command) => Self::Wait(command),
+            dispatch::Flow::Postpone => Self::Paused,
+            dispatch::Flow::GetInLine(need) => Self::GetInLine(need),
+            dispatch::Flow::Long(command) => Self::Long(command),
+            dispatch::Flow::Close => Self::Close,
+            dispatch::Flow::HangUp => Self::HangUp,
+        }
+    }
 }
 
 impl Session {
@@ -270,53 +294,14 @@ impl Session {
             let args = batch.args(request, input);
             match self.run_one(worker, server, request, &args, out) {
                 dispatch::Flow::Next => consumed = request.end(),
-                dispatch::Flow::Background(work) => {
-                    let then = Then::Background(work);
+                flow => {
+                    let has_run = !matches!(
+                        flow,
+                        dispatch::Flow::Postpone | dispatch::Flow::GetInLine(_)
+                    );
                     return Ran::Stopped {
-                        consumed: request.end(),
-                        then,
-                    };
-                }
-                dispatch::Flow::HandOver(taker) => {
-                    return Ran::Stopped {
-                        consumed: request.end(),
-                        then: Then::HandOver(taker),
-                    };
-                }
-                dispatch::Flow::Wait(command) => {
-                    return Ran::Stopped {
-                        consumed: request.end(),
-                        then: Then::Wait(command),
-                    };
-                }
-                dispatch::Flow::Postpone => {
-                    return Ran::Stopped {
-                        consumed,
-                        then: Then::Paused,
-                    };
-                }
-                dispatch::Flow::GetInLine(need) => {
-                    return Ran::Stopped {
-                        consumed,
-                        then: Then::GetInLine(need),
-                    };
-                }
-                dispatch::Flow::Long(command) => {
-                    return Ran::Stopped {
-                        consumed: request.end(),
-                        then: Then::Long(command),
-                    };
-                }
-                dispatch::Flow::Close => {
-                    return Ran::Stopped {
-                        consumed: request.end(),
-                        then: Then::Close,
-                    };
-                }
-                dispatch::Flow::HangUp => {
-                    return Ran::Stopped {
-                        consumed: request.end(),
-                        then: Then::HangUp,
+                        consumed: if has_run { request.end() } else { consumed },
+                        then: Then::after(flow),
                     };
                 }
             }

@@ -1,6 +1,7 @@
 //! The section that tells whose replica this is, or whose primary.
 
 use super::line;
+use crate::replication::primary::Stage;
 use crate::replication::{Link, ReplId};
 use crate::server::Server;
 
@@ -29,16 +30,57 @@ pub(super) fn replication(text: &mut String, server: &Server) {
     }
     let history = replication.history();
     let (previous, second_offset) = history.previous.unwrap_or((ReplId::NONE, -1));
-    line(text, "connected_slaves", 0);
+    replicas(text, server);
     line(text, "master_failover_state", "no-failover");
     line(text, "master_replid", history.replid);
     line(text, "master_replid2", previous);
-    line(text, "master_repl_offset", replication.offset());
+    line(text, "master_repl_offset", server.replication_offset());
     line(text, "second_repl_offset", second_offset);
-    line(text, "repl_backlog_active", 0);
+    backlog(text, server);
+}
+
+fn replicas(text: &mut String, server: &Server) {
+    let primary = &server.replication.as_primary;
+    let replicas = primary.replicas();
+    line(text, "connected_slaves", replicas.len());
+    if server.config.min_replicas_to_write() > 0 && server.config.min_replicas_max_lag() > 0 {
+        line(text, "min_slaves_good_slaves", primary.good());
+    }
+    for (number, replica) in replicas.iter().enumerate() {
+        let state = format_args!(
+            "ip={},port={},state={},offset={},lag={}",
+            replica.address(),
+            replica.introduction.port,
+            replica.stage().name(),
+            replica.acked(),
+            if replica.stage() == Stage::Online {
+                replica.lag_seconds()
+            } else {
+                0
+            },
+        )
+        .to_string();
+        line(text, &format!("slave{number}"), state);
+    }
+}
+
+/// Offsets are told as those of bytes, the first of which is 1.
+fn backlog(text: &mut String, server: &Server) {
+    let is_kept = server.replication.as_primary.follows();
+    let range = if is_kept {
+        server.store.log().range()
+    } else {
+        0..0
+    };
+    let first = if is_kept {
+        range.start.saturating_add(1)
+    } else {
+        0
+    };
+    line(text, "repl_backlog_active", u8::from(is_kept));
     line(text, "repl_backlog_size", server.config.repl_backlog_size());
-    line(text, "repl_backlog_first_byte_offset", 0);
-    line(text, "repl_backlog_histlen", 0);
+    line(text, "repl_backlog_first_byte_offset", first);
+    line(text, "repl_backlog_histlen", range.end - range.start);
 }
 
 fn link_to_primary(text: &mut String, link: &Link, applied: i64) {

@@ -241,6 +241,7 @@ pub(super) fn stats(text: &mut String, server: &Server) {
         )
     };
     let kept = server.store.counters();
+    let primary = &server.replication.as_primary;
     fields!(text;
         "total_connections_received": stats.connections.load(Ordering::Relaxed),
         "total_commands_processed": stats.sum(|w| &w.executed),
@@ -254,9 +255,9 @@ pub(super) fn stats(text: &mut String, server: &Server) {
         "instantaneous_input_repl_kbps": "0.00",
         "instantaneous_output_repl_kbps": "0.00",
         "rejected_connections": stats.rejected_connections.load(Ordering::Relaxed),
-        "sync_full": 0,
-        "sync_partial_ok": 0,
-        "sync_partial_err": 0,
+        "sync_full": primary.full.load(Ordering::Relaxed),
+        "sync_partial_ok": primary.partial.load(Ordering::Relaxed),
+        "sync_partial_err": primary.denied.load(Ordering::Relaxed),
         "expired_keys": kept.expired,
         "expired_stale_perc": "0.00",
         "expired_time_cap_reached_count": kept.expire_steps_cut_short,

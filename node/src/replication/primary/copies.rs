@@ -1,0 +1,196 @@
+//! All data for those who need it: one snapshot for all who wait when it begins.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use bytes::Bytes;
+use slotilla_common::clock;
+
+use super::attach::shown;
+use super::{Replica, Stage};
+use crate::persistence::{Interrupted, Marked, Pace};
+use crate::replication::log::Reader;
+use crate::server::Server;
+use crate::server::long::InLine;
+
+/// Pieces of a snapshot that wait for a replica to take them.
+const PIECES_MAX: usize = 16;
+/// How long whoever waits for something that is not there looks away.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// What a replica's thread is told of the copy.
+#[derive(Debug)]
+pub(super) enum Piece {
+    /// It begins: the data is that of the log up to where the reader is.
+    Begin(Reader),
+    /// Some of it.
+    Data(Bytes),
+    /// That was all.
+    End,
+}
+
+/// Who waits for all data.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    waiting: Vec<Waiting>,
+    /// Since when somebody does.
+    since_ms: i64,
+    /// There is a thread that sees to them.
+    is_served: bool,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    replica: Arc<Replica>,
+    pieces: SyncSender<Piece>,
+    /// It has no time to wait for others.
+    now: bool,
+}
+
+/// The way of a copy to a replica's thread.
+pub(super) fn channel() -> (SyncSender<Piece>, Receiver<Piece>) {
+    sync_channel(PIECES_MAX)
+}
+
+/// Asks for all data.
+pub(super) fn ask(
+    server: &Arc<Server>,
+    replica: &Arc<Replica>,
+    pieces: SyncSender<Piece>,
+    now: bool,
+) {
+    let mut queue = server.replication.as_primary.queue.lock();
+    if queue.waiting.is_empty() {
+        queue.since_ms = clock::unix_ms();
+    }
+    queue.waiting.push(Waiting {
+        replica: Arc::clone(replica),
+        pieces,
+        now,
+    });
+    if queue.is_served {
+        return;
+    }
+    let serving = Arc::clone(server);
+    let spawned = std::thread::Builder::new()
+        .name("replica-copies".to_owned())
+        .spawn(move || serve(&serving));
+    match spawned {
+        Ok(_) => queue.is_served = true,
+        Err(error) => {
+            tracing::warn!("Replicas get no data: no thread: {error}");
+            // Their threads see that nobody is going to send any.
+            queue.waiting.clear();
+        }
+    }
+}
+
+/// Makes copies until nobody waits for one.
+fn serve(server: &Arc<Server>) {
+    while !server.shutdown.is_cancelled() {
+        let Some(left) = time_left(server) else {
+            return;
+        };
+        if left > Duration::ZERO {
+            std::thread::sleep(left.min(PAUSE));
+            continue;
+        }
+        if !copy(server) {
+            std::thread::sleep(PAUSE);
+        }
+    }
+    server.replication.as_primary.queue.lock().is_served = false;
+}
+
+/// How long to wait for others who may come, as `repl-diskless-sync-delay` says; `None` if nobody
+/// waits, and this thread is done.
+fn time_left(server: &Server) -> Option<Duration> {
+    let config = &server.config;
+    let mut queue = server.replication.as_primary.queue.lock();
+    if queue.waiting.is_empty() {
+        queue.is_served = false;
+        return None;
+    }
+    let enough = config.repl_diskless_sync_max_replicas();
+    let is_enough = enough > 0 && queue.waiting.len() >= enough;
+    if is_enough || queue.waiting.iter().any(|waiting| waiting.now) || !config.repl_diskless_sync()
+    {
+        return Some(Duration::ZERO);
+    }
+    let passed_ms = (clock::unix_ms() - queue.since_ms).max(0).unsigned_abs();
+    let delay_ms = config
+        .repl_diskless_sync_delay_seconds()
+        .saturating_mul(1000);
+    Some(Duration::from_millis(delay_ms.saturating_sub(passed_ms)))
+}
+
+/// Makes one copy for all who wait; false if there is another snapshot under way.
+fn copy(server: &Arc<Server>) -> bool {
+    let in_line = InLine::everything(server);
+    let begun = server.gate.exclusive(None, |gate| {
+        let marked = Marked::new(server, gate, None)?;
+        let mut queue = server.replication.as_primary.queue.lock();
+        let offset = server.store.log().end();
+        let begin = |waiting: Waiting| {
+            let reader = server.store.log().reader(offset)?;
+            waiting.replica.set_stage(Stage::Copying);
+            // The channel is empty.
+            waiting.pieces.try_send(Piece::Begin(reader)).ok()?;
+            Some(waiting)
+        };
+        let group: Vec<Waiting> = queue.waiting.drain(..).filter_map(begin).collect();
+        Some((marked, group))
+    });
+    drop(in_line);
+    let Some((marked, mut group)) = begun else {
+        return false;
+    };
+    let names: Vec<String> = group.iter().map(|one| shown(&one.replica)).collect();
+    tracing::info!(
+        "Starting BGSAVE for SYNC with target: replicas sockets ({})",
+        names.join(", ")
+    );
+    let written = marked.write(&Pace::default(), |piece| {
+        let piece = Bytes::copy_from_slice(piece);
+        group.retain(|one| hand(server, one, Piece::Data(piece.clone())));
+        if group.is_empty() {
+            return Err(io::Error::other("all replicas have gone"));
+        }
+        Ok(())
+    });
+    match written {
+        Ok(()) => {
+            group.retain(|one| hand(server, one, Piece::End));
+            tracing::info!("Background RDB transfer terminated with success");
+        }
+        // Their threads see that there is no more, and close.
+        Err(Interrupted::Io(error)) => tracing::warn!("Background RDB transfer error: {error}"),
+        Err(given_up) => tracing::warn!("Background RDB transfer given up: {given_up}"),
+    }
+    true
+}
+
+/// Hands a piece to a replica's thread; false if the replica has gone, or does not take it in time.
+fn hand(server: &Server, to: &Waiting, mut piece: Piece) -> bool {
+    let timeout_ms = server.config.repl_timeout_seconds().saturating_mul(1000);
+    let begun_ms = clock::unix_ms();
+    loop {
+        match to.pieces.try_send(piece) {
+            Ok(()) => return true,
+            Err(TrySendError::Disconnected(_)) => return false,
+            Err(TrySendError::Full(back)) => piece = back,
+        }
+        let waited_ms = (clock::unix_ms() - begun_ms).max(0).unsigned_abs();
+        if waited_ms > timeout_ms || server.shutdown.is_cancelled() {
+            tracing::warn!(
+                "Closing replica {}: it does not take the data that it is sent",
+                shown(&to.replica)
+            );
+            to.replica.disconnect();
+            return false;
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}

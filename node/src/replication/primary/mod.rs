@@ -1,0 +1,234 @@
+//! Being a primary: what replicas ask for, and what they are sent.
+//!
+//! ```text
+//! mod.rs      who they are, and how far each is
+//! attach.rs   a connection becomes a replica's: PSYNC, SYNC
+//! feed.rs     a replica's thread: all data if it must, then the log
+//! acks.rs     another one: what the replica says of itself
+//! copies.rs   one snapshot for all who wait for all data
+//! tend.rs     what happens once a second
+//! ```
+//!
+//! A replica's connection leaves its worker for two threads of its own, which block: there are few
+//! replicas, and none may hold up clients, or another.
+
+mod acks;
+mod attach;
+mod copies;
+mod feed;
+mod tend;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use slotilla_common::clock;
+use tokio::sync::Notify;
+
+pub use attach::{Request, attach};
+pub use tend::tend;
+
+use crate::server::client::Client;
+use crate::server::socket::Stream;
+
+/// What a replica has said of itself before it asked for data.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Introduction {
+    /// The port that it serves; 0 if it has not said so.
+    pub port: u16,
+    /// The address that it wants to be known by.
+    pub address: Option<String>,
+    /// It knows the end of a snapshot by a mark, so it needs no length before.
+    pub knows_end_mark: bool,
+    /// It knows that a history may get another name.
+    pub knows_new_names: bool,
+    /// It wants all data, and nothing after.
+    pub wants_data_alone: bool,
+}
+
+/// How far a replica is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Stage {
+    /// It waits for all data.
+    Waiting = 0,
+    /// It is sent all data.
+    Copying = 1,
+    /// It is sent what happens.
+    Online = 2,
+}
+
+impl Stage {
+    /// What INFO calls it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "wait_bgsave",
+            Self::Copying => "send_bulk",
+            Self::Online => "online",
+        }
+    }
+}
+
+/// One replica, as long as it is connected.
+#[derive(Debug)]
+pub struct Replica {
+    /// Who it is.
+    pub introduction: Introduction,
+    client: Arc<Client>,
+    socket: Stream,
+    stage: AtomicU8,
+    /// How much of the log it was sent.
+    sent: AtomicU64,
+    /// How much of the log it has, as it has said last.
+    acked: AtomicU64,
+    acked_ms: AtomicI64,
+    /// Since when it is beyond the soft limit of what it may leave unread; 0 if it is not.
+    behind_since_ms: AtomicI64,
+    /// It has said so since it has all data.
+    has_acked: AtomicBool,
+}
+
+impl Replica {
+    /// The address that others reach it by.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        let peer = &self.client.addr;
+        let host = peer.rsplit_once(':').map_or(&**peer, |(host, _)| host);
+        self.introduction.address.as_deref().unwrap_or(host)
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        match self.stage.load(Ordering::Acquire) {
+            0 => Stage::Waiting,
+            1 => Stage::Copying,
+            _ => Stage::Online,
+        }
+    }
+
+    /// How much of the log it has.
+    #[must_use]
+    pub fn acked(&self) -> u64 {
+        self.acked.load(Ordering::Acquire)
+    }
+
+    /// Seconds since it has last said so.
+    #[must_use]
+    pub fn lag_seconds(&self) -> i64 {
+        let passed_ms = clock::unix_ms() - self.acked_ms.load(Ordering::Relaxed);
+        passed_ms.max(0) / 1000
+    }
+
+    fn set_stage(&self, stage: Stage) {
+        self.stage.store(stage as u8, Ordering::Release);
+    }
+
+    /// Ends the connection, and with it the threads.
+    fn disconnect(&self) {
+        self.socket.shut_down();
+    }
+}
+
+/// What a node knows of its replicas.
+#[derive(Debug, Default)]
+pub struct Primary {
+    replicas: Mutex<Vec<Arc<Replica>>>,
+    /// Who waits for all data, and since when somebody does.
+    queue: Mutex<copies::Queue>,
+    /// A replica has said how far it is.
+    acked: Notify,
+    /// Replicas that are near enough for `min-replicas-to-write`, as of the last look.
+    good: AtomicUsize,
+    /// Writes are refused, as too few are.
+    refuses: AtomicBool,
+    /// Since when there is no replica; 0 if there is one, or never was.
+    alone_since_ms: AtomicI64,
+    /// Whether the log is followed for replicas, those to come included.
+    follows: AtomicBool,
+    /// How often all data was sent, what was missing, and what was no longer there.
+    pub full: AtomicU64,
+    /// See [`full`](Self::full).
+    pub partial: AtomicU64,
+    /// See [`full`](Self::full).
+    pub denied: AtomicU64,
+}
+
+impl Primary {
+    /// All replicas, in the order in which they came.
+    #[must_use]
+    pub fn replicas(&self) -> Vec<Arc<Replica>> {
+        self.replicas.lock().clone()
+    }
+
+    /// How many replicas there are, however far.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.replicas.lock().len()
+    }
+
+    /// How many have this much of the log.
+    #[must_use]
+    pub fn have(&self, offset: u64) -> usize {
+        let replicas = self.replicas.lock();
+        let has_it =
+            |replica: &&Arc<Replica>| replica.stage() == Stage::Online && replica.acked() >= offset;
+        replicas.iter().filter(has_it).count()
+    }
+
+    /// Returns when a replica has said how far it is, if this was called before.
+    pub fn next_ack(&self) -> tokio::sync::futures::Notified<'_> {
+        self.acked.notified()
+    }
+
+    /// How many replicas were near enough at the last look.
+    #[must_use]
+    pub fn good(&self) -> usize {
+        self.good.load(Ordering::Relaxed)
+    }
+
+    /// Whether writes are refused, as too few replicas are near enough.
+    #[must_use]
+    #[inline]
+    pub fn refuses_writes(&self) -> bool {
+        self.refuses.load(Ordering::Relaxed)
+    }
+
+    /// Whether what happens is kept for replicas.
+    #[must_use]
+    pub fn follows(&self) -> bool {
+        self.follows.load(Ordering::Acquire)
+    }
+
+    fn add(&self, replica: &Arc<Replica>) {
+        self.alone_since_ms.store(0, Ordering::Relaxed);
+        self.replicas.lock().push(Arc::clone(replica));
+    }
+
+    fn forget(&self, replica: &Arc<Replica>) {
+        let mut replicas = self.replicas.lock();
+        replicas.retain(|other| !Arc::ptr_eq(other, replica));
+        if replicas.is_empty() {
+            self.alone_since_ms
+                .store(clock::unix_ms(), Ordering::Relaxed);
+        }
+        drop(replicas);
+        // Who waits for as many as there are may have to wait for fewer, or for ever.
+        self.acked.notify_waiters();
+    }
+
+    fn note_ack(&self, replica: &Replica, offset: u64) {
+        replica.acked.fetch_max(offset, Ordering::AcqRel);
+        replica.acked_ms.store(clock::unix_ms(), Ordering::Relaxed);
+        replica.has_acked.store(true, Ordering::Release);
+        self.acked.notify_waiters();
+    }
+
+    /// Ends all connections of replicas: the data is another one's from now on.
+    pub fn disconnect_all(&self) {
+        for replica in self.replicas() {
+            replica.disconnect();
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What a primary does once a second.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use slotilla_common::clock;
+
+use super::attach::shown;
+use super::{Replica, Stage};
+use crate::config::OutputLimit;
+use crate::replication::log::Follower;
+use crate::server::Server;
+
+/// Sees to replicas: once a second, `second` counting them.
+pub fn tend(server: &Arc<Server>, second: u64) {
+    let primary = &server.replication.as_primary;
+    let replicas = primary.replicas();
+    note_good(server, &replicas);
+    if replicas.is_empty() {
+        end_backlog(server);
+        return;
+    }
+    let period = server.config.repl_ping_replica_period_seconds();
+    if second.is_multiple_of(period.max(1)) && !server.replication.is_replica() {
+        let log = server.store.log();
+        log.append_command(0, 0, &[b"PING"]);
+        log.interrupt();
+    }
+    for replica in &replicas {
+        check(server, replica);
+    }
+}
+
+/// Closes a replica that is silent, or does not take what it is sent.
+fn check(server: &Server, replica: &Replica) {
+    let timeout = i64::try_from(server.config.repl_timeout_seconds()).unwrap_or(i64::MAX);
+    if replica.stage() == Stage::Online && replica.lag_seconds() > timeout {
+        tracing::warn!(
+            "Disconnecting timedout replica (streaming sync): {}",
+            shown(replica)
+        );
+        replica.disconnect();
+        return;
+    }
+    let [_, limit, _] = server.config.output_limits();
+    if replica.stage() != Stage::Online {
+        return;
+    }
+    // What it has not taken is kept for it.
+    let end = server.store.log().end();
+    let behind = end.saturating_sub(replica.sent.load(Ordering::Acquire));
+    let unread = usize::try_from(behind).unwrap_or(usize::MAX);
+    replica.client.output_bytes.store(unread, Ordering::Relaxed);
+    if is_too_far_behind(replica, limit, behind) {
+        tracing::warn!(
+            "Closing replica {}: it has not taken {behind} bytes, more than \
+             client-output-buffer-limit replica allows",
+            shown(replica)
+        );
+        replica.disconnect();
+    }
+}
+
+/// Whether a replica has left so much unread, or a little less for too long.
+fn is_too_far_behind(replica: &Replica, limit: OutputLimit, behind: u64) -> bool {
+    if limit.hard_bytes != 0 && behind >= limit.hard_bytes {
+        return true;
+    }
+    if limit.soft_bytes == 0 || behind < limit.soft_bytes {
+        replica.behind_since_ms.store(0, Ordering::Relaxed);
+        return false;
+    }
+    let now_ms = clock::unix_ms();
+    let since_ms = match replica.behind_since_ms.load(Ordering::Relaxed) {
+        0 => now_ms,
+        since_ms => since_ms,
+    };
+    replica.behind_since_ms.store(since_ms, Ordering::Relaxed);
+    (now_ms - since_ms).max(0).unsigned_abs() / 1000 > limit.soft_seconds
+}
+
+/// How many replicas are near enough, and whether writes are refused as too few are.
+fn note_good(server: &Server, replicas: &[Arc<Replica>]) {
+    let primary = &server.replication.as_primary;
+    let wanted = server.config.min_replicas_to_write();
+    let lag = server.config.min_replicas_max_lag();
+    let is_good =
+        |replica: &&Arc<Replica>| replica.stage() == Stage::Online && replica.lag_seconds() <= lag;
+    let good = replicas.iter().filter(is_good).count();
+    primary.good.store(good, Ordering::Relaxed);
+    let refuses = wanted > 0 && lag > 0 && good < wanted && !server.replication.is_replica();
+    primary.refuses.store(refuses, Ordering::Relaxed);
+}
+
+/// After `repl-backlog-ttl` without a replica, nothing is kept for those to come.
+fn end_backlog(server: &Arc<Server>) {
+    let primary = &server.replication.as_primary;
+    let since_ms = primary.alone_since_ms.load(Ordering::Relaxed);
+    let ttl = server.config.repl_backlog_ttl_seconds();
+    if !primary.follows() || since_ms == 0 || ttl == 0 {
+        return;
+    }
+    let alone_ms = (clock::unix_ms() - since_ms).max(0).unsigned_abs();
+    if alone_ms / 1000 < ttl {
+        return;
+    }
+    let server = Arc::clone(server);
+    // Not on the thread that keeps time: the gate may be closed for a while.
+    let end = move || {
+        server.gate.exclusive(None, |_| {
+            let primary = &server.replication.as_primary;
+            if primary.count() > 0 || !primary.follows.swap(false, Ordering::AcqRel) {
+                return;
+            }
+            let log = server.store.log();
+            server.replication.set_offset(log.end());
+            log.set_follower(Follower::Replicas, false);
+            log.keep(0);
+            server.replication.change_replid();
+            tracing::info!(
+                "Replication backlog freed after {ttl} seconds without connected replicas."
+            );
+        });
+    };
+    if let Err(error) = std::thread::Builder::new()
+        .name("backlog".into())
+        .spawn(end)
+    {
+        tracing::warn!("The replication backlog is kept: no thread: {error}");
+    }
+}

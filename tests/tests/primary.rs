@@ -1,0 +1,246 @@
+//! A node as the primary of a redis-server, of Valkey and of a node: full copies, the stream under
+//! load, links that are cut, replicas that say nothing or take nothing.
+#![cfg(test)]
+
+use std::time::Duration;
+
+use slotilla_tests::differential::seed;
+use slotilla_tests::replication::{
+    Cutter, Writers, assert_same, await_link, await_step, fill, replicate,
+};
+use slotilla_tests::{Client, Kind, Server, wait_for};
+
+const LIMIT: Duration = Duration::from_secs(30);
+const KINDS: [Kind; 3] = [Kind::Redis, Kind::Valkey, Kind::Node];
+
+fn new_seed() -> u64 {
+    let seed = seed();
+    println!("SLOTILLA_SEED={seed}");
+    seed
+}
+
+fn node(settings: &[(&str, &str)]) -> Server {
+    let mut all = vec![("repl-diskless-sync-delay", "0")];
+    all.extend(settings);
+    Server::start(Kind::Node, &all)
+}
+
+fn number(server: &Server, field: &str) -> u64 {
+    server.info(field).unwrap().parse().unwrap()
+}
+
+#[test]
+fn replicas_of_every_make_have_all_data() {
+    let seed = new_seed();
+    let node = node(&[]);
+    fill(&node, seed);
+    let mut expected = 0;
+    for kind in KINDS {
+        for load in ["disabled", "swapdb"] {
+            let replica = Server::start(kind, &[("repl-diskless-load", load)]);
+            replica.client().ok(&["set", "old", "1"]);
+            replicate(&replica, node.port());
+            assert_same(&node, &replica);
+            expected += 1;
+            assert_eq!(number(&node, "sync_full"), expected, "{kind:?} {load}");
+        }
+    }
+}
+
+#[test]
+fn what_clients_write_reaches_all_replicas() {
+    let seed = new_seed();
+    let node = node(&[("io-threads", "2"), ("repl-backlog-size", "64mb")]);
+    fill(&node, seed);
+    let writers = Writers::start(node.port(), 4, seed);
+    writers.await_more(500);
+    // They come while clients write, each at its own time.
+    let replicas = KINDS.map(|kind| {
+        let replica = Server::start(kind, &[]);
+        replicate(&replica, node.port());
+        await_link(&replica);
+        writers.await_more(1000);
+        replica
+    });
+    let _written = writers.stop();
+    for replica in &replicas {
+        assert_same(&node, replica);
+    }
+    assert_eq!(node.info("connected_slaves").unwrap(), "3");
+    assert_eq!(number(&node, "sync_full"), 3);
+}
+
+#[test]
+fn a_link_that_is_cut_goes_on_where_it_was() {
+    let seed = new_seed();
+    let node = node(&[("repl-backlog-size", "64mb")]);
+    fill(&node, seed);
+    for kind in KINDS {
+        let way = Cutter::start(node.port());
+        let replica = Server::start(kind, &[]);
+        replicate(&replica, way.port());
+        await_link(&replica);
+        let before = number(&node, "sync_partial_ok");
+        let full = number(&node, "sync_full");
+        let writers = Writers::start(node.port(), 3, seed);
+        for _ in 0..5 {
+            writers.await_more(300);
+            way.cut();
+            writers.await_more(100);
+            await_link(&replica);
+        }
+        let _written = writers.stop();
+        assert_same(&node, &replica);
+        assert_eq!(number(&node, "sync_full"), full, "{kind:?}");
+        assert!(number(&node, "sync_partial_ok") >= before + 5, "{kind:?}");
+    }
+}
+
+#[test]
+fn what_is_no_longer_in_the_backlog_is_sent_anew() {
+    let node = node(&[("repl-backlog-size", "16kb")]);
+    let way = Cutter::start(node.port());
+    let replica = Server::start(Kind::Redis, &[]);
+    replicate(&replica, way.port());
+    await_link(&replica);
+    assert_eq!(number(&node, "sync_full"), 1);
+    let mut client = node.client();
+    // It stays away for longer than the backlog goes back.
+    replica.client().line("replicaof 127.0.0.1 1");
+    wait_for("the replica to go", LIMIT, || {
+        (node.info("connected_slaves")? == "0").then_some(())
+    });
+    for n in 0..300 {
+        client.ok(&["set", &format!("key:{n}"), &"x".repeat(1000)]);
+    }
+    replicate(&replica, way.port());
+    assert_same(&node, &replica);
+    assert_eq!(number(&node, "sync_full"), 2);
+}
+
+#[test]
+fn who_waits_for_a_copy_together_gets_one() {
+    let node = Server::start(Kind::Node, &[("repl-diskless-sync-delay", "2")]);
+    fill(&node, new_seed());
+    let replicas = [Kind::Redis, Kind::Node, Kind::Redis].map(|kind| Server::start(kind, &[]));
+    for replica in &replicas {
+        replicate(replica, node.port());
+    }
+    for replica in &replicas {
+        assert_same(&node, replica);
+    }
+    let copies = node.log().matches("Starting BGSAVE for SYNC").count();
+    assert_eq!(copies, 1, "{}", node.log());
+}
+
+/// As tools have it that know nothing of replication but SYNC.
+#[test]
+fn a_length_comes_first_for_who_knows_no_mark() {
+    let node = node(&[]);
+    node.client().ok(&["set", "a", "1"]);
+    let mut tool = node.client();
+    tool.send(b"SYNC\r\n");
+    let length = loop {
+        let line = tool.read_text_line();
+        if let Some(length) = line.strip_prefix('$') {
+            break length.parse::<usize>().unwrap();
+        }
+        assert_eq!(line, "");
+    };
+    let data = tool.read_bytes(length);
+    assert!(data.starts_with(b"REDIS0010"));
+    node.client().ok(&["set", "b", "2"]);
+    assert_eq!(tool.read().to_string(), "[set, b, 2]");
+}
+
+#[test]
+fn what_a_primary_tells_of_its_replicas_is_what_redis_tells() {
+    let told = [Kind::Redis, Kind::Node].map(|kind| {
+        let primary = Server::start(kind, &[("repl-diskless-sync-delay", "0")]);
+        let replica = Server::start(Kind::Redis, &[]);
+        let port = replica.port().to_string();
+        let mut client = primary.client();
+        client.ok(&["set", "a", "1"]);
+        replicate(&replica, primary.port());
+        await_link(&replica);
+        client.ok(&["set", "b", "1"]);
+        await_step(&primary, &replica);
+        let mask = |text: String| text.replace(&port, "PORT");
+        let state = || {
+            let line = primary.info("slave0")?;
+            line.contains("state=online").then_some(line)
+        };
+        let line = mask(wait_for("the replica to be online", LIMIT, state));
+        let line: Vec<&str> = line.split(',').take(3).collect();
+        let listed = client.call(&["client", "list", "type", "replica"]).text();
+        let flags = listed
+            .split(' ')
+            .find(|field| field.starts_with("flags="))
+            .unwrap()
+            .to_owned();
+        let role = client.line("role").items().len();
+        let refused = [
+            "replconf",
+            "replconf a",
+            "replconf foo bar",
+            "replconf listening-port x",
+            "replconf capa eof capa psync2",
+            "psync ? x",
+        ]
+        .map(|line| client.line(line).to_string());
+        let killed = client.line("client kill type replica").integer();
+        (line.join(","), flags, role, refused, killed)
+    });
+    let [redis, node] = told;
+    assert_eq!(node, redis);
+}
+
+#[test]
+fn writes_need_as_many_replicas_as_they_are_to() {
+    let node = node(&[
+        ("min-replicas-to-write", "1"),
+        ("min-replicas-max-lag", "3"),
+    ]);
+    let mut client = node.client();
+    let refused = |client: &mut Client| {
+        let reply = client.line("set a 1");
+        reply
+            .error()
+            .is_some_and(|text| text == "NOREPLICAS Not enough good replicas to write.")
+    };
+    wait_for("writes to be refused", LIMIT, || {
+        refused(&mut client).then_some(())
+    });
+    let mut replica = Server::start(Kind::Redis, &[]);
+    replicate(&replica, node.port());
+    wait_for("writes to be taken", LIMIT, || {
+        (!refused(&mut client)).then_some(())
+    });
+    replica.kill();
+    wait_for("writes to be refused", LIMIT, || {
+        refused(&mut client).then_some(())
+    });
+}
+
+/// Whoever takes nothing is closed; nobody else notices.
+#[test]
+fn a_replica_that_takes_nothing_is_closed() {
+    let limit = ("client-output-buffer-limit", "replica 4mb 4mb 60");
+    let node = node(&[limit, ("repl-backlog-size", "16kb")]);
+    let mut deaf = node.client();
+    deaf.send(b"REPLCONF capa eof\r\nPSYNC ? -1\r\nREPLCONF ACK 0\r\n");
+    wait_for("the replica", LIMIT, || {
+        node.info("slave0")?.contains("state=").then_some(())
+    });
+    let mut client = node.client();
+    let value = "x".repeat(100_000);
+    wait_for("the replica to be closed", LIMIT, || {
+        deaf.try_send(b"REPLCONF ACK 0\r\n").ok();
+        for _ in 0..10 {
+            client.ok(&["set", "a", &value]);
+        }
+        (node.info("connected_slaves")? == "0").then_some(())
+    });
+    let memory = number(&node, "used_memory");
+    assert!(memory < 64 << 20, "{memory} bytes are in use");
+}
