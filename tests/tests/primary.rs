@@ -244,3 +244,69 @@ fn a_replica_that_takes_nothing_is_closed() {
     let memory = number(&node, "used_memory");
     assert!(memory < 64 << 20, "{memory} bytes are in use");
 }
+
+#[test]
+fn wait_answers_as_in_redis() {
+    let told = [Kind::Redis, Kind::Node].map(|kind| {
+        let primary = Server::start(kind, &[("repl-diskless-sync-delay", "0")]);
+        let mut client = primary.client();
+        let alone = [
+            "wait 0 0",
+            "wait 1 50",
+            "wait x 1",
+            "wait 1 x",
+            "wait 1 -1",
+            "wait -1 0",
+        ]
+        .map(|line| client.line(line).to_string());
+        let mut replica = Server::start(Kind::Redis, &[]);
+        replicate(&replica, primary.port());
+        await_link(&replica);
+        client.ok(&["set", "a", "1"]);
+        let one = client.line("wait 1 10000").to_string();
+        let mut theirs = replica.client();
+        let there = theirs.line("get a").text();
+        client.ok(&["set", "a", "2"]);
+        let two = client.line("wait 2 200").to_string();
+        client.ok(&["multi"]);
+        client.line("set a 3");
+        client.line("wait 2 0");
+        let inside = client.line("exec").to_string();
+        let at_replica = theirs.line("wait 1 0").to_string();
+        // Nobody is left to say that it has it.
+        replica.kill();
+        wait_for("the replica to go", LIMIT, || {
+            (primary.info("connected_slaves")? == "0").then_some(())
+        });
+        client.ok(&["set", "a", "4"]);
+        let none = client.line("wait 1 50").to_string();
+        (
+            alone,
+            one,
+            there,
+            two,
+            inside.split(',').next().map(str::to_owned),
+            at_replica,
+            none,
+        )
+    });
+    let [redis, node] = told;
+    assert_eq!(node, redis);
+}
+
+/// Who waits for ever, and goes, is no longer there.
+#[test]
+fn a_client_that_goes_while_it_waits_is_gone() {
+    let node = node(&[]);
+    let mut waiter = node.client();
+    waiter.send(b"WAIT 5 0\r\n");
+    wait_for("the waiter", LIMIT, || {
+        let blocked = node.client().call(&["client", "list"]).text();
+        blocked.contains("cmd=wait").then_some(())
+    });
+    drop(waiter);
+    wait_for("it to be gone", LIMIT, || {
+        let listed = node.client().call(&["client", "list"]).text();
+        (!listed.contains("cmd=wait")).then_some(())
+    });
+}

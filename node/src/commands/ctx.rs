@@ -4,6 +4,7 @@ use slotilla_common::command::Spec;
 use slotilla_common::resp::{Protocol, ReplyWriter};
 use slotilla_common::slot::Slot;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use super::{Args, CommandError, Wait};
@@ -52,6 +53,8 @@ pub enum After {
     Background(Background),
     /// The reply comes once there is something: the client waits, as of now.
     Wait(Wait),
+    /// The reply comes when this is ready, unless the client goes before.
+    Answer(Answer),
     /// The connection is no client's any more: it goes to whoever takes it.
     HandOver(HandOver),
     /// The reply comes from work that needs the node to itself.
@@ -64,6 +67,15 @@ type Work = dyn FnOnce(&Arc<Server>, &mut ReplyWriter<'_>) -> Result<(), Command
 
 /// Work for a background thread, whose reply the client waits for while its thread serves others.
 pub struct Background(Box<Work>);
+
+/// A reply that is still to come.
+pub struct Answer(pub Pin<Box<dyn Future<Output = Vec<u8>> + Send>>);
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answer")
+    }
+}
 
 /// What takes a connection over, from a session that ends with that.
 pub struct HandOver(Box<dyn FnOnce(Taken) + Send>);
@@ -162,6 +174,11 @@ impl<'a> Ctx<'a> {
         }
         self.reply.simple("HELP");
         self.reply.simple("    Tell what the subcommands are.");
+    }
+
+    /// Has the client wait for what `answer` gives: a whole reply.
+    pub fn answer_later(&mut self, answer: impl Future<Output = Vec<u8>> + Send + 'static) {
+        self.afterwards(After::Answer(Answer(Box::pin(answer))));
     }
 
     /// Gives the connection to `taker`, once what was answered is sent.

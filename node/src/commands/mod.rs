@@ -55,7 +55,7 @@ use std::collections::HashMap;
 
 pub use args::Args;
 pub use blocking::{Wait, Wanted};
-pub use ctx::{After, Background, Ctx, Deferred, HandOver, Handler, Taken};
+pub use ctx::{After, Answer, Background, Ctx, Deferred, HandOver, Handler, Taken};
 pub(crate) use dump::dump_payload;
 pub(crate) use effort::ARGUMENT;
 pub use effort::Effort;

@@ -1,4 +1,7 @@
-//! REPLICAOF, SLAVEOF, ROLE; and what replicas say: REPLCONF, PSYNC, SYNC.
+//! REPLICAOF, SLAVEOF, ROLE, WAIT; and what replicas say: REPLCONF, PSYNC, SYNC.
+
+use slotilla_common::resp::ReplyWriter;
+use std::sync::Arc;
 
 use super::{Args, CommandError, Ctx, Handler};
 use crate::replication::primary::{self, Introduction, Request, Stage};
@@ -12,6 +15,7 @@ pub(super) const HANDLERS: &[(&str, Handler)] = &[
     ("role", role),
     ("slaveof", replicaof),
     ("sync", sync),
+    ("wait", wait),
 ];
 
 /// REPLICAOF host port | NO ONE.
@@ -167,3 +171,40 @@ fn hand_over(ctx: &mut Ctx<'_>, request: Request) -> Result<(), CommandError> {
     ctx.hand_over(move |taken| primary::attach(taken, *introduction, request));
     Ok(())
 }
+
+/// WAIT numreplicas timeout: until so many replicas have what was written before, by anybody.
+fn wait(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    let server = ctx.server;
+    if server.replication.is_replica() {
+        return Err(CommandError::fixed(
+            "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 \
+             if a replica is configured to be writable (which is not the default) writes to \
+             replicas are just local and are not propagated.",
+        ));
+    }
+    let wanted = usize::try_from(args.int(1)?).unwrap_or(0);
+    let timeout_ms = args.int(2).map_err(|_| NO_TIMEOUT)?;
+    let timeout_ms =
+        u64::try_from(timeout_ms).map_err(|_| CommandError::fixed("ERR timeout is negative"))?;
+    let log = server.store.log();
+    let offset = log.end();
+    let have = server.replication.as_primary.have(offset);
+    if have >= wanted || ctx.session.transaction.running {
+        ctx.reply.integer(have as i64);
+        return Ok(());
+    }
+    if server.replication.as_primary.follows() {
+        log.append_command(ctx.scope.thread, 0, &[b"REPLCONF", b"GETACK", b"*"]);
+    }
+    let (server, protocol) = (Arc::clone(server), ctx.session.protocol);
+    ctx.answer_later(async move {
+        let have = primary::have_at_last(&server, offset, wanted, timeout_ms).await;
+        let mut reply = Vec::new();
+        ReplyWriter::new(&mut reply, protocol).integer(have as i64);
+        reply
+    });
+    Ok(())
+}
+
+const NO_TIMEOUT: CommandError =
+    CommandError::fixed("ERR timeout is not an integer or out of range");

@@ -24,7 +24,7 @@ use super::session::{OUTPUT_PER_TURN, Session, SessionState, Then};
 use super::socket::{Raw, Socket};
 use super::unsent::{Unsent, trim};
 use super::worker::{self, INPUT_BYTES, Worker};
-use crate::commands::{HandOver, Taken};
+use crate::commands::{Answer, HandOver, Taken};
 
 /// A connection on its way to its worker.
 #[derive(Debug)]
@@ -72,6 +72,7 @@ enum Wait {
     InLine,
     /// The session is away with it.
     Long(oneshot::Receiver<Done>),
+    Answer(Answer),
     /// The connection is given away once all is sent.
     HandOver(HandOver),
     /// The connection is somebody else's, until this is dropped on the other side.
@@ -235,7 +236,7 @@ impl Connection {
         let reads = match self.wait {
             Wait::Pause(_) => self.pending.len() < INPUT_BYTES,
             // For as long as that takes: or one that has gone would be served.
-            Wait::Keys(_) => true,
+            Wait::Keys(_) | Wait::Answer(_) => true,
             Wait::Background(_)
             | Wait::InLine
             | Wait::Long(_)
@@ -353,6 +354,7 @@ impl Connection {
                 out.clear();
             }
             Then::Background(work) => self.wait_for(Wait::Background(self.start_background(work))),
+            Then::Answer(answer) => self.wait_for(Wait::Answer(answer)),
             Then::HandOver(taker) => self.wait = Wait::HandOver(taker),
             // The handler has said so already, before anybody could serve it.
             Then::Wait(mut command) => {
@@ -456,6 +458,12 @@ impl Connection {
                 let reply = ready!(Pin::new(work).poll(cx));
                 // A panic in there has been logged; the client gets an error instead of silence.
                 let reply = reply.unwrap_or_else(|_| b"-ERR internal error\r\n".to_vec());
+                if self.session.hears() {
+                    self.unsent.put(reply);
+                }
+            }
+            Wait::Answer(Answer(answer)) => {
+                let reply = ready!(answer.as_mut().poll(cx));
                 if self.session.hears() {
                     self.unsent.put(reply);
                 }

@@ -20,7 +20,8 @@ use super::worker::Worker;
 use super::{Server, exec};
 use crate::cluster::routing::{self, Refusal, Serving, Verdict};
 use crate::commands::{
-    ARGUMENT, After, Args, Background, CommandError, Ctx, Deferred, Effort, HandOver, Handler,
+    ARGUMENT, After, Answer, Args, Background, CommandError, Ctx, Deferred, Effort, HandOver,
+    Handler,
 };
 use crate::store::{Db, Need, Scope, SlotGuard, Taken};
 
@@ -34,6 +35,8 @@ pub enum Flow {
     Next,
     /// This one's answer comes from a background thread.
     Background(Background),
+    /// This one's answer is still to come.
+    Answer(Answer),
     /// This one's connection goes to somebody else.
     HandOver(HandOver),
     /// This one waits for keys.
@@ -356,6 +359,7 @@ fn conclude(
         Rest::Long(_) | Rest::Then(After::Wait(_) | After::Exclusive(_)) => Flow::Next,
         Rest::Then(After::Close) => Flow::Close,
         Rest::Then(After::Background(work)) => Flow::Background(work),
+        Rest::Then(After::Answer(answer)) => Flow::Answer(answer),
         Rest::Then(After::HandOver(taker)) => Flow::HandOver(taker),
         Rest::Then(After::Unlocked(work)) => {
             let mut reply = ReplyWriter::new(out, session.protocol);

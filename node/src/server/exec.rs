@@ -506,7 +506,7 @@ impl<'a> Run<'a> {
         let server = self.ctx.server;
         match after {
             // Nothing waits inside a transaction.
-            After::Wait(_) => {}
+            After::Wait(_) | After::Answer(_) => {}
             After::Close => self.closing = true,
             After::Background(work) if self.at_gate && spec.group == Group::Cluster => {
                 return Some(work);

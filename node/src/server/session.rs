@@ -17,7 +17,7 @@ use super::dispatch;
 use super::long::{InLine, LongCommand};
 use super::transaction::Transaction;
 use super::worker::Worker;
-use crate::commands::{Background, HandOver};
+use crate::commands::{Answer, Background, HandOver};
 use crate::replication::primary::Introduction;
 use crate::store::{Need, Ticket};
 
@@ -76,8 +76,6 @@ pub struct SessionState {
     pub in_line: Option<InLine>,
     /// What it has said of itself as a replica (REPLCONF); there since the first word.
     pub introduction: Option<Box<Introduction>>,
-    /// How much of the log there was when its last write was done: WAIT's offset.
-    pub wrote_to: u64,
     /// There if it applies what has happened elsewhere, or before: nothing of it is refused, and
     /// keys whose time has come are there.
     pub stream: Option<Box<Stream>>,
@@ -101,7 +99,6 @@ impl SessionState {
             away: false,
             in_line: None,
             introduction: None,
-            wrote_to: 0,
             stream: None,
         }
     }
@@ -150,6 +147,8 @@ pub enum Then {
     Again,
     /// Run this elsewhere, send what it answers, then go on with the input.
     Background(Background),
+    /// Wait for this answer, send it, then go on with the input.
+    Answer(Answer),
     /// Send what has been answered, then give the connection away.
     HandOver(HandOver),
     /// Wait for keys, send what came of it, then go on with the input.
@@ -172,6 +171,7 @@ impl Then {
         match flow {
             dispatch::Flow::Next => Self::Again,
             dispatch::Flow::Background(work) => Self::Background(work),
+            dispatch::Flow::Answer(answer) => Self::Answer(answer),
             dispatch::Flow::HandOver(taker) => Self::HandOver(taker),
             dispatch::Flow::Wait(command) => Self::Wait(command),
             dispatch::Flow::Postpone => Self::Paused,
@@ -357,6 +357,7 @@ impl Session {
         let comes_later = matches!(
             flow,
             dispatch::Flow::Background(_)
+                | dispatch::Flow::Answer(_)
                 | dispatch::Flow::HandOver(_)
                 | dispatch::Flow::Wait(_)
                 | dispatch::Flow::Long(_)

@@ -183,7 +183,7 @@ impl Runner {
         let mut reply = ReplyWriter::new(&mut self.reply, self.session.protocol);
         match after {
             // Nobody waits, and there is no connection to be closed.
-            After::Wait(_) | After::Close | After::HandOver(_) => Ok(()),
+            After::Wait(_) | After::Answer(_) | After::Close | After::HandOver(_) => Ok(()),
             After::Background(work) => {
                 // What it answers is in nobody's interest.
                 let protocol = self.session.protocol;

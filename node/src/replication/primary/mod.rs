@@ -20,6 +20,7 @@ mod tend;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use slotilla_common::clock;
@@ -28,6 +29,7 @@ use tokio::sync::Notify;
 pub use attach::{Request, attach};
 pub use tend::tend;
 
+use crate::server::Server;
 use crate::server::client::Client;
 use crate::server::socket::Stream;
 
@@ -131,6 +133,31 @@ impl Replica {
     }
 }
 
+/// Waits until so many replicas have this much of the log, at most so long, 0 being for ever; how
+/// many have.
+pub async fn have_at_last(server: &Server, offset: u64, wanted: usize, timeout_ms: u64) -> usize {
+    let primary = &server.replication.as_primary;
+    let enough = async {
+        loop {
+            let ack = primary.acked.notified();
+            tokio::pin!(ack);
+            // Registered before the look, so that none in between is missed.
+            ack.as_mut().enable();
+            if primary.have(offset) >= wanted {
+                return;
+            }
+            ack.await;
+        }
+    };
+    if timeout_ms == 0 {
+        enough.await;
+    } else {
+        // Enough or not: it is told how many there are.
+        let _elapsed = tokio::time::timeout(Duration::from_millis(timeout_ms), enough).await;
+    }
+    primary.have(offset)
+}
+
 /// What a node knows of its replicas.
 #[derive(Debug, Default)]
 pub struct Primary {
@@ -175,11 +202,6 @@ impl Primary {
         let has_it =
             |replica: &&Arc<Replica>| replica.stage() == Stage::Online && replica.acked() >= offset;
         replicas.iter().filter(has_it).count()
-    }
-
-    /// Returns when a replica has said how far it is, if this was called before.
-    pub fn next_ack(&self) -> tokio::sync::futures::Notified<'_> {
-        self.acked.notified()
     }
 
     /// How many replicas were near enough at the last look.
