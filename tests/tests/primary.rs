@@ -310,3 +310,24 @@ fn a_client_that_goes_while_it_waits_is_gone() {
         (!listed.contains("cmd=wait")).then_some(())
     });
 }
+
+/// What it has then is no history that its replicas could follow.
+#[test]
+fn who_becomes_a_replica_lets_its_replicas_go() {
+    let seed = new_seed();
+    let (first, node) = (node(&[]), node(&[]));
+    fill(&first, seed);
+    node.client().ok(&["set", "own", "1"]);
+    let replica = Server::start(Kind::Redis, &[]);
+    replicate(&replica, node.port());
+    assert_same(&node, &replica);
+    replicate(&node, first.port());
+    assert_same(&first, &node);
+    wait_for("the replica to be let go", LIMIT, || {
+        (node.info("connected_slaves")? == "0").then_some(())
+    });
+    node.client().line("replicaof no one");
+    node.client().ok(&["set", "own", "2"]);
+    assert_same(&node, &replica);
+    assert_eq!(replica.client().line("get own").text(), "2");
+}

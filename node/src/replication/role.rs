@@ -41,6 +41,9 @@ impl Server {
         let is_replica = primary.is_some();
         replication.is_replica.store(is_replica, Ordering::Release);
         self.settle_expired();
+        if is_replica {
+            self.let_replicas_go();
+        }
         if let Some(hook) = replication.on_role.get() {
             (hook.0)(is_replica);
         }

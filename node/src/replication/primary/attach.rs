@@ -52,6 +52,7 @@ pub fn attach(taken: Taken, introduction: Introduction, request: Request) {
         acked: AtomicU64::new(0),
         acked_ms: AtomicI64::new(clock::unix_ms()),
         behind_since_ms: AtomicI64::new(0),
+        is_gone: AtomicBool::new(false),
         has_acked: AtomicBool::new(false),
     });
     server.replication.as_primary.add(&replica);

@@ -14,7 +14,6 @@ use super::{Replica, Stage};
 use crate::replication::ReplId;
 use crate::replication::log::Reader;
 use crate::server::Server;
-use crate::server::client::flag;
 
 /// So often something is sent to who waits, or it would think that nobody is here.
 const ALIVE: Duration = Duration::from_secs(1);
@@ -83,10 +82,14 @@ fn send_copy(
 fn await_begin(replica: &Replica, copy: &Receiver<Piece>) -> io::Result<Option<Reader>> {
     loop {
         match copy.recv_timeout(ALIVE) {
-            Ok(Piece::Begin(reader)) => return Ok(Some(reader)),
+            Ok(Piece::Begin(reader)) => {
+                note_sent(replica, &reader);
+                return Ok(Some(reader));
+            }
             Ok(Piece::Data(_) | Piece::End) | Err(RecvTimeoutError::Disconnected) => {
                 return Ok(None);
             }
+            Err(RecvTimeoutError::Timeout) if replica.is_gone() => return Ok(None),
             Err(RecvTimeoutError::Timeout) => replica.socket.write_all(b"\n")?,
         }
     }
@@ -170,7 +173,7 @@ fn await_ack(server: &Server, replica: &Replica) -> io::Result<()> {
     let begun_ms = clock::unix_ms();
     let timeout_ms = server.config.repl_timeout_seconds().saturating_mul(1000);
     while !replica.has_acked.load(Ordering::Acquire) {
-        if replica.client.has(flag::KILLED) || server.shutdown.is_cancelled() {
+        if replica.is_gone() || server.shutdown.is_cancelled() {
             return Err(io::Error::other("it was closed"));
         }
         let waited_ms = (clock::unix_ms() - begun_ms).max(0).unsigned_abs();
@@ -185,7 +188,7 @@ fn await_ack(server: &Server, replica: &Replica) -> io::Result<()> {
 /// Sends the log, as long as the replica takes it.
 pub(super) fn log(server: &Server, replica: &Replica, mut reader: Reader) {
     loop {
-        if replica.client.has(flag::KILLED) || server.shutdown.is_cancelled() {
+        if replica.is_gone() || server.shutdown.is_cancelled() {
             return;
         }
         let Some(chunk) = reader.peek() else {

@@ -29,8 +29,9 @@ use tokio::sync::Notify;
 pub use attach::{Request, attach};
 pub use tend::tend;
 
+use crate::replication::log::Follower;
 use crate::server::Server;
-use crate::server::client::Client;
+use crate::server::client::{Client, flag};
 use crate::server::socket::Stream;
 
 /// What a replica has said of itself before it asked for data.
@@ -87,6 +88,8 @@ pub struct Replica {
     acked_ms: AtomicI64,
     /// Since when it is beyond the soft limit of what it may leave unread; 0 if it is not.
     behind_since_ms: AtomicI64,
+    /// Its connection has ended.
+    is_gone: AtomicBool,
     /// It has said so since it has all data.
     has_acked: AtomicBool,
 }
@@ -129,7 +132,13 @@ impl Replica {
 
     /// Ends the connection, and with it the threads.
     fn disconnect(&self) {
+        self.is_gone.store(true, Ordering::Release);
         self.socket.shut_down();
+    }
+
+    /// Whether nothing is to be sent any more.
+    fn is_gone(&self) -> bool {
+        self.is_gone.load(Ordering::Acquire) || self.client.has(flag::KILLED)
     }
 }
 
@@ -246,10 +255,19 @@ impl Primary {
         replica.has_acked.store(true, Ordering::Release);
         self.acked.notify_waiters();
     }
+}
 
-    /// Ends all connections of replicas: the data is another one's from now on.
-    pub fn disconnect_all(&self) {
-        for replica in self.replicas() {
+impl Server {
+    /// The data is another's from now on: who copies it from here has to begin anew. Must run at the
+    /// gate.
+    pub(super) fn let_replicas_go(&self) {
+        let primary = &self.replication.as_primary;
+        if primary.follows.swap(false, Ordering::AcqRel) {
+            let log = self.store.log();
+            log.set_follower(Follower::Replicas, false);
+            log.keep(0);
+        }
+        for replica in primary.replicas() {
             replica.disconnect();
         }
     }

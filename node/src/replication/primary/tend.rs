@@ -43,7 +43,7 @@ fn check(server: &Server, replica: &Replica) {
         return;
     }
     let [_, limit, _] = server.config.output_limits();
-    if replica.stage() != Stage::Online {
+    if replica.stage() == Stage::Waiting {
         return;
     }
     // What it has not taken is kept for it.
