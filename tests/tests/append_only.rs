@@ -575,3 +575,48 @@ fn a_replicas_file_has_what_its_primary_sent() {
     assert_eq!(digest(&node), expected);
     assert_eq!(node.client().line("exists lost").integer(), 0);
 }
+
+/// As it is if the node is killed while it goes on to another file: that one is named already.
+#[test]
+fn the_end_of_a_file_may_be_cut_short_if_nothing_comes_behind() {
+    let mut node = Server::start(Kind::Node, ON);
+    let mut client = node.client();
+    client.ok(&["set", "a", "1"]);
+    client.ok(&["set", "b", "2"]);
+    settle(&node);
+    node.kill();
+    let dir = node.dir().to_owned();
+    append(
+        &last_increment(&dir),
+        b"*3\r\n$3\r\nset\r\n$1\r\nc\r\n$100\r\nxxx",
+    );
+    let next = "appendonly.aof.2.incr.aof";
+    fs::write(directory(&dir).join(next), "").unwrap();
+    let line = format!("file {next} seq 2 type i\n");
+    append(
+        &directory(&dir).join("appendonly.aof.manifest"),
+        line.as_bytes(),
+    );
+    let node = node.restart();
+    let mut client = node.client();
+    assert_eq!(client.line("mget a b c").to_string(), "[1, 2, (nil)]");
+    client.ok(&["set", "c", "3"]);
+    settle(&node);
+    check(&dir);
+    let node = node.restart();
+    assert_eq!(node.client().line("mget a b c").to_string(), "[1, 2, 3]");
+}
+
+/// A full disk would not take it.
+#[test]
+fn a_manifest_that_says_what_it_said_is_not_written_again() {
+    use std::os::unix::fs::MetadataExt;
+    let node = Server::start(Kind::Node, ON);
+    node.client().ok(&["set", "a", "1"]);
+    settle(&node);
+    let path = directory(node.dir()).join("appendonly.aof.manifest");
+    let before = fs::metadata(&path).unwrap().ino();
+    let node = node.restart();
+    assert_eq!(node.client().line("get a").text(), "1");
+    assert_eq!(fs::metadata(&path).unwrap().ino(), before);
+}

@@ -53,12 +53,15 @@ fn load_all(
         .map(|part| Ok((part, directory.read(part)?)))
         .collect::<Result<_, AofError>>()?;
     let progress = &server.persistence.progress;
-    let total = files.iter().map(|(part, _)| directory.len_of(part)).sum();
-    progress.begin(total);
+    let lengths: Vec<u64> = files
+        .iter()
+        .map(|(part, _)| directory.len_of(part))
+        .collect();
+    progress.begin(lengths.iter().sum());
     let before = server.store.counters().changes;
-    let count = files.len();
     for (number, (part, file)) in files.into_iter().enumerate() {
-        let is_last = number + 1 == count;
+        // The next one is named before the last word is written to this one.
+        let is_last = lengths.iter().skip(number + 1).all(|length| *length == 0);
         let begun_ms = clock::unix_ms();
         let loaded = load_one(server, directory, part, file, is_last);
         if loaded.is_err() {
@@ -181,6 +184,7 @@ fn begin(
     mut manifest: Manifest,
 ) -> Result<(), AofError> {
     directory.create()?;
+    let before = manifest.clone();
     let is_new = manifest.loaded().next().is_none();
     if is_new && server.config.flag(Key::AofUseRdbPreamble) {
         let base = manifest.next_base(&directory.file_name, true);
@@ -202,7 +206,10 @@ fn begin(
         increment
     });
     let file = directory.append_to(&increment)?;
-    directory.save(&manifest)?;
+    // A full disk takes no manifest, and needs none that says what the old one does.
+    if manifest != before {
+        directory.save(&manifest)?;
+    }
     if !server.config.flag(Key::AofDisableAutoGc) {
         directory.forget_history(&mut manifest)?;
     }

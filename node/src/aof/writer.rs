@@ -118,18 +118,8 @@ impl Writer {
             }
             return Err(error);
         }
-        match order {
-            Some(Order::Rotate { file, .. }) => {
-                self.sync()?;
-                self.file = file;
-                self.len = 0;
-                return Ok(true);
-            }
-            Some(Order::Finish { .. }) => {
-                self.sync()?;
-                return Ok(false);
-            }
-            None => {}
+        if let Some(order) = order {
+            return self.carry_out(order);
         }
         self.sync_if_due(policy)?;
         self.note_success(policy);
@@ -137,6 +127,23 @@ impl Writer {
             std::thread::sleep(TOGETHER);
         }
         Ok(true)
+    }
+
+    /// Does what all has been written for; false at the end. It is done once the disk has that, or
+    /// not at all: what comes next would be written to a file that is no longer read.
+    fn carry_out(&mut self, order: Order) -> io::Result<bool> {
+        if let Err(error) = self.sync() {
+            self.aof().orders.lock().push_front(order);
+            return Err(error);
+        }
+        match order {
+            Order::Rotate { file, .. } => {
+                self.file = file;
+                self.len = 0;
+                Ok(true)
+            }
+            Order::Finish { .. } => Ok(false),
+        }
     }
 
     /// Writes what the log has, up to an offset.

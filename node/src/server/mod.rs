@@ -149,10 +149,27 @@ impl Server {
             return 0;
         }
         let (kept, _) = self.store.snapshot_held();
-        let extra = self.store.lazyfree_pending_bytes().saturating_add(kept);
+        // Evicting keys would not make what replicas or the disk are slow to take any less.
+        let extra = self
+            .store
+            .lazyfree_pending_bytes()
+            .saturating_add(kept)
+            .saturating_add(self.not_evictable_bytes());
         alloc::used_bytes()
             .saturating_sub(extra)
             .saturating_sub(limit)
+    }
+
+    /// Bytes of the replication log beyond the backlog: what replicas or the append-only file have
+    /// not taken yet.
+    #[must_use]
+    pub fn not_evictable_bytes(&self) -> usize {
+        let log = self.store.log();
+        if !log.takes_effects() {
+            return 0;
+        }
+        let backlog = usize::try_from(self.config.repl_backlog_size()).unwrap_or(usize::MAX);
+        log.kept_bytes().saturating_sub(backlog)
     }
 
     /// How much of its history the data has.

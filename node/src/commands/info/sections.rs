@@ -137,7 +137,7 @@ pub(super) fn memory(text: &mut String, server: &Server) {
         "rss_overhead_bytes": resident as i64 - heap_resident as i64,
         "mem_fragmentation_ratio": format_args!("{:.2}", ratio(resident, used)),
         "mem_fragmentation_bytes": resident as i64 - used as i64,
-        "mem_not_counted_for_evict": 0,
+        "mem_not_counted_for_evict": server.not_evictable_bytes(),
         "mem_replication_backlog": 0,
         "mem_total_replication_buffers": 0,
         "mem_clients_slaves": 0,

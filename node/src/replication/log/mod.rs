@@ -55,6 +55,8 @@ pub struct Log {
     followers: AtomicU8,
     /// Where the next append begins: so many bytes there are.
     end: AtomicU64,
+    /// The oldest byte that is kept, as of the last look.
+    start: AtomicU64,
     stages: Box<[Stage]>,
     merged: Mutex<Merged>,
     /// Somebody waits for more.
@@ -89,6 +91,7 @@ impl Log {
         Self {
             followers: AtomicU8::new(0),
             end: AtomicU64::new(0),
+            start: AtomicU64::new(0),
             stages: (0..STAGES).map(|_| Stage::default()).collect(),
             merged: Mutex::new(Merged {
                 merge: Merge::new(STAGES, 0),
@@ -236,6 +239,7 @@ impl Log {
         self.end.store(offset, Ordering::SeqCst);
         merged.merge = Merge::new(STAGES, offset);
         merged.backlog.restart(offset);
+        self.note_start(&merged);
     }
 
     /// Appends what another server's log has next. One thread does, and commands do not.
@@ -248,7 +252,23 @@ impl Log {
 
     /// Keeps at least so many of the last bytes for readers to come.
     pub fn keep(&self, bytes: u64) {
-        self.merged.lock().backlog.keep(bytes);
+        let mut merged = self.merged.lock();
+        merged.backlog.keep(bytes);
+        self.note_start(&merged);
+    }
+
+    /// About how many bytes are kept, for readers that have not read them or are to come.
+    #[must_use]
+    pub fn kept_bytes(&self) -> usize {
+        let kept = self
+            .end()
+            .saturating_sub(self.start.load(Ordering::Relaxed));
+        usize::try_from(kept).unwrap_or(usize::MAX)
+    }
+
+    fn note_start(&self, merged: &Merged) {
+        let start = merged.backlog.range().start;
+        self.start.store(start, Ordering::Relaxed);
     }
 
     /// The oldest byte that can be read, and the one after the newest.
@@ -280,6 +300,7 @@ impl Log {
         }
         merge.run(|bytes| backlog.push(bytes));
         backlog.trim();
+        self.note_start(&merged);
     }
 
     /// Waits until there is more than up to `offset`, at most so long; whether there is.
@@ -305,7 +326,9 @@ impl Log {
     }
 
     fn close(&self, number: usize) {
-        self.merged.lock().backlog.close(number);
+        let mut merged = self.merged.lock();
+        merged.backlog.close(number);
+        self.note_start(&merged);
     }
 
     fn position(&self, number: usize) -> Option<u64> {
@@ -316,6 +339,7 @@ impl Log {
         let mut merged = self.merged.lock();
         merged.backlog.advance(number, bytes);
         merged.backlog.trim();
+        self.note_start(&merged);
     }
 
     #[expect(
