@@ -41,7 +41,7 @@ const CONF: &[Line] = &[
     ("admin-port 7000", &["port and admin-port are the same", "admin-port: choose different ports"]),
     ("tls-port 7001", &["TLS is not supported", "tls-port: leave it out"]),
     ("aclfile users.acl", &["users are not supported", "aclfile: leave it out"]),
-    ("replicaof 127.0.0.1 6379", &["cannot be a replica", "replicaof: leave it out"]),
+    ("replicaof 127.0.0.1 x", &["Invalid master port", "give a host and a port"]),
     ("timeout 5", &[]),
 ];
 
@@ -221,7 +221,7 @@ fn a_file_that_is_right_is_said_to_be_fine_with_what_has_no_effect() {
     let dir = tempfile::tempdir().unwrap();
     // A name that is an option elsewhere, too.
     let file = dir.path().join("--port");
-    std::fs::write(&file, "port 7000\nappendonly yes\n").unwrap();
+    std::fs::write(&file, "port 7000\nstream-node-max-entries 50\n").unwrap();
     let output = Command::new(binaries::node())
         .args(["check-config", "--port"])
         .current_dir(dir.path())
@@ -231,7 +231,7 @@ fn a_file_that_is_right_is_said_to_be_fine_with_what_has_no_effect() {
     assert!(output.status.success(), "{told}");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "--port: fine\n");
     assert!(
-        told.contains("--port:2: appendonly: accepted, but"),
+        told.contains("--port:2: stream-node-max-entries: accepted, but"),
         "{told}"
     );
     assert_eq!(told.lines().count(), 1, "{told}");
