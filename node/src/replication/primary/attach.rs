@@ -101,6 +101,9 @@ fn serve(server: &Arc<Server>, replica: &Arc<Replica>, request: Request) {
     tracing::info!("Replica {} asks for synchronization", shown(replica));
     follow(server);
     let primary = &server.replication.as_primary;
+    if !primary.follows() {
+        return;
+    }
     let plain = request == Request::Data;
     if let Request::After(Some((replid, offset))) = request {
         if let Some(reader) = missing(server, replid, offset) {
@@ -176,7 +179,8 @@ fn follow(server: &Arc<Server>) {
         return;
     }
     server.gate.exclusive(None, |_| {
-        if primary.follows.swap(true, Ordering::AcqRel) {
+        // It may have become a replica since it was asked; then nobody is served.
+        if server.replication.is_replica() || primary.follows.swap(true, Ordering::AcqRel) {
             return;
         }
         server.replication.change_replid();

@@ -16,6 +16,10 @@ pub fn tend(server: &Arc<Server>, second: u64) {
     let primary = &server.replication.as_primary;
     let replicas = primary.replicas();
     note_good(server, &replicas);
+    if primary.follows() {
+        // It may have been changed.
+        server.store.log().keep(server.config.repl_backlog_size());
+    }
     if replicas.is_empty() {
         end_backlog(server);
         return;
