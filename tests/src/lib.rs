@@ -31,6 +31,7 @@ mod ports;
 mod process;
 pub mod replication;
 mod server;
+pub mod snapshots;
 pub mod stage;
 mod tools;
 mod value;

@@ -3,14 +3,13 @@
 #![cfg(test)]
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use slotilla_tests::differential::seed;
+use slotilla_tests::snapshots::{check, files};
 use slotilla_tests::values::every_kind;
-use slotilla_tests::{Client, Kind, Server, binaries, run_tool, wait_until};
+use slotilla_tests::{Client, Kind, Server, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(20);
 /// What all counters come to.
@@ -29,25 +28,10 @@ fn status(server: &Server) -> String {
     server.info("rdb_last_bgsave_status").unwrap()
 }
 
-fn check(file: &Path) {
-    let mut check = Command::new(binaries::system("redis-check-rdb"));
-    let checked = run_tool(check.arg(file));
-    assert!(checked.success, "{}{}", checked.out, checked.err);
-}
-
 /// The file of a node, in a redis-server.
 fn loaded_by_redis(node: &Server) -> Server {
     let dir = node.dir().to_string_lossy().into_owned();
     Server::start(Kind::Redis, &[("dir", &dir)])
-}
-
-/// Files other than the log.
-fn files(dir: &Path) -> Vec<String> {
-    let names = fs::read_dir(dir).unwrap().flatten();
-    let names = names.map(|file| file.file_name().into_string().unwrap());
-    let mut names: Vec<String> = names.filter(|name| name != "output.log").collect();
-    names.sort();
-    names
 }
 
 fn give(client: &mut Client, from: usize, to: usize) -> bool {

@@ -4,27 +4,19 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use slotilla_tests::differential::seed;
+use slotilla_tests::snapshots::{check, files};
 use slotilla_tests::values::every_kind;
-use slotilla_tests::{Client, Kind, Server, binaries, run_tool, wait_for, wait_until};
+use slotilla_tests::{Client, Kind, Server, wait_for, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(20);
 const ALLOWED: (&str, &str) = ("enable-protected-configs", "yes");
 
 fn digest(server: &Server) -> String {
     server.client().line("debug digest").text()
-}
-
-/// What redis-check-rdb says of a file.
-fn check(file: &Path) {
-    let mut check = Command::new(binaries::system("redis-check-rdb"));
-    let checked = run_tool(check.arg(file));
-    assert!(checked.success, "{}{}", checked.out, checked.err);
-    assert!(checked.out.contains("RDB looks OK!"), "{}", checked.out);
 }
 
 /// A server of another make with a node's file.
@@ -50,15 +42,6 @@ fn fill(server: &Server) {
         command.extend((0..2000).map(|n| format!("a member of a big set: {part} {n}")));
         client.call(&command);
     }
-}
-
-/// The files of a directory but for the log.
-fn files(dir: &Path) -> Vec<String> {
-    let names = fs::read_dir(dir).unwrap().flatten();
-    let names = names.map(|file| file.file_name().into_string().unwrap());
-    let mut names: Vec<String> = names.filter(|name| name != "output.log").collect();
-    names.sort();
-    names
 }
 
 #[test]

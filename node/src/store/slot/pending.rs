@@ -13,11 +13,13 @@ impl SlotGuard<'_> {
     /// What a snapshot is still to have. Made from the databases that there are now, if it was not
     /// there: it is asked for before the first change.
     pub(in crate::store) fn pending(&mut self) -> &mut Pending {
-        let databases: smallvec::SmallVec<[u16; 16]> = self.databases().collect();
+        let extra = self.data().extra.as_ref();
+        if extra.is_none_or(|extra| extra.pending.is_none()) {
+            let pending = Box::new(Pending::new(self.databases()));
+            self.data_mut().extra.get_or_insert_default().pending = Some(pending);
+        }
         let extra = self.data_mut().extra.get_or_insert_default();
-        extra
-            .pending
-            .get_or_insert_with(|| Box::new(Pending::new(databases.into_iter())))
+        extra.pending.get_or_insert_default()
     }
 
     /// Works on a database's table, and on what a snapshot is still to have of the slot.
