@@ -7,12 +7,11 @@ use std::sync::Arc;
 use slotilla_common::clock;
 
 use super::files::{AofError, Directory};
-use super::follow;
 use super::manifest::{Manifest, Part};
+use super::{begin_following, follow};
 use crate::config::Key;
 use crate::persistence::{self, Base, Phase};
 use crate::replication::apply::{Applier, ApplyError};
-use crate::replication::log::Follower;
 use crate::server::Server;
 
 /// Read at once.
@@ -219,11 +218,7 @@ fn begin(
     aof.base_bytes
         .store(bytes, std::sync::atomic::Ordering::Relaxed);
     *aof.manifest.lock() = manifest;
-    let log = server.store.log();
-    let reader = server.gate.exclusive(None, |_| {
-        log.set_follower(Follower::File, true);
-        log.reader(log.end())
-    });
+    let reader = server.gate.exclusive(None, |_| begin_following(server));
     match reader {
         Some(reader) => follow(server, reader, file),
         None => Err(AofError::Stopped),

@@ -32,7 +32,7 @@ pub use load::load;
 pub use rewrite::{Refused, begin_anew, rewrite_if_grown, start_rewrite};
 
 use crate::config::Key;
-use crate::replication::log::{Follower, Reader};
+use crate::replication::log::{Follower, Log, Reader};
 use crate::server::Server;
 use files::Directory;
 use manifest::Manifest;
@@ -167,13 +167,12 @@ fn follow(
     (file, len): (std::fs::File, u64),
 ) -> Result<(), AofError> {
     let aof = &server.aof;
-    let start = reader.position().unwrap_or(0);
+    let start = reader.file_offset(reader.position().unwrap_or(0));
     aof.note_written(start, len);
     aof.synced.store(start, Ordering::Release);
     if writer::Policy::of(server) == writer::Policy::Always {
         aof.hold.turn_on(start);
     }
-    aof.orders.lock().clear();
     let writer = Writer::new(server, reader, file, len);
     let thread = std::thread::Builder::new()
         .name("append-only".to_owned())
@@ -182,6 +181,34 @@ fn follow(
     *aof.writer.lock() = Some(thread);
     aof.is_on.store(true, Ordering::Release);
     Ok(())
+}
+
+/// What is done is written to another log from here on, which has what `before` had: the file follows
+/// it there. To be called at the gate.
+pub fn follow_to(server: &Server, before: &Log, log: &Arc<Log>) {
+    if !before.has_follower(Follower::File) {
+        return;
+    }
+    log.take_file_from(before);
+    before.set_follower(Follower::File, false);
+    log.set_follower(Follower::File, true);
+    if let Some(reader) = log.reader(log.end()) {
+        let order = Order::Switch {
+            at: before.end(),
+            reader,
+        };
+        server.aof.orders.lock().push_back(order);
+    }
+    before.interrupt();
+}
+
+/// From here on the log is followed; who does so may come later. To be called at the gate.
+fn begin_following(server: &Server) -> Option<Reader> {
+    let log = server.store.log();
+    // What a writer of before was told is none of this one's.
+    server.aof.orders.lock().clear();
+    log.set_follower(Follower::File, true);
+    log.reader(log.end())
 }
 
 /// Writes all that was done, has it on disk, and follows the log no longer. At the end of the node, or

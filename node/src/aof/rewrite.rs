@@ -17,7 +17,7 @@ use slotilla_common::clock;
 
 use super::files::{AofError, Directory};
 use super::manifest::{Manifest, Part};
-use super::{AofFigures, Order, follow};
+use super::{AofFigures, Order, begin_following, follow};
 use crate::config::Key;
 use crate::persistence::{Base, SaveError};
 use crate::replication::log::{Follower, Reader};
@@ -300,10 +300,6 @@ fn turn_over(server: &Server, turn: Option<Turn>) -> Begun {
             log.interrupt();
             None
         }
-        Turn::Begin(file) => {
-            let reader = log.reader(at);
-            log.set_follower(Follower::File, true);
-            reader.map(|reader| (reader, file))
-        }
+        Turn::Begin(file) => begin_following(server).map(|reader| (reader, file)),
     }
 }

@@ -46,6 +46,8 @@ impl Policy {
 pub(super) enum Order {
     /// Go on in another file.
     Rotate { at: u64, file: File },
+    /// Go on in another log.
+    Switch { at: u64, reader: Reader },
     /// Come to an end.
     Finish { at: u64 },
 }
@@ -107,10 +109,10 @@ impl Writer {
     fn step(&mut self) -> io::Result<bool> {
         let policy = Policy::of(&self.server);
         // First: what an order is about that comes later lies behind this.
-        let end = self.server.store.log().end();
+        let end = self.reader.end();
         let order = self.aof().orders.lock().pop_front();
         let limit = order.as_ref().map_or(end, |order| match order {
-            Order::Rotate { at, .. } | Order::Finish { at } => *at,
+            Order::Rotate { at, .. } | Order::Switch { at, .. } | Order::Finish { at } => *at,
         });
         if let Err(error) = self.write(limit) {
             if let Some(order) = order {
@@ -123,7 +125,10 @@ impl Writer {
         }
         self.sync_if_due(policy)?;
         self.note_success(policy);
-        if self.reader.wait(IDLE) && policy != Policy::Always {
+        if self.reader.position().is_none() {
+            // The log has begun anew; an order says which goes on.
+            std::thread::sleep(TOGETHER);
+        } else if self.reader.wait(IDLE) && policy != Policy::Always {
             std::thread::sleep(TOGETHER);
         }
         Ok(true)
@@ -140,6 +145,12 @@ impl Writer {
             Order::Rotate { file, .. } => {
                 self.file = file;
                 self.len = 0;
+                Ok(true)
+            }
+            Order::Switch { reader, .. } => {
+                self.boundary = reader.position().unwrap_or_default();
+                self.reader = reader;
+                self.note_synced();
                 Ok(true)
             }
             Order::Finish { .. } => Ok(false),
@@ -169,7 +180,8 @@ impl Writer {
             self.reader.advance(count);
             self.is_unsynced |= count > 0;
             let end = position.saturating_add(count as u64);
-            self.aof().note_written(end, self.len);
+            self.aof()
+                .note_written(self.reader.file_offset(end), self.len);
             if let Some(error) = failed {
                 return Err(error);
             }
@@ -180,7 +192,7 @@ impl Writer {
     fn annotate(&mut self, position: u64) -> io::Result<()> {
         let is_between = position >= self.boundary;
         if is_between {
-            self.boundary = self.server.store.log().end();
+            self.boundary = self.reader.end();
         }
         let now = clock::unix_ms() / 1000;
         if !is_between
@@ -215,10 +227,15 @@ impl Writer {
             self.is_unsynced = false;
         }
         self.synced_ms = clock::unix_ms();
-        if let Some(position) = self.reader.position() {
-            self.aof().note_synced(position);
-        }
+        self.note_synced();
         Ok(())
+    }
+
+    fn note_synced(&self) {
+        if let Some(position) = self.reader.position() {
+            let offset = self.reader.file_offset(position);
+            self.aof().note_synced(offset);
+        }
     }
 
     fn note_success(&self, policy: Policy) {

@@ -67,7 +67,7 @@ fn role(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
     let Some(primary) = replication.primary() else {
         reply.array(3);
         reply.bulk(b"master");
-        reply.integer(ctx.server.replication_offset());
+        reply.integer(ctx.server.replication.offset());
         let mut replicas = replication.as_primary.replicas();
         replicas.retain(|replica| replica.stage() == Stage::Online);
         reply.array(replicas.len());
@@ -162,7 +162,8 @@ fn sync(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
 }
 
 fn hand_over(ctx: &mut Ctx<'_>, request: Request) -> Result<(), CommandError> {
-    if ctx.server.replication.is_replica() {
+    let replication = &ctx.server.replication;
+    if replication.is_replica() && !replication.link.is_up() {
         return Err(CommandError::fixed(
             "NOMASTERLINK Can't SYNC while not connected with my master",
         ));
@@ -186,7 +187,7 @@ fn wait(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     let timeout_ms = args.int(2).map_err(|_| NO_TIMEOUT)?;
     let timeout_ms =
         u64::try_from(timeout_ms).map_err(|_| CommandError::fixed("ERR timeout is negative"))?;
-    let log = server.store.log();
+    let log = server.store.history();
     let offset = log.end();
     let have = server.replication.as_primary.have(offset);
     if have >= wanted || ctx.session.transaction.running {

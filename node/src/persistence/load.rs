@@ -216,7 +216,8 @@ pub fn load_at_start(server: &Server, snapshot: Snapshot) -> Result<(), Snapshot
     let path = snapshot.path.clone();
     let begun_ms = clock::unix_ms();
     if let Some(position) = load(server, snapshot, false)? {
-        server.replication.restore(position);
+        let backlog_bytes = server.config.repl_backlog_size();
+        server.replication.restore(position, backlog_bytes);
     }
     claim_slots(server).map_err(|text| SnapshotError {
         path,
@@ -427,6 +428,7 @@ impl<'s> Loading<'s> {
         reader: &mut Reader<R>,
     ) -> Result<(), Cause> {
         let db = self.database()?;
+        let is_gone = info.expiry_ms.is_some_and(|at| at < self.gone_before_ms) && !self.is_kept();
         let value = match self.loader.value(value_type, reader) {
             Ok(value) => Some(value),
             Err(LoadError::Empty) => None,
@@ -444,7 +446,7 @@ impl<'s> Loading<'s> {
                 self.tally.imported += 1;
                 false
             }
-            Some(_) if info.expiry_ms.is_some_and(|at| at < self.gone_before_ms) => {
+            Some(_) if is_gone => {
                 self.tally.expired += 1;
                 false
             }
@@ -469,6 +471,11 @@ impl<'s> Loading<'s> {
             self.look_up()?;
         }
         Ok(())
+    }
+
+    /// Whether replicas may have these keys, and are to hear that one has expired.
+    fn is_kept(&self) -> bool {
+        self.position().is_some() || self.server.replication.as_primary.follows()
     }
 
     /// The number of the database, if there is one here.
@@ -536,6 +543,12 @@ impl<'s> Loading<'s> {
             // Of an append-only file, of slots' sizes: nothing for a start.
             _ => {}
         }
+    }
+
+    /// The database that a stream behind it has selected.
+    pub(super) fn stream_db(&self) -> u16 {
+        let is_here = |db: &u16| *db < self.server.store.databases();
+        self.told.db.filter(is_here).unwrap_or(0)
     }
 
     /// Where its data is in a history, if it has said so.

@@ -32,6 +32,8 @@ pub struct Transferred<R> {
     pub unread: Vec<u8>,
     /// How long the data was, without a mark.
     pub bytes: u64,
+    /// The database that is selected in the stream behind it.
+    pub db: u16,
 }
 
 /// A primary's data cannot be loaded.
@@ -112,6 +114,7 @@ pub fn load_transfer<R: Read>(
         source,
         unread,
         bytes,
+        db: loading.stream_db(),
     })
 }
 

@@ -15,6 +15,10 @@
 //! at some byte of its stream of commands (the offset). A primary that has become one knows the
 //! history from before as well, up to where it left it.
 //!
+//! Whoever makes the history, its last bytes are kept in one log: a primary's own changes, or what a
+//! replica has applied, byte by byte. So a replica has replicas of its own, and when it becomes a
+//! primary those of the old one go on with it.
+//!
 //! What a replica applies is in the data bit by bit. Whoever needs data and offset to be of one
 //! moment holds the stream still first ([`Replication::hold_still`]): before a turn for slots and
 //! before the gate, never after.
@@ -29,9 +33,11 @@ mod role;
 
 use parking_lot::{Mutex, MutexGuard};
 use std::fmt;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
+
+use log::{Follower, Log};
 
 pub use id::ReplId;
 pub use link::{Link, LinkState, Transfer};
@@ -86,8 +92,11 @@ pub struct Replication {
     /// How often the node was told whose replica it is.
     orders: AtomicU64,
     ordered: Notify,
+    /// Held while it is told to a replica together with a place in the log.
     history: Mutex<History>,
-    /// How much of the history the data has.
+    /// The history's stream.
+    log: Arc<Log>,
+    /// How much of the history the data has: counted while another server makes it.
     offset: AtomicI64,
     /// The database that the primary's stream has selected there.
     db: AtomicU16,
@@ -116,9 +125,10 @@ impl fmt::Debug for RoleHook {
 }
 
 impl Replication {
-    /// Of a node that starts with no data; as a replica, if it has a primary.
+    /// Of a node that starts with no data; as a replica, if it has a primary. The log is that of the
+    /// history.
     #[must_use]
-    pub fn new(primary: Option<Address>) -> Self {
+    pub fn new(primary: Option<Address>, log: Arc<Log>) -> Self {
         Self {
             is_replica: AtomicBool::new(primary.is_some()),
             primary: Mutex::new(primary),
@@ -128,6 +138,7 @@ impl Replication {
                 replid: ReplId::random(),
                 previous: None,
             }),
+            log,
             offset: AtomicI64::new(0),
             db: AtomicU16::new(0),
             is_sound: AtomicBool::new(true),
@@ -168,13 +179,10 @@ impl Replication {
     /// How many bytes of the history's stream the data has.
     #[must_use]
     pub fn offset(&self) -> i64 {
-        self.offset.load(Ordering::Acquire)
-    }
-
-    /// A primary no longer counts, and is here.
-    fn set_offset(&self, offset: u64) {
-        let offset = i64::try_from(offset).unwrap_or(i64::MAX);
-        self.offset.store(offset, Ordering::Release);
+        if self.is_replica() || !self.as_primary.follows() {
+            return self.offset.load(Ordering::Acquire);
+        }
+        i64::try_from(self.log.end()).unwrap_or(i64::MAX)
     }
 
     /// Commands of the primary that have failed here.
@@ -185,7 +193,10 @@ impl Replication {
 
     /// DEBUG CHANGE-REPL-ID: from here on the data has a history of its own.
     pub fn change_replid(&self) {
-        self.history.lock().replid = ReplId::random();
+        *self.history.lock() = History {
+            replid: ReplId::random(),
+            previous: None,
+        };
     }
 
     /// Has the primary's stream stand still: data and offset are of one moment until this is dropped.
@@ -204,26 +215,54 @@ impl Replication {
     /// node can go on from there after a restart.
     #[must_use]
     pub fn position(&self, _still: &Still<'_>) -> Option<Position> {
-        // A primary does not count what its data goes through.
-        let is_counted = self.is_replica() && self.is_sound.load(Ordering::Acquire);
-        is_counted.then(|| Position {
+        // A primary that nobody follows does not count what its data goes through.
+        let is_counted = self.is_replica() || self.as_primary.follows();
+        let is_known = is_counted && self.is_sound.load(Ordering::Acquire);
+        is_known.then(|| Position {
             replid: self.history().replid,
             offset: self.offset(),
-            db: self.db.load(Ordering::Relaxed),
+            db: self.db(),
         })
     }
 
     /// The data was loaded from a snapshot that says this of itself. A replica goes on from there; a
-    /// primary's data has a history of its own from there on.
-    pub fn restore(&self, position: Position) {
+    /// primary's data has a history of its own from there on, which begins where that one ends: of its
+    /// stream so many bytes are kept for replicas. Before there are clients.
+    pub fn restore(&self, position: Position, backlog_bytes: u64) {
         let mut history = self.history.lock();
+        self.offset.store(position.offset, Ordering::Release);
         if self.is_replica() {
             history.replid = position.replid;
-        } else {
-            history.previous = Some((position.replid, position.offset.saturating_add(1)));
+            self.db.store(position.db, Ordering::Relaxed);
+            return;
         }
-        self.offset.store(position.offset, Ordering::Release);
-        self.db.store(position.db, Ordering::Relaxed);
+        history.previous = Some((position.replid, position.offset.saturating_add(1)));
+        self.keep_from(position.offset, backlog_bytes);
+        self.log.set_follower(Follower::Replicas, true);
+        self.begin_own_stream(position.db);
+    }
+
+    /// The stream is kept from this offset on, so many bytes of it.
+    fn keep_from(&self, offset: i64, backlog_bytes: u64) {
+        self.log.adopt(u64::try_from(offset).unwrap_or_default());
+        self.log.keep(backlog_bytes);
+        self.as_primary.begin_following();
+    }
+
+    /// What follows is this node's own stream, in which every change begins in database 0. `db` is
+    /// selected in it so far.
+    fn begin_own_stream(&self, db: u16) {
+        self.db.store(0, Ordering::Relaxed);
+        if db != 0 && self.as_primary.follows() {
+            self.log.feed(b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n");
+        }
+    }
+
+    /// Whether the data is whole, and what its history has: a replica's is while its primary's stream
+    /// comes in.
+    fn can_be_copied(&self) -> bool {
+        let is_sound = self.is_sound.load(Ordering::Acquire);
+        is_sound && (!self.is_replica() || self.link.is_up())
     }
 
     /// Calls `tell` whenever the node has become a replica, or a primary; and now.
@@ -238,19 +277,52 @@ impl Replication {
     /// What was applied: so many bytes of the stream, after which this database is selected. They are
     /// this node's history as well, for replicas of its own.
     fn advance(&self, bytes: &[u8], db: u16, _still: &Still<'_>) {
+        if self.as_primary.follows() {
+            self.log.feed(bytes);
+        }
         self.db.store(db, Ordering::Relaxed);
         self.offset.fetch_add(bytes.len() as i64, Ordering::AcqRel);
     }
 
-    /// The data is the primary's, all of it, at this offset of its history.
-    fn adopt(&self, replid: ReplId, offset: i64) {
-        *self.history.lock() = History {
+    /// The data is the primary's, all of it, at this position of its history. Replicas of this node
+    /// have data of another: they begin anew.
+    fn adopt(&self, position: Position, backlog_bytes: u64) {
+        let mut history = self.history.lock();
+        *history = History {
+            replid: position.replid,
+            previous: None,
+        };
+        self.db.store(position.db, Ordering::Relaxed);
+        self.offset.store(position.offset, Ordering::Release);
+        self.keep_from(position.offset, backlog_bytes);
+        self.is_sound.store(true, Ordering::Release);
+        drop(history);
+        self.as_primary.let_replicas_go();
+    }
+
+    /// The primary goes on where this node is, by the name of the history that it gives. Replicas of
+    /// this node are to hear of a new one, and ask again.
+    fn resume(&self, renamed: Option<ReplId>, backlog_bytes: u64) {
+        if !self.as_primary.follows() {
+            self.keep_from(self.offset(), backlog_bytes);
+        }
+        if let Some(replid) = renamed {
+            self.rename(replid);
+            self.as_primary.let_replicas_go();
+        }
+    }
+
+    /// The data is that of no history but this new one.
+    fn begin_anew(&self, replid: ReplId) {
+        let mut history = self.history.lock();
+        *history = History {
             replid,
             previous: None,
         };
         self.db.store(0, Ordering::Relaxed);
-        self.offset.store(offset, Ordering::Release);
-        self.is_sound.store(true, Ordering::Release);
+        if self.as_primary.follows() {
+            self.log.adopt(self.log.end());
+        }
     }
 
     /// The history has a new name from the offset on.
@@ -291,6 +363,9 @@ impl Replication {
 mod tests {
     use super::*;
 
+    /// A backlog's size.
+    const KEPT: u64 = 1000;
+
     fn primary() -> Option<Address> {
         Some(Address {
             host: "h".into(),
@@ -298,26 +373,38 @@ mod tests {
         })
     }
 
+    fn replication(primary: Option<Address>) -> Replication {
+        Replication::new(primary, Arc::default())
+    }
+
     #[test]
     fn a_history_that_is_renamed_keeps_its_old_name_up_to_there() {
-        let replication = Replication::new(primary());
+        let replication = replication(primary());
         let (first, second) = (ReplId::random(), ReplId::random());
-        replication.adopt(first, 10);
+        let begun = Position {
+            replid: first,
+            offset: 10,
+            db: 1,
+        };
+        replication.adopt(begun, KEPT);
         let still = replication.hold_still(true).unwrap();
+        assert_eq!(replication.position(&still), Some(begun));
         replication.advance(b"12345", 3, &still);
         let position = Position {
-            replid: first,
             offset: 15,
             db: 3,
+            ..begun
         };
         assert_eq!(replication.position(&still), Some(position));
-        replication.rename(second);
+        assert_eq!(replication.log.range(), 10..15);
+        replication.resume(Some(second), KEPT);
         let history = History {
             replid: second,
             previous: Some((first, 16)),
         };
         assert_eq!(replication.history(), history);
         assert_eq!(replication.resumption(), Some((second, 15)));
+        assert_eq!(replication.log.range(), 10..15);
         replication.forsake();
         assert_eq!(replication.resumption(), None);
         assert_eq!(replication.position(&still), None);
@@ -329,16 +416,34 @@ mod tests {
         let position = Position {
             replid: ReplId::random(),
             offset: 7,
-            db: 2,
+            db: 0,
         };
-        let replica = Replication::new(primary());
-        replica.restore(position);
+        let replica = replication(primary());
+        replica.restore(position, KEPT);
         assert_eq!(replica.resumption(), Some((position.replid, 7)));
-        let primary = Replication::new(None);
-        primary.restore(position);
+        assert!(!replica.as_primary.follows());
+        let primary = replication(None);
+        primary.restore(position, KEPT);
         let history = primary.history();
         assert_ne!(history.replid, position.replid);
         assert_eq!(history.previous, Some((position.replid, 8)));
         assert_eq!(primary.offset(), 7);
+        assert_eq!(primary.log.range(), 7..7);
+        assert!(primary.log.takes_effects());
+    }
+
+    #[test]
+    fn a_stream_of_one_s_own_begins_in_database_0() {
+        let primary = replication(None);
+        let position = Position {
+            replid: ReplId::random(),
+            offset: 7,
+            db: 3,
+        };
+        primary.restore(position, KEPT);
+        let select = b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n";
+        let reader = primary.log.reader(7).unwrap();
+        assert_eq!(reader.peek().unwrap(), &select[..]);
+        assert_eq!(primary.db(), 0);
     }
 }

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::log::Follower;
 use super::{Address, LinkState, ReplId};
+use crate::aof;
 use crate::server::Server;
 use crate::server::blocked::DEMOTED;
 use crate::server::gate::Gate;
+use crate::server::long::InLine;
 
 impl Server {
     /// REPLICAOF: this node copies that primary from now on, or none. Not for a worker, as it waits
@@ -14,6 +17,8 @@ impl Server {
     pub fn set_primary(self: &Arc<Self>, primary: Option<Address>, who: &str) {
         if !Gate::is_closed_here() {
             let _still = self.replication.hold_still(true);
+            // What a long command does is either in this history, or in the next one.
+            let _turn = InLine::everything(self);
             self.gate
                 .exclusive(None, |_| self.change_role(primary, who));
         } else if let Some(_still) = self.replication.hold_still(false) {
@@ -35,15 +40,18 @@ impl Server {
             return;
         }
         let is_new = !replication.is_replica();
+        let is_replica = primary.is_some();
+        // Counted in another way from here on.
+        let offset = replication.offset();
         replication.orders.fetch_add(1, Ordering::AcqRel);
         replication.link.set_state(LinkState::Down);
         *replication.primary.lock() = primary.clone();
-        let is_replica = primary.is_some();
         replication.is_replica.store(is_replica, Ordering::Release);
+        replication.offset.store(offset, Ordering::Release);
         self.settle_expired();
-        if is_replica {
-            self.let_replicas_go();
-        }
+        self.turn_log_over(is_replica);
+        // They are to hear of the other history.
+        replication.as_primary.let_replicas_go();
         if let Some(hook) = replication.on_role.get() {
             (hook.0)(is_replica);
         }
@@ -67,14 +75,33 @@ impl Server {
         replication.ordered.notify_waiters();
     }
 
+    /// What is done from here on is the history's stream, or is in the append-only file alone.
+    fn turn_log_over(&self, is_replica: bool) {
+        let before = Arc::clone(self.store.log());
+        self.store.set_copy(is_replica);
+        let (log, history) = (self.store.log(), self.store.history());
+        if !Arc::ptr_eq(&before, log) {
+            aof::follow_to(self, &before, log);
+        }
+        let is_read = !is_replica && self.replication.as_primary.follows();
+        history.set_follower(Follower::Replicas, is_read);
+    }
+
     /// A replica has become a primary: from here on its data has a history of its own.
     fn begin_history(&self, who: &str) {
         let replication = &self.replication;
         let replid = ReplId::random();
         let before = replication.history().replid;
+        if !replication.is_sound.swap(true, Ordering::AcqRel) {
+            replication.begin_anew(replid);
+            tracing::warn!("The data is none of {before}. New replication ID is {replid}");
+            tracing::info!("MASTER MODE enabled ({who})");
+            return;
+        }
         replication.rename(replid);
-        replication.is_sound.store(true, Ordering::Release);
-        let offset = replication.offset().saturating_add(1);
+        replication.begin_own_stream(replication.db());
+        let second = replication.history().previous;
+        let offset = second.map_or(-1, |(_, offset)| offset);
         tracing::warn!(
             "Setting secondary replication ID to {before}, valid up to offset: {offset}. New \
              replication ID is {replid}"

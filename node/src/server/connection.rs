@@ -392,7 +392,7 @@ impl Connection {
     fn hold(&mut self) {
         let hold = &self.server.aof.hold;
         if hold.is_on() {
-            let end = self.server.store.log().end();
+            let end = self.server.store.log().file_end();
             self.held = (!hold.is_safe(end)).then_some(end);
         }
     }

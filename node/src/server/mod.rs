@@ -164,21 +164,14 @@ impl Server {
     /// not taken yet.
     #[must_use]
     pub fn not_evictable_bytes(&self) -> usize {
-        let log = self.store.log();
-        if !log.takes_effects() {
-            return 0;
-        }
+        let (log, history) = (self.store.log(), self.store.history());
+        let own = if Arc::ptr_eq(log, history) {
+            0
+        } else {
+            log.kept_bytes()
+        };
         let backlog = usize::try_from(self.config.repl_backlog_size()).unwrap_or(usize::MAX);
-        log.kept_bytes().saturating_sub(backlog)
-    }
-
-    /// How much of its history the data has.
-    #[must_use]
-    pub fn replication_offset(&self) -> i64 {
-        if self.replication.is_replica() || !self.replication.as_primary.follows() {
-            return self.replication.offset();
-        }
-        i64::try_from(self.store.log().end()).unwrap_or(i64::MAX)
+        own.saturating_add(history.kept_bytes().saturating_sub(backlog))
     }
 
     /// Sends a message to a channel's subscribers, on this node and, in a cluster, all others; to

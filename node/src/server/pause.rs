@@ -1,4 +1,5 @@
-//! CLIENT PAUSE: commands wait until a time, or until CLIENT UNPAUSE.
+//! CLIENT PAUSE: commands wait until a time, or until CLIENT UNPAUSE. So they do while replicas are to
+//! catch up, at the end of the node or for FAILOVER.
 //!
 //! Meanwhile nothing else changes the data either, as in Redis: keys whose time has come are hidden
 //! and deleted afterwards, and none is evicted.
@@ -25,13 +26,28 @@ pub enum Scope {
     All,
 }
 
+/// Who pauses clients: each ends its own pause alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// CLIENT PAUSE.
+    Client = 0,
+    /// The node is about to stop.
+    Shutdown = 1,
+    /// FAILOVER.
+    Failover = 2,
+}
+
+/// Which commands wait, and until when.
+type Term = Option<(Scope, i64)>;
+
 /// Whether clients are paused. Set at the gate, so that when CLIENT PAUSE has answered, no write
 /// of before is still on its way.
 #[derive(Debug, Default)]
 pub struct Pause {
     /// 0 none, 1 writes, 2 all: all that a running command looks at.
     active: AtomicU8,
-    until: Mutex<Option<(Scope, i64)>>,
+    /// By purpose.
+    until: Mutex<[Term; 3]>,
     ended: Notify,
 }
 
@@ -64,30 +80,60 @@ impl Pause {
 
     /// Starts a pause, or extends the one there is: the longer time and the wider scope win, as
     /// in Redis.
-    fn start(&self, scope: Scope, until_ms: i64) {
+    fn start(&self, purpose: Purpose, scope: Scope, until_ms: i64) {
         let mut until = self.until.lock();
-        let merged = match *until {
-            Some((old_scope, old_until)) if old_until > clock::unix_ms() => {
-                (old_scope.max(scope), old_until.max(until_ms))
-            }
-            _ => (scope, until_ms),
-        };
-        *until = Some(merged);
-        let active = if merged.0 == Scope::All { 2 } else { 1 };
-        self.active.store(active, Ordering::Release);
+        if let Some(term) = until.get_mut(purpose as usize) {
+            let merged = match *term {
+                Some((old_scope, old_until)) if old_until > clock::unix_ms() => {
+                    (old_scope.max(scope), old_until.max(until_ms))
+                }
+                _ => (scope, until_ms),
+            };
+            *term = Some(merged);
+        }
+        self.show(&until);
     }
 
-    /// Ends the pause and wakes who waits.
-    fn end(&self) {
-        *self.until.lock() = None;
-        self.active.store(0, Ordering::Release);
+    /// Ends a pause and wakes who waits.
+    fn end(&self, purpose: Purpose) {
+        let mut until = self.until.lock();
+        if let Some(term) = until.get_mut(purpose as usize) {
+            *term = None;
+        }
+        self.show(&until);
+        drop(until);
         self.ended.notify_waiters();
     }
 
+    /// Forgets those whose time is over.
+    fn end_late(&self) {
+        let now_ms = clock::unix_ms();
+        let mut until = self.until.lock();
+        for term in until.iter_mut() {
+            *term = term.filter(|(_, until_ms)| *until_ms > now_ms);
+        }
+        self.show(&until);
+        drop(until);
+        self.ended.notify_waiters();
+    }
+
+    /// What a running command looks at.
+    fn show(&self, until: &[Term]) {
+        let widest = until.iter().flatten().map(|(scope, _)| *scope).max();
+        let active = match widest {
+            None => 0,
+            Some(Scope::Writes) => 1,
+            Some(Scope::All) => 2,
+        };
+        self.active.store(active, Ordering::Release);
+    }
+
+    /// Until the first end of those there are: the others may be of less.
     fn remaining_ms(&self) -> u64 {
         let until = *self.until.lock();
-        let left = until.map_or(0, |(_, until_ms)| until_ms - clock::unix_ms());
-        u64::try_from(left).unwrap_or(0)
+        let now_ms = clock::unix_ms();
+        let left = until.iter().flatten().map(|(_, until_ms)| until_ms - now_ms);
+        u64::try_from(left.min().unwrap_or(0)).unwrap_or(0)
     }
 
     /// Returns when the pause is over, by its time or by CLIENT UNPAUSE.
@@ -111,14 +157,20 @@ impl Pause {
 
 impl Server {
     /// Pauses clients until a time. Must run at the gate.
-    pub fn pause_clients(&self, scope: Scope, until_ms: i64) {
-        self.pause.start(scope, until_ms);
+    pub fn pause_clients(&self, purpose: Purpose, scope: Scope, until_ms: i64) {
+        self.pause.start(purpose, scope, until_ms);
+        self.settle_expired();
+    }
+
+    /// Ends the pauses whose time is over.
+    pub fn end_late_pauses(&self) {
+        self.pause.end_late();
         self.settle_expired();
     }
 
     /// Ends the pause there may be.
-    pub fn end_pause(&self) {
-        self.pause.end();
+    pub fn end_pause(&self, purpose: Purpose) {
+        self.pause.end(purpose);
         self.settle_expired();
     }
 
@@ -162,7 +214,7 @@ impl Server {
             return true;
         }
         if self.pause.is_over() {
-            self.end_pause();
+            self.end_late_pauses();
         }
         let active = self.pause.active.load(Ordering::Acquire);
         active == 2 || active == 1 && writes
@@ -171,9 +223,8 @@ impl Server {
     #[cold]
     fn postpones_slowly(&self, spec: &Spec) -> bool {
         if self.pause.is_over() {
-            self.end_pause();
-            return false;
+            self.end_late_pauses();
         }
-        self.pause.holds(spec)
+        self.pause.is_active() && self.pause.holds(spec)
     }
 }

@@ -225,6 +225,7 @@ impl Server {
         let store = Store::new(config.databases(), serving);
         let primary = config.replicaof();
         store.settings().set_hide_expired(primary.is_some());
+        store.set_copy(primary.is_some());
         let started_ms = clock::unix_ms();
         Self {
             slowlog: SlowLog::new(
@@ -248,7 +249,7 @@ impl Server {
             shutdown: CancellationToken::new(),
             clock: clock::Monotonic::new(),
             run_id: random_hex(),
-            replication: Replication::new(primary),
+            replication: Replication::new(primary, Arc::clone(store.history())),
             persistence: Persistence::new(started_ms),
             started_ms,
             startup_bytes: alloc::used_bytes() as u64,

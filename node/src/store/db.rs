@@ -449,7 +449,7 @@ impl<'s> Db<'s> {
         self.store
             .tell(db, guard.slot(), entry.key(), Change::Written);
         self.store.notify(db, EventClass::New, "new", entry.key());
-        if was_expired && self.store.log.takes_effects() && self.expired == Expired::Delete {
+        if was_expired && self.store.log().takes_effects() && self.expired == Expired::Delete {
             effects::push_expired(&mut self.effects, self.store, db, entry.key());
         }
         // The entry is about to be the table's.

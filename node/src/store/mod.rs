@@ -50,6 +50,7 @@ mod walk;
 mod watch;
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use slotilla_common::clock;
@@ -118,7 +119,12 @@ pub struct Store {
     waiters: Waiters,
     turns: Turns,
     snapshots: Snapshots,
-    log: Arc<Log>,
+    /// The stream of the history that the data belongs to: what replicas read.
+    history: Arc<Log>,
+    /// What is done here while another server makes the history: for the append-only file alone.
+    own: Arc<Log>,
+    /// Another server makes the history.
+    is_copy: AtomicBool,
     /// Held by whoever counts the keys that may be evicted.
     counting: parking_lot::Mutex<()>,
 }
@@ -143,7 +149,9 @@ impl Store {
             waiters: Waiters::new(),
             turns: Turns::new(),
             snapshots: Snapshots::default(),
-            log: Arc::default(),
+            history: Arc::default(),
+            own: Arc::default(),
+            is_copy: AtomicBool::new(false),
             counting: parking_lot::Mutex::new(()),
         }
     }
@@ -161,27 +169,46 @@ impl Store {
         &self.settings
     }
 
-    /// The log of what is done to the data.
+    /// The log of what is done here: the stream of the data's history, unless another server makes
+    /// that.
     #[must_use]
     #[inline]
-    pub const fn log(&self) -> &Arc<Log> {
-        &self.log
+    pub fn log(&self) -> &Arc<Log> {
+        if self.is_copy.load(Ordering::Relaxed) {
+            &self.own
+        } else {
+            &self.history
+        }
+    }
+
+    /// The stream of the history that the data belongs to.
+    #[must_use]
+    pub const fn history(&self) -> &Arc<Log> {
+        &self.history
+    }
+
+    /// From now on another server makes the data's history, or this one does. To be called at the
+    /// gate, or before there are clients.
+    pub fn set_copy(&self, is_copy: bool) {
+        self.is_copy.store(is_copy, Ordering::Relaxed);
     }
 
     /// Writes down a command that runs at the gate.
     pub fn log_words(&self, scope: Scope, words: &[Vec<u8>]) {
-        if self.log.takes_effects() {
+        let log = self.log();
+        if log.takes_effects() {
             let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
-            self.log.append_command(scope.thread, scope.db, &words);
+            log.append_command(scope.thread, scope.db, &words);
         }
     }
 
     /// Writes down that a key was deleted without a command's doing. Its slot is locked.
     #[inline]
     fn log_deletion(&self, scope: Scope, key: &[u8], unlinks: bool) {
-        if self.log.takes_effects() {
+        let log = self.log();
+        if log.takes_effects() {
             let words = [deletion(unlinks), key];
-            self.log.append_command(scope.thread, scope.db, &words);
+            log.append_command(scope.thread, scope.db, &words);
         }
     }
 

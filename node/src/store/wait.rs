@@ -412,7 +412,7 @@ impl Store {
             return work();
         }
         let result = self
-            .log
+            .log()
             .gather(scope.thread, || self.as_one_served(scope, work));
         let served = std::mem::take(&mut *self.waiters.served.lock());
         self.release_served(served);
@@ -423,7 +423,7 @@ impl Store {
         let deferred = Deferred(self);
         let result = work();
         drop(deferred);
-        self.log.begin_part();
+        self.log().begin_part();
         let late = std::mem::take(&mut *self.waiters.late.lock());
         if !late.is_empty() {
             let slots: BTreeSet<Slot> = late.iter().map(|r| Slot::of_key(&r.key)).collect();
@@ -438,7 +438,7 @@ impl Store {
 
     /// Tells clients that they have been served, once what was done for them is in the log.
     pub(super) fn release_served(&self, served: Served) {
-        if self.log.is_gathering() {
+        if self.log().is_gathering() {
             self.waiters.served.lock().extend(served);
             return;
         }

@@ -368,7 +368,7 @@ impl Store {
     /// Takes all keys out of one slot (its data has moved to another node, or is not ours).
     #[must_use = "the keys are freed when it is dropped: that can take long"]
     pub fn flush_slot(&self, guard: &mut SlotGuard<'_>) -> Flushed {
-        if self.log.takes_effects() {
+        if self.log().takes_effects() {
             self.log_flushed(guard);
         }
         let mut flushed = Flushed::default();

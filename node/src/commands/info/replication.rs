@@ -34,7 +34,7 @@ pub(super) fn replication(text: &mut String, server: &Server) {
     line(text, "master_failover_state", "no-failover");
     line(text, "master_replid", history.replid);
     line(text, "master_replid2", previous);
-    line(text, "master_repl_offset", server.replication_offset());
+    line(text, "master_repl_offset", server.replication.offset());
     line(text, "second_repl_offset", second_offset);
     backlog(text, server);
 }
@@ -68,7 +68,7 @@ fn replicas(text: &mut String, server: &Server) {
 fn backlog(text: &mut String, server: &Server) {
     let is_kept = server.replication.as_primary.follows();
     let range = if is_kept {
-        server.store.log().range()
+        server.store.history().range()
     } else {
         0..0
     };

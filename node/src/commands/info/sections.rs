@@ -167,7 +167,7 @@ fn percent((done, total): (u64, u64)) -> f64 {
 /// nothing forks. There is no append-only file yet.
 pub(super) fn persistence(text: &mut String, server: &Server) {
     let persistence = &server.persistence;
-    let aof = server.aof.figures(server.store.log().end());
+    let aof = server.aof.figures(server.store.log().file_end());
     let is_enabled = server.config.flag(Key::Appendonly);
     let status = |is_failed: bool| if is_failed { "err" } else { "ok" };
     let changes = server.store.counters().changes;

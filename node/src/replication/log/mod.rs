@@ -57,6 +57,8 @@ pub struct Log {
     end: AtomicU64,
     /// The oldest byte that is kept, as of the last look.
     start: AtomicU64,
+    /// What makes an offset here one of the append-only file, which goes from one log to another.
+    file_shift: AtomicU64,
     stages: Box<[Stage]>,
     merged: Mutex<Merged>,
     /// Somebody waits for more.
@@ -92,6 +94,7 @@ impl Log {
             followers: AtomicU8::new(0),
             end: AtomicU64::new(0),
             start: AtomicU64::new(0),
+            file_shift: AtomicU64::new(0),
             stages: (0..STAGES).map(|_| Stage::default()).collect(),
             merged: Mutex::new(Merged {
                 merge: Merge::new(STAGES, 0),
@@ -127,7 +130,7 @@ impl Log {
     /// append-only file has no use for it.
     #[must_use]
     pub fn takes_messages(&self) -> bool {
-        self.followers.load(Ordering::Relaxed) & Follower::Replicas as u8 != 0
+        self.has_follower(Follower::Replicas)
     }
 
     /// How many bytes there are: the replication offset. At the gate, all of them are of commands
@@ -135,6 +138,30 @@ impl Log {
     #[must_use]
     pub fn end(&self) -> u64 {
         self.end.load(Ordering::Acquire)
+    }
+
+    /// Whether this one needs the log.
+    #[must_use]
+    pub fn has_follower(&self, who: Follower) -> bool {
+        self.followers.load(Ordering::Relaxed) & who as u8 != 0
+    }
+
+    /// The offset of the append-only file that an offset of this log is.
+    #[must_use]
+    pub fn file_offset(&self, offset: u64) -> u64 {
+        offset.wrapping_add(self.file_shift.load(Ordering::Relaxed))
+    }
+
+    /// Where the append-only file ends once it has all of this.
+    #[must_use]
+    pub fn file_end(&self) -> u64 {
+        self.file_offset(self.end())
+    }
+
+    /// The append-only file goes on here after the end of `other`. To be called at the gate.
+    pub fn take_file_from(&self, other: &Self) {
+        let shift = other.file_end().wrapping_sub(self.end());
+        self.file_shift.store(shift, Ordering::Relaxed);
     }
 
     /// Where the last append of a thread ended.
@@ -229,8 +256,8 @@ impl Log {
         }
     }
 
-    /// The log of another server goes on here: at `offset`, with nothing before. To be called while
-    /// nobody appends; who has read so far reads no more.
+    /// Another history goes on here: at `offset`, with nothing before. To be called while nobody
+    /// appends; who has read so far reads no more.
     pub fn adopt(&self, offset: u64) {
         let mut merged = self.merged.lock();
         for stage in &self.stages {
@@ -243,10 +270,13 @@ impl Log {
     }
 
     /// Appends what another server's log has next. One thread does, and commands do not.
-    pub fn feed(&self, thread: usize, bytes: &[u8]) {
-        self.append_bytes(thread, bytes);
+    pub fn feed(&self, bytes: &[u8]) {
+        self.append_bytes(0, bytes);
         if self.is_awaited.load(Ordering::SeqCst) {
             self.wake();
+        }
+        if self.stage(0).is_full.load(Ordering::Relaxed) {
+            self.collect();
         }
     }
 

@@ -25,6 +25,18 @@ impl Reader {
         self.log.position(self.number)
     }
 
+    /// Where the log ends.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.log.end()
+    }
+
+    /// The offset of the append-only file that an offset of its log is.
+    #[must_use]
+    pub fn file_offset(&self, offset: u64) -> u64 {
+        self.log.file_offset(offset)
+    }
+
     /// What comes next, without going on; empty if there is nothing. `None` if this reads no more.
     #[must_use]
     pub fn peek(&self) -> Option<Bytes> {

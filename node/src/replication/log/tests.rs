@@ -122,8 +122,8 @@ fn a_fed_log_has_what_it_was_fed_from_its_offset_on() {
     assert_eq!(old.peek(), None);
     assert!(!old.wait(Duration::from_millis(1)));
     let mut reader = log.reader(1_000).unwrap();
-    log.feed(0, b"*1\r\n$4\r\nPI");
-    log.feed(0, b"NG\r\n");
+    log.feed(b"*1\r\n$4\r\nPI");
+    log.feed(b"NG\r\n");
     assert_eq!(
         (rest(&mut reader), log.end()),
         (b"*1\r\n$4\r\nPING\r\n".to_vec(), 1_014)

@@ -84,7 +84,7 @@ fn take(server: &Server, replica: &Replica, words: &[&[u8]]) {
     let offset = std::str::from_utf8(offset).ok();
     if let Some(offset) = offset.and_then(|offset| offset.parse::<u64>().ok()) {
         // Nobody has more than there is, whatever it says.
-        let offset = offset.min(server.store.log().end());
+        let offset = offset.min(server.store.history().end());
         server.replication.as_primary.note_ack(replica, offset);
     }
 }

@@ -8,8 +8,8 @@ use slotilla_common::clock;
 
 use super::{Introduction, Replica, Stage, acks, copies, feed};
 use crate::commands::Taken;
-use crate::replication::ReplId;
 use crate::replication::log::{Follower, Reader};
+use crate::replication::{History, ReplId};
 use crate::server::Server;
 use crate::server::client::flag;
 
@@ -106,9 +106,9 @@ fn serve(server: &Arc<Server>, replica: &Arc<Replica>, request: Request) {
     }
     let plain = request == Request::Data;
     if let Request::After(Some((replid, offset))) = request {
-        if let Some(reader) = missing(server, replid, offset) {
+        if let Some((reader, history)) = missing(server, replid, offset) {
             primary.partial.fetch_add(1, Ordering::Relaxed);
-            go_on(server, replica, reader);
+            go_on(server, replica, reader, history);
             return;
         }
         primary.denied.fetch_add(1, Ordering::Relaxed);
@@ -120,14 +120,13 @@ fn serve(server: &Arc<Server>, replica: &Arc<Replica>, request: Request) {
 }
 
 /// Sends what was missing, and what comes.
-fn go_on(server: &Arc<Server>, replica: &Arc<Replica>, reader: Reader) {
-    let history = server.replication.history();
+fn go_on(server: &Arc<Server>, replica: &Arc<Replica>, reader: Reader, history: History) {
     let answer = if replica.introduction.knows_new_names {
         format!("+CONTINUE {}\r\n", history.replid)
     } else {
         "+CONTINUE\r\n".to_owned()
     };
-    let behind = server.store.log().end() - reader.position().unwrap_or_default();
+    let behind = reader.end() - reader.position().unwrap_or_default();
     tracing::info!(
         "Partial resynchronization request from {} accepted. Sending {behind} bytes of backlog \
          starting from offset {}.",
@@ -141,9 +140,11 @@ fn go_on(server: &Arc<Server>, replica: &Arc<Replica>, reader: Reader) {
     }
 }
 
-/// What a replica of this history lacks from this byte on, if it is there.
-fn missing(server: &Server, replid: ReplId, next: u64) -> Option<Reader> {
-    let history = server.replication.history();
+/// What a replica of this history lacks from this byte on, if it is there; and which history that is
+/// now. Both are of one moment: a replica that was told of another history would go on with what is
+/// none of its own.
+fn missing(server: &Server, replid: ReplId, next: u64) -> Option<(Reader, History)> {
+    let history = server.replication.history.lock();
     let is_of_before = |(previous, second): (ReplId, i64)| {
         previous == replid && i64::try_from(next).is_ok_and(|next| next <= second)
     };
@@ -161,18 +162,18 @@ fn missing(server: &Server, replid: ReplId, next: u64) -> Option<Reader> {
     // It asks for the byte after those that it has, and counts from 1.
     let reader = next
         .checked_sub(1)
-        .and_then(|offset| server.store.log().reader(offset));
+        .and_then(|offset| server.store.history().reader(offset));
     if reader.is_none() {
         tracing::info!(
             "Unable to partial resync with replica for lack of backlog (Replica request was: \
              {next})."
         );
     }
-    reader
+    reader.map(|reader| (reader, *history))
 }
 
 /// Has what happens be kept for replicas from now on. What happened before is in no log, so the
-/// history has a new name.
+/// history has a new name. A replica keeps what it applies in any case.
 fn follow(server: &Arc<Server>) {
     let primary = &server.replication.as_primary;
     if primary.follows() {
@@ -180,14 +181,15 @@ fn follow(server: &Arc<Server>) {
     }
     server.gate.exclusive(None, |_| {
         // It may have become a replica since it was asked; then nobody is served.
+        let offset = server.replication.offset();
         if server.replication.is_replica() || primary.follows.swap(true, Ordering::AcqRel) {
             return;
         }
         server.replication.change_replid();
-        let log = server.store.log();
+        let log = server.store.history();
         if !log.takes_effects() {
             // Offsets go on from where the data is.
-            log.adopt(u64::try_from(server.replication.offset()).unwrap_or_default());
+            log.adopt(u64::try_from(offset).unwrap_or_default());
         }
         log.keep(server.config.repl_backlog_size());
         log.set_follower(Follower::Replicas, true);

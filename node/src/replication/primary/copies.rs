@@ -11,6 +11,7 @@ use slotilla_common::clock;
 use super::attach::shown;
 use super::{Replica, Stage};
 use crate::persistence::{Interrupted, Marked, Pace};
+use crate::replication::ReplId;
 use crate::replication::log::Reader;
 use crate::server::Server;
 use crate::server::long::InLine;
@@ -23,8 +24,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// What a replica's thread is told of the copy.
 #[derive(Debug)]
 pub(super) enum Piece {
-    /// It begins: the data is that of the log up to where the reader is.
-    Begin(Reader),
+    /// It begins: the data is that of the log up to where the reader is, in this history.
+    Begin(Reader, ReplId),
     /// Some of it.
     Data(Bytes),
     /// That was all.
@@ -128,22 +129,33 @@ fn time_left(server: &Server) -> Option<Duration> {
 
 /// Makes one copy for all who wait; false if there is another snapshot under way.
 fn copy(server: &Arc<Server>) -> bool {
+    let still = server.replication.hold_still(true);
     let in_line = InLine::everything(server);
     let begun = server.gate.exclusive(None, |gate| {
-        let marked = Marked::new(server, gate, None)?;
         let mut queue = server.replication.as_primary.queue.lock();
-        let offset = server.store.log().end();
+        if !server.replication.can_be_copied() {
+            // Their threads see that nobody sends any, and they ask again.
+            queue.waiting.clear();
+            return None;
+        }
+        let marked = Marked::new(server, gate, still.as_ref())?;
+        let (history, log) = (server.replication.history(), server.store.history());
+        let offset = log.end();
         let begin = |waiting: Waiting| {
-            let reader = server.store.log().reader(offset)?;
+            let reader = log.reader(offset)?;
             waiting.replica.set_stage(Stage::Copying);
             // The channel is empty.
-            waiting.pieces.try_send(Piece::Begin(reader)).ok()?;
+            waiting
+                .pieces
+                .try_send(Piece::Begin(reader, history.replid))
+                .ok()?;
             Some(waiting)
         };
         let group: Vec<Waiting> = queue.waiting.drain(..).filter_map(begin).collect();
         Some((marked, group))
     });
     drop(in_line);
+    drop(still);
     let Some((marked, mut group)) = begun else {
         return false;
     };

@@ -54,13 +54,12 @@ fn send_copy(
     copy: &Receiver<Piece>,
     plain: bool,
 ) -> io::Result<Option<Reader>> {
-    let Some(reader) = await_begin(replica, copy)? else {
+    let Some((reader, replid)) = await_begin(replica, copy)? else {
         return Ok(None);
     };
     if !plain {
-        let history = server.replication.history();
         let offset = reader.position().unwrap_or_default();
-        let answer = format!("+FULLRESYNC {} {offset}\r\n", history.replid);
+        let answer = format!("+FULLRESYNC {replid} {offset}\r\n");
         replica.socket.write_all(answer.as_bytes())?;
     }
     let is_whole = if replica.introduction.knows_end_mark {
@@ -79,12 +78,12 @@ fn send_copy(
     Ok(Some(reader))
 }
 
-fn await_begin(replica: &Replica, copy: &Receiver<Piece>) -> io::Result<Option<Reader>> {
+fn await_begin(replica: &Replica, copy: &Receiver<Piece>) -> io::Result<Option<(Reader, ReplId)>> {
     loop {
         match copy.recv_timeout(ALIVE) {
-            Ok(Piece::Begin(reader)) => {
+            Ok(Piece::Begin(reader, replid)) => {
                 note_sent(replica, &reader);
-                return Ok(Some(reader));
+                return Ok(Some((reader, replid)));
             }
             Ok(Piece::Data(_) | Piece::End) | Err(RecvTimeoutError::Disconnected) => {
                 return Ok(None);
@@ -163,7 +162,7 @@ fn each_piece(
         match copy.recv() {
             Ok(Piece::Data(bytes)) => send(&bytes)?,
             Ok(Piece::End) => return Ok(true),
-            Ok(Piece::Begin(_)) | Err(_) => return Ok(false),
+            Ok(Piece::Begin(..)) | Err(_) => return Ok(false),
         }
     }
 }

@@ -29,7 +29,6 @@ use tokio::sync::Notify;
 pub use attach::{Request, attach};
 pub use tend::tend;
 
-use crate::replication::log::Follower;
 use crate::server::Server;
 use crate::server::client::{Client, flag};
 use crate::server::socket::Stream;
@@ -232,6 +231,20 @@ impl Primary {
         self.follows.load(Ordering::Acquire)
     }
 
+    /// The stream is kept for replicas from now on.
+    pub(super) fn begin_following(&self) {
+        self.alone_since_ms
+            .store(clock::unix_ms(), Ordering::Relaxed);
+        self.follows.store(true, Ordering::Release);
+    }
+
+    /// All replicas are to ask again.
+    pub(super) fn let_replicas_go(&self) {
+        for replica in self.replicas() {
+            replica.disconnect();
+        }
+    }
+
     fn add(&self, replica: &Arc<Replica>) {
         self.alone_since_ms.store(0, Ordering::Relaxed);
         self.replicas.lock().push(Arc::clone(replica));
@@ -254,21 +267,5 @@ impl Primary {
         replica.acked_ms.store(clock::unix_ms(), Ordering::Relaxed);
         replica.has_acked.store(true, Ordering::Release);
         self.acked.notify_waiters();
-    }
-}
-
-impl Server {
-    /// The data is another's from now on: who copies it from here has to begin anew. Must run at the
-    /// gate.
-    pub(super) fn let_replicas_go(&self) {
-        let primary = &self.replication.as_primary;
-        if primary.follows.swap(false, Ordering::AcqRel) {
-            let log = self.store.log();
-            log.set_follower(Follower::Replicas, false);
-            log.keep(0);
-        }
-        for replica in primary.replicas() {
-            replica.disconnect();
-        }
     }
 }

@@ -18,7 +18,10 @@ pub fn tend(server: &Arc<Server>, second: u64) {
     note_good(server, &replicas);
     if primary.follows() {
         // It may have been changed.
-        server.store.log().keep(server.config.repl_backlog_size());
+        server
+            .store
+            .history()
+            .keep(server.config.repl_backlog_size());
     }
     if replicas.is_empty() {
         end_backlog(server);
@@ -26,7 +29,7 @@ pub fn tend(server: &Arc<Server>, second: u64) {
     }
     let period = server.config.repl_ping_replica_period_seconds();
     if second.is_multiple_of(period.max(1)) && !server.replication.is_replica() {
-        let log = server.store.log();
+        let log = server.store.history();
         log.append_command(0, 0, &[b"PING"]);
         log.interrupt();
     }
@@ -51,7 +54,7 @@ fn check(server: &Server, replica: &Replica) {
         return;
     }
     // What it has not taken is kept for it.
-    let end = server.store.log().end();
+    let end = server.store.history().end();
     let behind = end.saturating_sub(replica.sent.load(Ordering::Acquire));
     let unread = usize::try_from(behind).unwrap_or(usize::MAX);
     replica.client.output_bytes.store(unread, Ordering::Relaxed);
@@ -101,7 +104,8 @@ fn end_backlog(server: &Arc<Server>) {
     let primary = &server.replication.as_primary;
     let since_ms = primary.alone_since_ms.load(Ordering::Relaxed);
     let ttl = server.config.repl_backlog_ttl_seconds();
-    if !primary.follows() || since_ms == 0 || ttl == 0 {
+    // A replica keeps it: one of its siblings may take over, and others go on with that.
+    if !primary.follows() || since_ms == 0 || ttl == 0 || server.replication.is_replica() {
         return;
     }
     let alone_ms = (clock::unix_ms() - since_ms).max(0).unsigned_abs();
@@ -113,11 +117,14 @@ fn end_backlog(server: &Arc<Server>) {
     let end = move || {
         server.gate.exclusive(None, |_| {
             let primary = &server.replication.as_primary;
-            if primary.count() > 0 || !primary.follows.swap(false, Ordering::AcqRel) {
+            let replication = &server.replication;
+            let is_needed = primary.count() > 0 || replication.is_replica();
+            let offset = replication.offset();
+            if is_needed || !primary.follows.swap(false, Ordering::AcqRel) {
                 return;
             }
-            let log = server.store.log();
-            server.replication.set_offset(log.end());
+            let log = server.store.history();
+            replication.offset.store(offset, Ordering::Release);
             log.set_follower(Follower::Replicas, false);
             log.keep(0);
             server.replication.change_replid();

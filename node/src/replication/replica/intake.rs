@@ -136,8 +136,9 @@ fn run(
         Agreed::Continue(renamed) => {
             // Whoever has it still may not have it any longer.
             let still = replication.hold_still(true);
-            if let Some(replid) = renamed.filter(|id| *id != replication.history().replid) {
-                replication.rename(replid);
+            let renamed = renamed.filter(|id| *id != replication.history().replid);
+            replication.resume(renamed, server.config.repl_backlog_size());
+            if let Some(replid) = renamed {
                 tracing::warn!("Master replication ID changed to {replid}");
             }
             drop(still);

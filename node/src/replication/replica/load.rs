@@ -18,7 +18,7 @@ use super::handshake::{Form, MARK};
 use super::intake::Chunks;
 use crate::config::Key;
 use crate::persistence::{Phase, Target, TransferError, Transferred, load_transfer};
-use crate::replication::ReplId;
+use crate::replication::{Position, ReplId};
 use crate::server::Server;
 use crate::server::long::InLine;
 
@@ -116,16 +116,16 @@ fn into_nothing(
 /// Deletes what is there, and loads. While it lasts, the data is that of no history.
 fn replace<R>(
     server: &Arc<Server>,
-    (replid, offset): Place,
-    load: impl FnOnce() -> Result<R, TransferError>,
-) -> Result<R, TransferError> {
+    place: Place,
+    load: impl FnOnce() -> Result<Transferred<R>, TransferError>,
+) -> Result<Transferred<R>, TransferError> {
     server.replication.forsake();
     tracing::info!("MASTER <-> REPLICA sync: Flushing old data");
     flush(server);
     tracing::info!("MASTER <-> REPLICA sync: Loading DB in memory");
     match load() {
         Ok(loaded) => {
-            server.replication.adopt(replid, offset);
+            adopt(server, place, loaded.db);
             Ok(loaded)
         }
         Err(error) => {
@@ -150,11 +150,11 @@ fn beside(
     server: &Arc<Server>,
     chunks: Chunks,
     form: Form,
-    (replid, offset): Place,
+    place: Place,
     is_off: &dyn Fn() -> bool,
 ) -> Result<Transferred<Chunks>, TransferError> {
     // Data of another history must not be served as if it were the primary's.
-    let is_same = server.replication.history().replid == replid;
+    let is_same = server.replication.history().replid == place.0;
     let phase = if is_same {
         Phase::LoadingAside
     } else {
@@ -167,11 +167,11 @@ fn beside(
         .exclusive(None, |_| server.store.abandon_snapshot());
     tracing::info!("MASTER <-> REPLICA sync: Loading DB in memory");
     let loaded = load_transfer(server, chunks, ends(&form), Target::Aside, is_off);
-    if loaded.is_ok() {
+    if let Ok(loaded) = &loaded {
         let turn = InLine::everything(server);
         server.gate.exclusive(None, |_| {
             server.store.exchange_aside();
-            server.replication.adopt(replid, offset);
+            adopt(server, place, loaded.db);
         });
         drop(turn);
         tracing::info!("MASTER <-> REPLICA sync: Swapping active DB with loaded DB");
@@ -201,6 +201,7 @@ fn through_file(
         source,
         unread,
         bytes,
+        db,
     } = loaded;
     let _loading = Loading::begin(server, Phase::Loading);
     replace(server, place, || {
@@ -213,7 +214,15 @@ fn through_file(
         source: source.source,
         unread,
         bytes,
+        db,
     })
+}
+
+/// The data that has been loaded is the primary's, in whose stream this database is selected.
+fn adopt(server: &Server, (replid, offset): Place, db: u16) {
+    let position = Position { replid, offset, db };
+    let backlog_bytes = server.config.repl_backlog_size();
+    server.replication.adopt(position, backlog_bytes);
 }
 
 /// The file that data is kept in until it is whole; deleted when this is dropped.

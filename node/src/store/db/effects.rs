@@ -13,7 +13,7 @@ impl Db<'_> {
     #[must_use]
     #[inline]
     pub fn is_logged(&self) -> bool {
-        self.store.log.takes_effects()
+        self.store.log().takes_effects()
     }
 
     /// The command that runs has done what this one does, and is not written down itself.
@@ -84,7 +84,7 @@ impl Db<'_> {
     #[inline]
     pub(super) fn append_effects(&mut self) {
         if let Some(mut effects) = self.effects.take() {
-            self.store.log.append(self.scope.thread, &mut effects);
+            self.store.log().append(self.scope.thread, &mut effects);
             effects.give_back();
         }
     }
