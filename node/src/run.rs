@@ -97,7 +97,7 @@ fn stop(server: &Arc<Server>, request: Request) {
     let stopping = Arc::clone(&server);
     let save = move || {
         tracing::warn!("User requested shutdown...");
-        if persistence::stop(&stopping, how).is_err() {
+        if !persistence::stop(&stopping, how) {
             tracing::warn!(
                 "{name} received but errors trying to shut down the server, check the logs for \
                  more information. Another signal stops it without saving."

@@ -271,10 +271,14 @@ fn the_file_has_what_was_done_in_every_role() {
         writers.await_more(300);
         let _written = writers.stop();
         assert_same(&other, &node);
-        node.client().ok(&["config", "set", "replica-read-only", "no"]);
+        node.client()
+            .ok(&["config", "set", "replica-read-only", "no"]);
         node.client().ok(&["set", "own", &round.to_string()]);
         stop_replicating(&node);
-        assert_eq!(node.client().line("incr rounds").integer(), round as i64 + 1);
+        assert_eq!(
+            node.client().line("incr rounds").integer(),
+            round as i64 + 1
+        );
         node = node.restart();
         let mut client = node.client();
         let text = |client: &mut slotilla_tests::Client, line: &str| client.line(line).text();

@@ -29,7 +29,6 @@ fn node(handlers: &Handlers, spec: &Spec) -> &'static str {
 
 fn comes_with(spec: &Spec) -> &'static str {
     match spec.name {
-        "failover" => "comes with replication",
         "lolwut" => "no plans",
         name if name.starts_with("acl") => "comes with ACL users",
         name if name.starts_with("module") => "no plans: modules are made for Redis's insides",

@@ -9,7 +9,7 @@ use super::command_info::wrong_use;
 use super::connection::DEFAULT_USER;
 use super::{Args, CommandError, Ctx, Handler};
 use crate::server::client::{Client, flag};
-use crate::server::pause::Scope;
+use crate::server::pause::{Purpose, Scope};
 use crate::server::session::ReplyMode;
 
 /// The commands of this file.
@@ -338,7 +338,7 @@ fn pause(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     // A time that no integer holds is one that is over, as in Redis.
     let until_ms = ctx.now_ms.checked_add(timeout_ms).unwrap_or(0);
     ctx.exclusively(move |server, reply| {
-        server.pause_clients(scope, until_ms);
+        server.pause_clients(Purpose::Client, scope, until_ms);
         reply.ok();
         Ok(())
     });
@@ -346,7 +346,7 @@ fn pause(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
 }
 
 fn unpause(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
-    ctx.server.end_pause();
+    ctx.server.end_pause(Purpose::Client);
     ctx.reply.ok();
     Ok(())
 }

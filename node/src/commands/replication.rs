@@ -1,14 +1,16 @@
-//! REPLICAOF, SLAVEOF, ROLE, WAIT; and what replicas say: REPLCONF, PSYNC, SYNC.
+//! REPLICAOF, SLAVEOF, FAILOVER, ROLE, WAIT; and what replicas say: REPLCONF, PSYNC, SYNC.
 
 use slotilla_common::resp::ReplyWriter;
 use std::sync::Arc;
 
 use super::{Args, CommandError, Ctx, Handler};
+use crate::replication::failover::{self, Plan};
 use crate::replication::primary::{self, Introduction, Request, Stage};
 use crate::replication::{Address, ReplId};
 
 /// The commands of this file.
 pub(super) const HANDLERS: &[(&str, Handler)] = &[
+    ("failover", failover),
     ("psync", psync),
     ("replconf", replconf),
     ("replicaof", replicaof),
@@ -23,6 +25,11 @@ fn replicaof(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     if ctx.server.cluster_enabled {
         return Err(CommandError::fixed(
             "ERR REPLICAOF not allowed in cluster mode.",
+        ));
+    }
+    if ctx.server.replication.failover.is_on() {
+        return Err(CommandError::fixed(
+            "ERR REPLICAOF not allowed while failing over.",
         ));
     }
     let primary = if args.is(1, "no") && args.is(2, "one") {
@@ -148,29 +155,141 @@ const ADDRESS_MAX: usize = 255;
 
 /// PSYNC replid offset.
 fn psync(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    if args.len() != 3 {
-        return Err(CommandError::Syntax);
+    let replication = &ctx.server.replication;
+    let replid = ReplId::parse(args.get(1));
+    let takes_over = args.len() > 3 && args.is(3, "failover");
+    if takes_over {
+        tracing::warn!(
+            "Failover request received for replid {}.",
+            args.get(1).escape_ascii()
+        );
+        if !replication.is_replica() {
+            return Err(CommandError::fixed(
+                "ERR PSYNC FAILOVER can't be sent to a master.",
+            ));
+        }
+        if replid != Some(replication.history().replid) {
+            return Err(CommandError::fixed(
+                "ERR PSYNC FAILOVER replid must match my replid.",
+            ));
+        }
     }
     let offset = args.int(2)?;
-    let replid = ReplId::parse(args.get(1));
     let known = replid.zip(u64::try_from(offset).ok());
+    if takes_over {
+        return hand_over(ctx, Request::TakeOver(known));
+    }
+    if replication.is_replica() && !replication.link.is_up() {
+        return Err(NO_LINK);
+    }
     hand_over(ctx, Request::After(known))
 }
 
+const NO_LINK: CommandError =
+    CommandError::fixed("NOMASTERLINK Can't SYNC while not connected with my master");
+
 fn sync(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
+    let replication = &ctx.server.replication;
+    if replication.is_replica() && !replication.link.is_up() {
+        return Err(NO_LINK);
+    }
     hand_over(ctx, Request::Data)
 }
 
 fn hand_over(ctx: &mut Ctx<'_>, request: Request) -> Result<(), CommandError> {
-    let replication = &ctx.server.replication;
-    if replication.is_replica() && !replication.link.is_up() {
-        return Err(CommandError::fixed(
-            "NOMASTERLINK Can't SYNC while not connected with my master",
-        ));
-    }
     let introduction = ctx.session.introduction.take().unwrap_or_default();
     ctx.hand_over(move |taken| primary::attach(taken, *introduction, request));
     Ok(())
+}
+
+/// FAILOVER [TO host port [FORCE]] [ABORT] [TIMEOUT ms].
+fn failover(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    if ctx.server.cluster_enabled {
+        return Err(CommandError::fixed(
+            "ERR FAILOVER not allowed in cluster mode. Use CLUSTER FAILOVER command instead.",
+        ));
+    }
+    if args.len() == 2 && args.is(1, "abort") {
+        if !ctx.server.replication.failover.is_on() {
+            return Err(CommandError::fixed("ERR No failover in progress."));
+        }
+        ctx.in_background(|server, reply| {
+            // It may have come to its end meanwhile.
+            let _aborted = failover::abort(server, "Failover manually aborted");
+            reply.ok();
+            Ok(())
+        });
+        return Ok(());
+    }
+    let plan = failover_plan(args, ctx.now_ms)?;
+    check_failover(ctx, &plan)?;
+    let Some(number) = ctx.server.replication.failover.begin(plan.clone()) else {
+        return Err(CommandError::fixed("ERR FAILOVER already in progress."));
+    };
+    ctx.in_background(move |server, reply| {
+        failover::start(server, number, plan);
+        reply.ok();
+        Ok(())
+    });
+    Ok(())
+}
+
+fn failover_plan(args: &Args<'_>, now_ms: i64) -> Result<Plan, CommandError> {
+    let mut plan = Plan {
+        target: None,
+        until_ms: None,
+        force: false,
+    };
+    let mut at = 1;
+    while at < args.len() {
+        let left = args.len() - at - 1;
+        if args.is(at, "timeout") && left >= 1 && plan.until_ms.is_none() {
+            let timeout_ms = args.int(at + 1)?;
+            if timeout_ms <= 0 {
+                return Err(CommandError::fixed(
+                    "ERR FAILOVER timeout must be greater than 0",
+                ));
+            }
+            plan.until_ms = Some(now_ms.saturating_add(timeout_ms));
+            at += 2;
+        } else if args.is(at, "to") && left >= 2 && plan.target.is_none() {
+            // No replica has a port that is none.
+            let port = u16::try_from(args.int(at + 2)?).unwrap_or(0);
+            let host = String::from_utf8_lossy(args.get(at + 1)).into_owned();
+            plan.target = Some(Address { host, port });
+            at += 3;
+        } else if args.is(at, "force") && !plan.force {
+            plan.force = true;
+            at += 1;
+        } else {
+            return Err(CommandError::Syntax);
+        }
+    }
+    Ok(plan)
+}
+
+fn check_failover(ctx: &Ctx<'_>, plan: &Plan) -> Result<(), CommandError> {
+    let replication = &ctx.server.replication;
+    let text = if replication.failover.is_on() {
+        "ERR FAILOVER already in progress."
+    } else if replication.is_replica() {
+        "ERR FAILOVER is not valid when server is a replica."
+    } else if replication.as_primary.count() == 0 {
+        "ERR FAILOVER requires connected replicas."
+    } else if plan.force && (plan.until_ms.is_none() || plan.target.is_none()) {
+        "ERR FAILOVER with force option requires both a timeout and target HOST and IP."
+    } else if let Some(target) = &plan.target {
+        let replicas = replication.as_primary.replicas();
+        let found = replicas.iter().find(|one| one.listens_at() == *target);
+        match found.map(|replica| replica.stage()) {
+            None => "ERR FAILOVER target HOST and PORT is not a replica.",
+            Some(Stage::Online) => return Ok(()),
+            Some(_) => "ERR FAILOVER target replica is not online.",
+        }
+    } else {
+        return Ok(());
+    };
+    Err(CommandError::fixed(text))
 }
 
 /// WAIT numreplicas timeout: until so many replicas have what was written before, by anybody.
@@ -194,7 +313,8 @@ fn wait(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         ctx.reply.integer(have as i64);
         return Ok(());
     }
-    if server.replication.as_primary.follows() {
+    // While a replica is to have all there is, there is to be no more.
+    if server.replication.as_primary.follows() && !server.replication.failover.is_on() {
         log.append_command(ctx.scope.thread, 0, &[b"REPLCONF", b"GETACK", b"*"]);
     }
     let (server, protocol) = (Arc::clone(server), ctx.session.protocol);

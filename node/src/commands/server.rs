@@ -29,9 +29,9 @@ fn monitor(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE] [ABORT]. Nobody is waited for, so NOW changes nothing.
+/// SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE] [ABORT].
 fn shutdown(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    let (mut save, mut nosave, mut abort, mut force) = (false, false, false, false);
+    let (mut save, mut nosave, mut abort, mut force, mut now) = (false, false, false, false, false);
     for at in 1..args.len() {
         if args.is(at, "nosave") {
             nosave = true;
@@ -41,7 +41,9 @@ fn shutdown(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
             abort = true;
         } else if args.is(at, "force") {
             force = true;
-        } else if !args.is(at, "now") {
+        } else if args.is(at, "now") {
+            now = true;
+        } else {
             return Err(CommandError::Syntax);
         }
     }
@@ -49,15 +51,29 @@ fn shutdown(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         return Err(CommandError::Syntax);
     }
     if abort {
-        return Err(CommandError::fixed("ERR No shutdown in progress."));
+        if !ctx.server.replication.as_primary.stay() {
+            return Err(CommandError::fixed("ERR No shutdown in progress."));
+        }
+        ctx.reply.ok();
+        return Ok(());
+    }
+    if !now && ctx.session.transaction.running {
+        return Err(CommandError::fixed(
+            "ERR SHUTDOWN without NOW or ABORT isn't allowed for DENY BLOCKING client",
+        ));
     }
     tracing::warn!(
         "User requested shutdown (client {})",
         ctx.session.client.addr
     );
     let saves = (save || nosave).then_some(save);
-    let how = ShutdownFlags { save: saves, force };
-    if saves == Some(false) || ctx.server.config.save_points().is_empty() && !save {
+    let how = ShutdownFlags {
+        save: saves,
+        force,
+        now,
+    };
+    let is_alone = now || ctx.server.replication.as_primary.count() == 0;
+    if is_alone && (saves == Some(false) || ctx.server.config.save_points().is_empty() && !save) {
         ctx.server.shutdown.cancel();
         ctx.close();
         return Ok(());
@@ -68,8 +84,12 @@ fn shutdown(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
 /// The client hears nothing but the end of its connection, unless the data could not be saved.
 fn save_and_stop(ctx: &mut Ctx<'_>, how: ShutdownFlags) -> Result<(), CommandError> {
     ctx.in_background(move |server, _reply| {
-        persistence::stop(server, how)
-            .map_err(|_| CommandError::fixed("ERR Errors trying to SHUTDOWN. Check logs."))
+        if persistence::stop(server, how) {
+            return Ok(());
+        }
+        Err(CommandError::fixed(
+            "ERR Errors trying to SHUTDOWN. Check logs.",
+        ))
     });
     Ok(())
 }

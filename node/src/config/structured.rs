@@ -25,6 +25,8 @@ pub struct ShutdownFlags {
     pub save: Option<bool>,
     /// It stops even if the data cannot be saved.
     pub force: bool,
+    /// Nobody is waited for.
+    pub now: bool,
 }
 
 /// Save when so many changes happened in so many seconds.
@@ -243,6 +245,7 @@ pub(super) mod shutdown_flags {
         super::ShutdownFlags {
             save: (flags & 3 != 0).then_some(flags & 1 != 0),
             force: flags & 8 != 0,
+            now: flags & 4 != 0,
         }
     }
 

@@ -159,7 +159,7 @@ directives! {
         "What SIGINT does: default (it saves if there are save points), or any of save, nosave, now, force (it stops even if it cannot save).";
     ShutdownOnSigterm, "shutdown-on-sigterm", None, Kind::ShutdownFlags, "default", MUTABLE, Now,
         "What SIGTERM does: default (it saves if there are save points), or any of save, nosave, now, force (it stops even if it cannot save).";
-    ShutdownTimeout, "shutdown-timeout", None, int(0, 2_147_483_647, Unit::Seconds), "10", MUTABLE, Later,
+    ShutdownTimeout, "shutdown-timeout", None, int(0, 2_147_483_647, Unit::Seconds), "10", MUTABLE, Now,
         "How long a shutdown waits for replicas that lag behind.";
     EnableProtectedConfigs, "enable-protected-configs", None, choice(&["no", "yes", "local"]), "no", IMMUTABLE, Now,
         "Who may change dir and dbfilename with CONFIG SET: no for nobody, local for connections from this machine.";

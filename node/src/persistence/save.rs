@@ -17,10 +17,11 @@ use super::head::{Head, write_head};
 use super::{Phase, delay, path};
 use crate::config::{Config, ShutdownFlags};
 use crate::rdb::{SaveOptions, save as save_value, value_type};
-use crate::replication::{Position, Still};
+use crate::replication::{Position, Still, primary};
 use crate::server::Server;
 use crate::server::gate::{Exclusive, Gate};
 use crate::server::long::InLine;
+use crate::server::pause::Purpose;
 use crate::store::{Db, Entry, Scope};
 
 /// Writes a snapshot of all data. Not for a worker: it waits for the gate, and for the disk. Nothing
@@ -42,11 +43,21 @@ pub fn save(server: &Arc<Server>) -> Option<Result<(), SaveError>> {
     Some(told(written.and_then(Written::finish)))
 }
 
-/// Stops the node, once its data is saved if it is to be. Not for a worker.
-///
-/// # Errors
-/// The data could not be saved, and the node goes on.
-pub fn stop(server: &Arc<Server>, how: ShutdownFlags) -> Result<(), SaveError> {
+/// Stops the node, once its replicas have what it has, and its data is saved if it is to be; false if
+/// it was told to go on, or could not save. Not for a worker.
+#[must_use]
+pub fn stop(server: &Arc<Server>, how: ShutdownFlags) -> bool {
+    if !how.now && !primary::let_replicas_catch_up(server) {
+        return false;
+    }
+    let stopped = save_and_stop(server, how).is_ok();
+    if !stopped {
+        server.end_pause(Purpose::Shutdown);
+    }
+    stopped
+}
+
+fn save_and_stop(server: &Arc<Server>, how: ShutdownFlags) -> Result<(), SaveError> {
     let has_points = || !server.config.save_points().is_empty();
     // What is being loaded is on disk already.
     if server.loading() || !how.save.unwrap_or_else(has_points) {

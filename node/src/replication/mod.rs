@@ -5,6 +5,7 @@
 //! role.rs   how the role changes
 //! link.rs   how the link to the primary is, as INFO and ROLE tell it
 //! id.rs     names of histories
+//! failover.rs  a primary gives its role to a replica: FAILOVER
 //! apply/    runs the commands of a stream: a primary's, or an append-only file's
 //! log/      all changes of the data as one sequence of commands
 //! primary/  being a primary: replicas, and what they are sent
@@ -24,6 +25,7 @@
 //! before the gate, never after.
 
 pub mod apply;
+pub mod failover;
 mod id;
 mod link;
 pub mod log;
@@ -108,6 +110,8 @@ pub struct Replication {
     failures: AtomicU64,
     /// The link to the primary.
     pub link: Link,
+    /// FAILOVER.
+    pub failover: failover::Failover,
     /// The replicas.
     pub as_primary: primary::Primary,
     /// Whether something is being loaded or applied.
@@ -145,6 +149,7 @@ impl Replication {
             still: Mutex::new(()),
             failures: AtomicU64::new(0),
             link: Link::default(),
+            failover: failover::Failover::default(),
             as_primary: primary::Primary::default(),
             data_thread: replica::DataThread::default(),
             on_role: OnceLock::new(),

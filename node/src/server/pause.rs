@@ -91,7 +91,7 @@ impl Pause {
             };
             *term = Some(merged);
         }
-        self.show(&until);
+        self.show(&*until);
     }
 
     /// Ends a pause and wakes who waits.
@@ -100,7 +100,7 @@ impl Pause {
         if let Some(term) = until.get_mut(purpose as usize) {
             *term = None;
         }
-        self.show(&until);
+        self.show(&*until);
         drop(until);
         self.ended.notify_waiters();
     }
@@ -112,7 +112,7 @@ impl Pause {
         for term in until.iter_mut() {
             *term = term.filter(|(_, until_ms)| *until_ms > now_ms);
         }
-        self.show(&until);
+        self.show(&*until);
         drop(until);
         self.ended.notify_waiters();
     }
@@ -132,7 +132,10 @@ impl Pause {
     fn remaining_ms(&self) -> u64 {
         let until = *self.until.lock();
         let now_ms = clock::unix_ms();
-        let left = until.iter().flatten().map(|(_, until_ms)| until_ms - now_ms);
+        let left = until
+            .iter()
+            .flatten()
+            .map(|(_, until_ms)| until_ms - now_ms);
         u64::try_from(left.min().unwrap_or(0)).unwrap_or(0)
     }
 

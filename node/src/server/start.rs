@@ -200,7 +200,7 @@ fn spawn_expirer(server: Arc<Server>) -> io::Result<JoinHandle<()>> {
                                 return Step::default();
                             }
                             if server.pause.is_over() {
-                                server.end_pause();
+                                server.end_late_pauses();
                             }
                             expirer.step(&server.store, now_ms, thread)
                         })

@@ -31,7 +31,11 @@ pub(super) fn replication(text: &mut String, server: &Server) {
     let history = replication.history();
     let (previous, second_offset) = history.previous.unwrap_or((ReplId::NONE, -1));
     replicas(text, server);
-    line(text, "master_failover_state", "no-failover");
+    line(
+        text,
+        "master_failover_state",
+        replication.failover.state_name(),
+    );
     line(text, "master_replid", history.replid);
     line(text, "master_replid2", previous);
     line(text, "master_repl_offset", server.replication.offset());

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::Config;
+use crate::server::pause::{Purpose, Scope};
 use crate::server::session::Session;
 use crate::server::worker::Worker;
 use slotilla_common::clock;
@@ -81,10 +82,10 @@ fn commands_are_applied_in_the_database_that_is_selected() {
 fn nothing_is_refused() {
     let mut node = Node::new(&["--requirepass", "secret", "--maxmemory", "1"]);
     node.server
-        .pause_clients(crate::server::pause::Scope::All, i64::MAX);
+        .pause_clients(Purpose::Client, Scope::All, i64::MAX);
     node.apply(&stream("set a 1;multi;set b 1;incr b;exec;sadd s x"))
         .unwrap();
-    node.server.end_pause();
+    node.server.end_pause(Purpose::Client);
     assert_eq!(node.ask("auth secret;mget a b"), "+OK *2 $1 1 $1 2 ");
     assert_eq!(node.ask("auth secret;smembers s"), "+OK *1 $1 x ");
 }

@@ -20,6 +20,8 @@ pub enum Request {
     Data,
     /// PSYNC: what comes after an offset of a history, or all data.
     After(Option<(ReplId, u64)>),
+    /// The same, of the primary itself: this node is to take over before.
+    TakeOver(Option<(ReplId, u64)>),
 }
 
 /// Takes over the connection of a replica.
@@ -55,12 +57,16 @@ pub fn attach(taken: Taken, introduction: Introduction, request: Request) {
         is_gone: AtomicBool::new(false),
         has_acked: AtomicBool::new(false),
     });
-    server.replication.as_primary.add(&replica);
     let run = {
         let (server, replica) = (Arc::clone(&server), Arc::clone(&replica));
         move || {
             // Closes the connection at the end, for others, too.
             let _alive = alive;
+            if matches!(request, Request::TakeOver(_)) {
+                let who = format!("failover request from 'id={}'", replica.client.id);
+                server.set_primary(None, &who);
+            }
+            server.replication.as_primary.add(&replica);
             serve(&server, &replica, request);
             replica.disconnect();
             server.replication.as_primary.forget(&replica);
@@ -85,7 +91,6 @@ pub fn attach(taken: Taken, introduction: Introduction, request: Request) {
     if let Err(error) = spawned {
         tracing::warn!("Closing replica {}: no thread: {error}", shown(&replica));
         replica.disconnect();
-        server.replication.as_primary.forget(&replica);
     }
 }
 
@@ -105,7 +110,9 @@ fn serve(server: &Arc<Server>, replica: &Arc<Replica>, request: Request) {
         return;
     }
     let plain = request == Request::Data;
-    if let Request::After(Some((replid, offset))) = request {
+    if let Request::After(Some((replid, offset))) | Request::TakeOver(Some((replid, offset))) =
+        request
+    {
         if let Some((reader, history)) = missing(server, replid, offset) {
             primary.partial.fetch_add(1, Ordering::Relaxed);
             go_on(server, replica, reader, history);

@@ -7,6 +7,7 @@
 //! acks.rs     another one: what the replica says of itself
 //! copies.rs   one snapshot for all who wait for all data
 //! tend.rs     what happens once a second
+//! leave.rs    the node is about to stop
 //! ```
 //!
 //! A replica's connection leaves its worker for two threads of its own, which block: there are few
@@ -16,6 +17,7 @@ mod acks;
 mod attach;
 mod copies;
 mod feed;
+mod leave;
 mod tend;
 
 use std::sync::Arc;
@@ -27,8 +29,10 @@ use slotilla_common::clock;
 use tokio::sync::Notify;
 
 pub use attach::{Request, attach};
+pub use leave::{ask_for_acks, let_replicas_catch_up};
 pub use tend::tend;
 
+use super::Address;
 use crate::server::Server;
 use crate::server::client::{Client, flag};
 use crate::server::socket::Stream;
@@ -100,6 +104,15 @@ impl Replica {
         let peer = &self.client.addr;
         let host = peer.rsplit_once(':').map_or(&**peer, |(host, _)| host);
         self.introduction.address.as_deref().unwrap_or(host)
+    }
+
+    /// Where it serves clients, as far as is known.
+    #[must_use]
+    pub fn listens_at(&self) -> Address {
+        Address {
+            host: self.address().to_owned(),
+            port: self.introduction.port,
+        }
     }
 
     /// How far it is.
@@ -176,6 +189,8 @@ pub struct Primary {
     acked: Notify,
     /// Replicas that are near enough for `min-replicas-to-write`, as of the last look.
     good: AtomicUsize,
+    /// The node is about to stop.
+    leaving: leave::Leaving,
     /// Writes are refused, as too few are.
     refuses: AtomicBool,
     /// Since when there is no replica; 0 if there is one, or never was.

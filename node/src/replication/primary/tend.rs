@@ -28,7 +28,9 @@ pub fn tend(server: &Arc<Server>, second: u64) {
         return;
     }
     let period = server.config.repl_ping_replica_period_seconds();
-    if second.is_multiple_of(period.max(1)) && !server.replication.is_replica() {
+    // While a replica is to have all there is, there is to be no more.
+    let is_still = server.replication.is_replica() || server.replication.failover.is_on();
+    if second.is_multiple_of(period.max(1)) && !is_still {
         let log = server.store.history();
         log.append_command(0, 0, &[b"PING"]);
         log.interrupt();

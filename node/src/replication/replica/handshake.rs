@@ -29,6 +29,8 @@ pub struct Introduction {
     pub address: Option<String>,
     /// The history that the data belongs to, and how much of it there is.
     pub position: Option<(ReplId, i64)>,
+    /// The other is to take over before it answers.
+    pub hands_over: bool,
 }
 
 /// How all data comes.
@@ -256,10 +258,14 @@ impl Handshake {
             None => tracing::info!("Partial resynchronization not possible (no cached master)"),
         }
         let from = from.to_string();
-        encode_command(
-            &mut self.output,
-            &[b"PSYNC", replid.as_bytes(), from.as_bytes()],
-        );
+        let words = [
+            &b"PSYNC"[..],
+            replid.as_bytes(),
+            from.as_bytes(),
+            b"FAILOVER",
+        ];
+        let count = if self.introduction.hands_over { 4 } else { 3 };
+        encode_command(&mut self.output, words.get(..count).unwrap_or_default());
         self.awaited = Awaited::Psync;
     }
 

@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::handshake::{Agreed, Handshake, Introduction, Refusal};
 use super::pump::{self, End};
 use crate::persistence::Phase;
-use crate::replication::{Address, LinkState};
+use crate::replication::{Address, LinkState, failover};
 use crate::server::Server;
 
 /// Who is refused, or has lost a connection that brought nothing, waits so long.
@@ -31,6 +31,13 @@ enum ConnectError {
     Timeout,
     #[error("{0}")]
     Refused(#[from] Refusal),
+}
+
+impl ConnectError {
+    /// Whether the other has answered PSYNC, and does not want to.
+    fn is_refusal_of_psync(&self) -> bool {
+        matches!(self, Self::Refused(Refusal::Later(_) | Refusal::Psync(_)))
+    }
 }
 
 /// Starts the thread. It sleeps for as long as the node is no replica, and ends with the node.
@@ -94,8 +101,14 @@ async fn follow_one(server: &Arc<Server>, primary: &Address, orders: u64) {
         tracing::info!("MASTER <-> REPLICA sync started");
         let mut is_refused = true;
         match agree(server, primary).await {
-            Err(error) => tracing::warn!("{error}"),
+            Err(error) => {
+                tracing::warn!("{error}");
+                if error.is_refusal_of_psync() {
+                    failover::refused(server);
+                }
+            }
             Ok((stream, agreed, rest)) => {
+                failover::complete(server);
                 let end = pump::run(server, stream, agreed, rest, orders).await;
                 match end {
                     End::Lost => {
@@ -174,5 +187,6 @@ fn introduction(server: &Server) -> Introduction {
         port,
         address: config.replica_announce_ip(),
         position: server.replication.resumption(),
+        hands_over: server.replication.failover.is_in_progress(),
     }
 }

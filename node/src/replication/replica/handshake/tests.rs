@@ -10,6 +10,7 @@ fn introduction() -> Introduction {
         port: 7000,
         address: Some("10.0.0.1".into()),
         position: Some((ReplId::parse(ID.as_bytes()).unwrap(), 99)),
+        hands_over: false,
     }
 }
 
