@@ -50,8 +50,6 @@ impl Server {
         replication.offset.store(offset, Ordering::Release);
         self.settle_expired();
         self.turn_log_over(is_replica);
-        // They are to hear of the other history.
-        replication.as_primary.let_replicas_go();
         if let Some(hook) = replication.on_role.get() {
             (hook.0)(is_replica);
         }
@@ -70,6 +68,9 @@ impl Server {
             }
             None => self.begin_history(who),
         }
+        // They are to hear of the other history. Not before it is there: who asks meanwhile would go
+        // on by a name that is another's from here on.
+        replication.as_primary.let_replicas_go();
         let shown = primary.map(|primary| (primary.host, primary.port));
         self.config.set_replicaof(shown);
         replication.ordered.notify_waiters();

@@ -253,8 +253,11 @@ impl Primary {
         self.follows.store(true, Ordering::Release);
     }
 
-    /// All replicas are to ask again.
+    /// All replicas are to ask again, and have the time to.
     pub(super) fn let_replicas_go(&self) {
+        if self.count() == 0 && self.follows() {
+            self.begin_following();
+        }
         for replica in self.replicas() {
             replica.disconnect();
         }
