@@ -9,12 +9,14 @@ use slotilla_node::config::{Access, Config, Directive, Effect, Key, Kind as Valu
 use slotilla_tests::{Client, Kind, Server, binaries, run_tool_input};
 
 /// Directives that Redis does not have.
-const OURS: [&str; 6] = [
+const OURS: [&str; 8] = [
     "admin-port",
     "admin-bind",
     "huge-pages",
     "log-format",
     "long-command-threads",
+    "replica-ack-timeout",
+    "replica-ack-writes",
     "snapshot-preimage-limit",
 ];
 

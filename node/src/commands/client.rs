@@ -8,12 +8,14 @@ use std::sync::Arc;
 use super::command_info::wrong_use;
 use super::connection::DEFAULT_USER;
 use super::{Args, CommandError, Ctx, Handler};
+use crate::config::AckWrites;
 use crate::server::client::{Client, flag};
 use crate::server::pause::{Purpose, Scope};
 use crate::server::session::ReplyMode;
 
 /// The commands of this file.
 pub(super) const HANDLERS: &[(&str, Handler)] = &[
+    ("client|ack-writes", ack_writes),
     ("client|caching", caching),
     ("client|getname", getname),
     ("client|getredir", getredir),
@@ -36,6 +38,23 @@ fn id(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
         .integer(i64::try_from(ctx.session.client.id).unwrap_or(i64::MAX));
     Ok(())
 }
+
+/// CLIENT ACK-WRITES number | majority | default: how many replicas must have what this client writes
+/// before it hears of it.
+fn ack_writes(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    ctx.session.ack_writes = if args.is(2, "default") {
+        None
+    } else {
+        let own = AckWrites::parse(args.get(2));
+        Some(own.ok_or(CommandError::fixed(NO_ACK_WRITES))?)
+    };
+    ctx.server.replication.as_primary.confirm.use_it();
+    ctx.reply.ok();
+    Ok(())
+}
+
+const NO_ACK_WRITES: &str =
+    "ERR argument must be a number of replicas between 0 and 32, majority or default";
 
 fn getname(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
     let name = ctx.session.client.name();

@@ -182,6 +182,7 @@ fn reset(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
         .transaction
         .close(&session.client, &ctx.server.store);
     session.readonly = false;
+    session.ack_writes = None;
     // CLIENT REPLY SKIP was for this very command: it holds.
     if session.reply_mode != ReplyMode::Skip {
         session.reply_mode = ReplyMode::On;

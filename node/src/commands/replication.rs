@@ -1,11 +1,8 @@
 //! REPLICAOF, SLAVEOF, FAILOVER, ROLE, WAIT; and what replicas say: REPLCONF, PSYNC, SYNC.
 
-use slotilla_common::resp::ReplyWriter;
-use std::sync::Arc;
-
 use super::{Args, CommandError, Ctx, Handler};
 use crate::replication::failover::{self, Plan};
-use crate::replication::primary::{self, Introduction, Request, Stage};
+use crate::replication::primary::{self, Introduction, Request, Stage, Wish};
 use crate::replication::{Address, ReplId};
 
 /// The commands of this file.
@@ -306,24 +303,19 @@ fn wait(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     let timeout_ms = args.int(2).map_err(|_| NO_TIMEOUT)?;
     let timeout_ms =
         u64::try_from(timeout_ms).map_err(|_| CommandError::fixed("ERR timeout is negative"))?;
-    let log = server.store.history();
-    let offset = log.end();
+    let offset = server.store.history().end();
     let have = server.replication.as_primary.have(offset);
     if have >= wanted || ctx.session.transaction.running {
         ctx.reply.integer(have as i64);
         return Ok(());
     }
-    // While a replica is to have all there is, there is to be no more.
-    if server.replication.as_primary.follows() && !server.replication.failover.is_on() {
-        log.append_command(ctx.scope.thread, 0, &[b"REPLCONF", b"GETACK", b"*"]);
-    }
-    let (server, protocol) = (Arc::clone(server), ctx.session.protocol);
-    ctx.answer_later(async move {
-        let have = primary::have_at_last(&server, offset, wanted, timeout_ms).await;
-        let mut reply = Vec::new();
-        ReplyWriter::new(&mut reply, protocol).integer(have as i64);
-        reply
-    });
+    let wish = Wish {
+        replicas: wanted,
+        offset,
+    };
+    let (client, protocol) = (&ctx.session.client, ctx.session.protocol);
+    let answer = primary::wait(server, client, protocol, wish, timeout_ms);
+    ctx.answer_later(answer);
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::ack_writes::AckWrites;
 use super::structured::{OutputLimit, SavePoint, ShutdownFlags, shutdown_flags};
 use super::{Config, Directive, Key, Value};
 use crate::replication::Address;
@@ -136,6 +137,8 @@ numbers! {
     min_replicas_to_write: MinReplicasToWrite as usize;
     /// `min-replicas-max-lag`, in seconds.
     min_replicas_max_lag: MinReplicasMaxLag as i64;
+    /// `replica-ack-timeout`, in milliseconds.
+    replica_ack_timeout_ms: ReplicaAckTimeout as u64;
     /// `repl-timeout`, in seconds.
     repl_timeout_seconds: ReplTimeout as u64;
     /// `replica-announce-port`; 0 is the port itself.
@@ -345,6 +348,12 @@ impl Config {
     #[must_use]
     pub fn snapshot_preimage_limit(&self) -> usize {
         usize::try_from(self.size(Key::SnapshotPreimageLimit)).unwrap_or(usize::MAX)
+    }
+
+    /// `replica-ack-writes`.
+    #[must_use]
+    pub fn replica_ack_writes(&self) -> AckWrites {
+        AckWrites::of_stored(self.number(Key::ReplicaAckWrites))
     }
 
     /// `shutdown-on-sigint`.

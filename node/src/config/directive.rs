@@ -86,6 +86,8 @@ pub enum Kind {
     OomScores,
     /// Host and port of a primary.
     ReplicaOf,
+    /// A number of replicas, or a majority (kept as -1).
+    AckWrites,
 }
 
 impl Kind {
@@ -197,6 +199,7 @@ impl Directive {
             Kind::FileName => "a file name without a path".to_owned(),
             Kind::DirName => "a directory name without a path".to_owned(),
             Kind::Dir => "a directory that exists".to_owned(),
+            Kind::AckWrites => "a number of replicas up to 32, or majority".to_owned(),
             Kind::HostName => "a host name, up to 255 letters, digits, hyphens and dots".to_owned(),
             Kind::TitleTemplate => "text; in braces title, listen-addr, server-mode, port, tls-port, unixsocket or config-file".to_owned(),
             Kind::Bind => "addresses, such as 127.0.0.1 or * -::*".to_owned(),

@@ -7,6 +7,7 @@
 //! not at all.
 
 mod access;
+mod ack_writes;
 mod directive;
 mod load;
 mod rewrite;
@@ -24,6 +25,7 @@ use parking_lot::{Mutex, RwLock};
 use slotilla_common::glob;
 
 pub use access::{EndpointType, Permission};
+pub use ack_writes::AckWrites;
 pub use directive::{Access, Directive, Effect, Group, Kind, Unit};
 pub use load::fatal_text;
 pub use rewrite::RewriteError;

@@ -367,6 +367,10 @@ directives! {
         "Replicas that must be well for writes to be accepted; 0 for none.";
     MinReplicasMaxLag, "min-replicas-max-lag", Some("min-slaves-max-lag"), int(0, 2_147_483_647, Unit::Seconds), "10", MUTABLE, Now,
         "The lag up to which a replica is well.";
+    ReplicaAckWrites, "replica-ack-writes", None, Kind::AckWrites, "0", MUTABLE, Now,
+        "Replicas that must have a write before its reply leaves: a number up to 32, or majority, which is of the primary and the replicas that have been there since this was set. While fewer are connected, writes are refused. 0 for none. Setting it again forgets replicas that are gone for good.";
+    ReplicaAckTimeout, "replica-ack-timeout", None, int(1, 2_147_483_647, Unit::Milliseconds), "1000", MUTABLE, Now,
+        "How long a reply waits for those replicas; then the client is told that the write is unconfirmed.";
     PropagationErrorBehavior, "propagation-error-behavior", None, choice(&["ignore", "panic", "panic-on-replicas"]), "ignore", MUTABLE, Now,
         "What a replica does when a command of its primary fails: go on (ignore), or stop.";
 

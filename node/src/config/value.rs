@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use slotilla_common::config::{format_size, parse_bool, parse_size, quote};
 use slotilla_common::resp::parse_i64;
 
+use super::ack_writes::AckWrites;
 use super::directive::{Directive, Kind};
 use super::structured::{
     self, OutputLimit, SavePoint, notify_flags, output_limits, percentiles, save_points,
@@ -120,6 +121,9 @@ impl Value {
                 .map(Self::Number)
                 .ok_or_else(|| one_of(choices)),
             Kind::NotifyFlags => notify_flags::parse(word).map(Self::Number),
+            Kind::AckWrites => AckWrites::parse(word)
+                .map(|acks| Self::Number(acks.stored()))
+                .ok_or_else(|| AckWrites::EXPECTED.to_owned()),
             Kind::Dir => directory(&text()).map(Self::from_path),
             kind => {
                 structured::check_text(kind, directive.name, &text())?;
@@ -245,6 +249,7 @@ fn show_number(number: i64, kind: Kind) -> String {
     match kind {
         Kind::Bool => if number == 0 { "no" } else { "yes" }.to_owned(),
         Kind::Octal { .. } => format!("{number:o}"),
+        Kind::AckWrites => AckWrites::of_stored(number).to_string(),
         Kind::SizeOrPercent if number < 0 => format!("{}%", number.unsigned_abs()),
         Kind::Choice(choices) => usize::try_from(number)
             .ok()

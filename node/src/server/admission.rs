@@ -6,6 +6,7 @@ use slotilla_common::command::{Flags, Spec, Unresolved};
 use super::Server;
 use super::batch::Request;
 use super::session::SessionState;
+use super::unconfirmed::check_replicas;
 use crate::commands::{Args, CommandError, Handler, quoted};
 use crate::persistence::Phase;
 
@@ -53,6 +54,9 @@ pub(super) fn admit(
         return Err(CommandError::fixed(
             "NOREPLICAS Not enough good replicas to write.",
         ));
+    }
+    if server.replication.as_primary.confirm.is_used() {
+        check_replicas(session, server, spec)?;
     }
     if server.persistence.background.refuses_writes() {
         check_snapshot(spec)?;

@@ -26,7 +26,7 @@ use crate::commands::Wanted;
 use crate::store::{Db, Waiter, Waiting};
 
 /// What CLIENT UNBLOCK … ERROR tells the client.
-pub(super) const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+pub(crate) const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
 pub(crate) const DEMOTED: &str = "UNBLOCKED force unblock from blocking operation, instance state changed \
                        (master -> replica?)";
 
@@ -243,7 +243,8 @@ impl Server {
     /// CLIENT UNBLOCK: whether the client was blocked.
     pub fn unblock(&self, client: &Client, with_error: bool) -> bool {
         let Some(waiting) = client.waiting() else {
-            return false;
+            let other = client.unblock();
+            return other.is_some_and(|other| other.unblock(with_error));
         };
         let was_waiting = self.store.stop_waiting(&*waiting);
         if was_waiting {

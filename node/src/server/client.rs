@@ -19,6 +19,7 @@ use super::blocked::Blocked;
 use super::mailbox::Mailbox;
 use super::output_limit::Excess;
 use super::pubsub::Subscriptions;
+use super::unblock::Unblock;
 use crate::config::{Config, OutputLimit};
 use crate::store::{Touched, Waiting, Waits};
 
@@ -98,6 +99,8 @@ pub struct Client {
     waker: Mutex<Option<Waker>>,
     /// The blocking command that it waits in.
     waiting: Mutex<Option<Arc<Waiting<Blocked>>>>,
+    /// What ends the wait that it is in, if that is not for keys.
+    unblock: Mutex<Option<Arc<Unblock>>>,
 }
 
 impl Client {
@@ -137,6 +140,7 @@ impl Client {
             subscribed: Mutex::default(),
             waker: Mutex::new(None),
             waiting: Mutex::new(None),
+            unblock: Mutex::new(None),
         }
     }
 
@@ -179,6 +183,16 @@ impl Client {
     /// Notes what it waits in.
     pub fn set_waiting(&self, waiting: Option<Arc<Waiting<Blocked>>>) {
         *self.waiting.lock() = waiting;
+    }
+
+    /// What ends the wait that it is in, if that is not for keys.
+    pub fn unblock(&self) -> Option<Arc<Unblock>> {
+        self.unblock.lock().clone()
+    }
+
+    /// Notes what does.
+    pub fn set_unblock(&self, unblock: Option<Arc<Unblock>>) {
+        *self.unblock.lock() = unblock;
     }
 
     /// Closes the connection from any thread. Nobody serves it from now on.

@@ -22,9 +22,12 @@ use super::long::{Done, InLine};
 use super::output_limit::OutputWatch;
 use super::session::{OUTPUT_PER_TURN, Session, SessionState, Then};
 use super::socket::{Raw, Socket};
+use super::unconfirmed::Unconfirmed;
 use super::unsent::{Unsent, trim};
 use super::worker::{self, INPUT_BYTES, Worker};
 use crate::commands::{Answer, HandOver, Taken};
+
+mod confirm;
 
 /// A connection on its way to its worker.
 #[derive(Debug)]
@@ -91,6 +94,8 @@ struct Connection {
     wait: Wait,
     /// What is unsent waits until the log is safe up to here.
     held: Option<u64>,
+    /// What is unsent waits until replicas have it; there since the first time.
+    unconfirmed: Option<Box<Unconfirmed>>,
     /// There may be whole requests in `pending`.
     more: bool,
     /// Nothing more is read; it ends once all is sent.
@@ -152,6 +157,7 @@ impl Connection {
             unread: OutputWatch::default(),
             wait: Wait::Nothing,
             held: None,
+            unconfirmed: None,
             more: false,
             closing: false,
             introduced: false,
@@ -183,7 +189,8 @@ impl Connection {
         if flags & flag::KILLED != 0 {
             return Poll::Ready(Err(Ended));
         }
-        if flags & flag::MAIL != 0 && self.unsent.bytes() < MAIL_PER_TURN {
+        if flags & flag::MAIL != 0 && self.unsent.bytes() < MAIL_PER_TURN && !self.is_unconfirmed()
+        {
             let mut out = self.output(worker);
             self.session.state.client.take_mail(&mut out, MAIL_PER_TURN);
             self.put_output(worker, out);
@@ -193,6 +200,7 @@ impl Connection {
             ready!(self.server.aof.hold.poll(offset, who, cx));
             self.held = None;
         }
+        ready!(self.poll_confirmed(worker, cx))?;
         let flushed = match self.poll_send(worker, cx) {
             Poll::Ready(Ok(())) => true,
             Poll::Ready(Err(ended)) => return Poll::Ready(Err(ended)),
@@ -211,8 +219,8 @@ impl Connection {
         if self.poll_wait(worker, cx).is_pending() {
             return self.poll_held(worker, cx);
         }
-        if self.closing {
-            // What ended the wait closes the connection, once that is told.
+        if self.closing || self.is_unconfirmed() {
+            // What ended the wait closes the connection, once that is told; or waits itself.
             return Poll::Ready(Ok(Step::Go));
         }
         if self.more {
@@ -345,12 +353,15 @@ impl Connection {
         }
         self.session.publish(worker.now_ms());
         self.more = !matches!(then, Then::Read);
+        // The session may go away with a long command; what it has answered stays.
+        let mut noted = std::mem::take(&mut self.session.state.noted);
         match then {
             Then::Read | Then::Again => {}
             Then::Close => self.closing = true,
             Then::HangUp => {
                 self.session.state.client.set(flag::KILLED, true);
                 self.unsent.clear();
+                noted.clear();
                 out.clear();
             }
             Then::Background(work) => self.wait_for(Wait::Background(self.start_background(work))),
@@ -378,22 +389,27 @@ impl Connection {
                 self.wait_for(Wait::Pause(ended));
             }
         }
+        self.session.state.noted = noted;
         let killed = self.session.state.client.flags() & flag::KILLED != 0;
         let now = self.closing || killed || out.len() > OUTPUT_DEFERRED;
         self.put_output(worker, out);
-        self.hold();
-        if direct && now && self.held.is_none() {
+        self.hold(worker);
+        if direct && now && self.held.is_none() && !self.is_unconfirmed() {
             self.send_now(worker);
         }
         consumed
     }
 
-    /// Nothing that tells what was done leaves before the disk has it.
-    fn hold(&mut self) {
+    /// Nothing that tells what was done leaves before the disk has it, and no reply of a write before
+    /// replicas have that.
+    fn hold(&mut self, worker: &Worker) {
         let hold = &self.server.aof.hold;
         if hold.is_on() {
             let end = self.server.store.log().file_end();
             self.held = (!hold.is_safe(end)).then_some(end);
+        }
+        if !self.session.state.noted.is_empty() {
+            self.hold_writes(worker);
         }
     }
 
@@ -458,9 +474,7 @@ impl Connection {
                 let reply = ready!(Pin::new(work).poll(cx));
                 // A panic in there has been logged; the client gets an error instead of silence.
                 let reply = reply.unwrap_or_else(|_| b"-ERR internal error\r\n".to_vec());
-                if self.session.hears() {
-                    self.unsent.put(reply);
-                }
+                self.put_later(reply);
             }
             Wait::Answer(Answer(answer)) => {
                 let reply = ready!(answer.as_mut().poll(cx));
@@ -486,7 +500,7 @@ impl Connection {
         self.wait = Wait::Nothing;
         self.session.state.client.set(flag::BLOCKED, false);
         self.more = !self.closing;
-        self.hold();
+        self.hold(worker);
         Poll::Ready(())
     }
 
@@ -518,10 +532,15 @@ impl Connection {
         if let Wait::Keys(command) = std::mem::replace(&mut self.wait, Wait::Nothing) {
             worker.end_wait(command.begun, &outcome);
         }
+        // Who was not served has written nothing.
+        let later = std::mem::take(&mut self.session.state.noted_later);
         let mut reply = Vec::new();
         let mut writer = ReplyWriter::new(&mut reply, self.session.state.protocol);
         match outcome {
-            Outcome::Served { reply: served, .. } => reply = served,
+            Outcome::Served { reply: served, .. } => {
+                self.session.state.noted_later = later;
+                reply = served;
+            }
             Outcome::TimedOut | Outcome::Unblocked { with_error: false } => writer.null_array(),
             Outcome::Unblocked { with_error: true } => writer.error(UNBLOCKED),
             Outcome::Refused { error, close } => {
@@ -532,9 +551,7 @@ impl Connection {
         let mut out = self.output(worker);
         self.session.state.client.take_mail(&mut out, usize::MAX);
         self.put_output(worker, out);
-        if self.session.hears() {
-            self.unsent.put(reply);
-        }
+        self.put_later(reply);
         self.session.state.client.release_mail();
     }
 
@@ -555,6 +572,7 @@ impl Connection {
             // What it is pushed it hears all the same.
             reply.truncate(self.session.state.pushed_to);
         }
+        self.note_later(&reply);
         if !reply.is_empty() {
             self.unsent.put(reply);
         }
@@ -618,9 +636,10 @@ impl Connection {
             client.active_ms.store(clock::unix_ms(), Ordering::Relaxed);
         }
         client.output_bytes.store(bytes, Ordering::Relaxed);
+        let notes = self.unconfirmed.as_ref().map_or(0, |one| one.bytes());
         client
             .output_held
-            .store(self.unsent.held(), Ordering::Relaxed);
+            .store(self.unsent.held() + notes, Ordering::Relaxed);
     }
 
     /// A client that does not read what it asked for is closed at its limit: to stop reading

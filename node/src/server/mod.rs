@@ -41,6 +41,8 @@ pub mod start;
 pub mod stats;
 pub mod targets;
 pub mod transaction;
+pub mod unblock;
+pub mod unconfirmed;
 mod unsent;
 pub mod worker;
 

@@ -21,7 +21,7 @@ type Part = fn(&Server, &Config);
 /// Gives the parts their values now, and again whenever they change.
 pub fn follow(server: &Arc<Server>) {
     follow_aof(server);
-    let parts: [(&[Key], Part); 7] = [
+    let parts: [(&[Key], Part); 9] = [
         (
             &[
                 Key::MaxmemoryPolicy,
@@ -44,6 +44,11 @@ pub fn follow(server: &Arc<Server>) {
         (&[Key::ClientOutputBufferLimit], wake_slow_readers),
         (&[Key::Save, Key::StopWritesOnBgsaveError], refusal),
         (&[Key::SnapshotPreimageLimit], snapshot_limit),
+        (
+            &[Key::MinReplicasToWrite, Key::MinReplicasMaxLag],
+            good_replicas,
+        ),
+        (&[Key::ReplicaAckWrites], ack_writes),
     ];
     for (keys, part) in parts {
         part(server, &server.config);
@@ -119,6 +124,14 @@ fn snapshot_limit(server: &Server, config: &Config) {
         .store
         .set_snapshot_limit(config.snapshot_preimage_limit());
     server.snapshot_room.notify_waiters();
+}
+
+fn good_replicas(server: &Server, _config: &Config) {
+    server.replication.as_primary.configure(server);
+}
+
+fn ack_writes(server: &Server, _config: &Config) {
+    server.replication.as_primary.set_ack_writes(server);
 }
 
 /// A lower limit concerns those who have long waited for their socket, too.

@@ -16,9 +16,11 @@ use super::client::{Client, flag};
 use super::dispatch;
 use super::long::{InLine, LongCommand};
 use super::transaction::Transaction;
+use super::unconfirmed::Noted;
 use super::worker::Worker;
 use crate::commands::{Answer, Background, HandOver};
-use crate::replication::primary::Introduction;
+use crate::config::AckWrites;
+use crate::replication::primary::{Introduction, Wish};
 use crate::store::{Need, Ticket};
 
 /// Replies that pile up before they are sent, even if more requests are at hand: what a turn
@@ -76,6 +78,12 @@ pub struct SessionState {
     pub in_line: Option<InLine>,
     /// What it has said of itself as a replica (REPLCONF); there since the first word.
     pub introduction: Option<Box<Introduction>>,
+    /// How many replicas its writes wait for, if it has said so (CLIENT ACK-WRITES).
+    pub ack_writes: Option<AckWrites>,
+    /// The replies of this turn that wait for replicas.
+    pub noted: Vec<Noted>,
+    /// How many replicas a reply is to wait for that comes later.
+    pub noted_later: usize,
     /// There if it applies what has happened elsewhere, or before: nothing of it is refused, and
     /// keys whose time has come are there.
     pub stream: Option<Box<Stream>>,
@@ -99,6 +107,9 @@ impl SessionState {
             away: false,
             in_line: None,
             introduction: None,
+            ack_writes: None,
+            noted: Vec::new(),
+            noted_later: 0,
             stream: None,
         }
     }
@@ -336,6 +347,17 @@ impl Session {
     ) -> dispatch::Flow {
         let before = self.state.reply_mode;
         let length = out.len();
+        let wanted = match request.spec {
+            Ok(spec) if server.replication.as_primary.confirm.is_used() => {
+                self.state.replicas_wanted(server, spec)
+            }
+            _ => 0,
+        };
+        let last = if wanted > 0 {
+            server.store.log().last_of(worker.number)
+        } else {
+            0
+        };
         let flow = if args.len() == 0 {
             // An empty request gets no reply, but is one to CLIENT REPLY SKIP and to ASKING.
             dispatch::Flow::Next
@@ -365,7 +387,39 @@ impl Session {
         if before != self.state.reply_mode || before != ReplyMode::On {
             self.silence(before, length, out, comes_later);
         }
+        if wanted > 0 {
+            if comes_later {
+                self.state.noted_later = wanted;
+            } else {
+                let wrote = server.store.log().last_of(worker.number);
+                let wrote = (wrote != last).then_some(wrote);
+                self.note_write(server, length..out.len(), wanted, wrote, out);
+            }
+        }
         flow
+    }
+
+    /// Has a write's reply wait for replicas. One that has changed nothing waits for what others have
+    /// changed before: who tries again what was unconfirmed finds it done, and it is to be no less
+    /// sure then. But an error without a change tells nothing of the data.
+    #[cold]
+    fn note_write(
+        &mut self,
+        server: &Server,
+        reply: std::ops::Range<usize>,
+        wanted: usize,
+        wrote: Option<u64>,
+        out: &[u8],
+    ) {
+        if wrote.is_none() && out.get(reply.start) == Some(&b'-') {
+            return;
+        }
+        let wish = Wish {
+            replicas: wanted,
+            offset: wrote.unwrap_or_else(|| server.store.log().end()),
+        };
+        let era = server.replication.as_primary.confirm.era();
+        self.state.noted.push(Noted { reply, wish, era });
     }
 
     /// Takes back the reply that CLIENT REPLY OFF or SKIP does not want.

@@ -124,6 +124,18 @@ impl Unsent {
         }
     }
 
+    /// Changes the last buffer, of which nothing may have been sent that changes.
+    #[cold]
+    pub(super) fn edit_last(&mut self, edit: impl FnOnce(&[u8]) -> Vec<u8>) {
+        match &mut self.rest {
+            None => self.first = edit(&self.first),
+            Some(rest) => {
+                let last = rest.pop_last().unwrap_or_default();
+                rest.push(edit(&last));
+            }
+        }
+    }
+
     /// Puts a buffer behind all others.
     #[inline]
     pub(super) fn put(&mut self, buffer: Vec<u8>) {

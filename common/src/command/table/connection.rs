@@ -16,6 +16,7 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 const CLIENT_SUBCOMMANDS: &[Row] = &[
+    row("client|ack-writes",    3, NOSCRIPT | LOADING | STALE,         CONNECTION, Refused(SHARED),      &CLIENT_ACK_WRITES_DOCS,   &[]),
     row("client|caching",       3, NOSCRIPT | LOADING | STALE,         CONNECTION, Connection(Tracking), &CLIENT_CACHING_DOCS,      &[]),
     row("client|getname",       2, NOSCRIPT | LOADING | STALE,         CONNECTION, Local,                &CLIENT_GETNAME_DOCS,      &[]),
     row("client|getredir",      2, NOSCRIPT | LOADING | STALE,         CONNECTION, Local,                &CLIENT_GETREDIR_DOCS,     &[]),
@@ -49,6 +50,19 @@ const CLIENT_DOCS: Docs = Docs {
     since: "2.4.0",
     summary: "Commands about client connections",
     complexity: "Each subcommand has its own",
+    ..Docs::EMPTY
+};
+
+/// Why the proxy cannot set it.
+const SHARED: &str = "clients of the proxy share its connections to the nodes; set replica-ack-writes on the nodes";
+
+const CLIENT_ACK_WRITES_DOCS: Docs = Docs {
+    since: "7.0.0",
+    summary: "Says how many replicas must have this connection's writes before their replies leave",
+    complexity: "O(1)",
+    arguments: &[one_of("replicas", &[
+        integer("number"), token("majority", "MAJORITY"), token("default", "DEFAULT"),
+    ])],
     ..Docs::EMPTY
 };
 

@@ -1,5 +1,7 @@
 //! The section that tells whose replica this is, or whose primary.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::line;
 use crate::replication::primary::Stage;
 use crate::replication::{Link, ReplId};
@@ -50,6 +52,9 @@ fn replicas(text: &mut String, server: &Server) {
     if server.config.min_replicas_to_write() > 0 && server.config.min_replicas_max_lag() > 0 {
         line(text, "min_slaves_good_slaves", primary.good());
     }
+    if primary.confirm.is_used() {
+        acknowledged(text, server);
+    }
     for (number, replica) in replicas.iter().enumerate() {
         let state = format_args!(
             "ip={},port={},state={},offset={},lag={}",
@@ -66,6 +71,24 @@ fn replicas(text: &mut String, server: &Server) {
         .to_string();
         line(text, &format!("slave{number}"), state);
     }
+}
+
+/// Redis has nothing like it, so it is told only where it is used.
+fn acknowledged(text: &mut String, server: &Server) {
+    let confirm = &server.replication.as_primary.confirm;
+    let figure = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let mode = server.config.replica_ack_writes();
+    line(text, "replica_ack_writes", mode);
+    line(text, "replica_ack_wanted", confirm.wanted(None));
+    line(text, "replica_ack_online", confirm.online());
+    line(text, "replica_ack_known", confirm.members());
+    line(text, "replica_ack_waiting_clients", confirm.waiting());
+    line(
+        text,
+        "replica_ack_unconfirmed",
+        figure(&confirm.unconfirmed),
+    );
+    line(text, "replica_ack_refused", figure(&confirm.refused));
 }
 
 /// Offsets are told as those of bytes, the first of which is 1.

@@ -199,9 +199,10 @@ impl Log {
         let at = self.end.fetch_add(bytes.len() as u64, Ordering::SeqCst);
         batch.push(at, bytes);
         let is_full = batch.len() > STAGE_BYTES_MAX;
-        drop(batch);
+        // Under the lock: of threads that share a stage none sees less than its own.
         let end = at.wrapping_add(bytes.len() as u64);
         stage.last.store(end, Ordering::Relaxed);
+        drop(batch);
         if is_full {
             stage.is_full.store(true, Ordering::Relaxed);
         }

@@ -85,6 +85,9 @@ fn take(server: &Server, replica: &Replica, words: &[&[u8]]) {
     if let Some(offset) = offset.and_then(|offset| offset.parse::<u64>().ok()) {
         // Nobody has more than there is, whatever it says.
         let offset = offset.min(server.store.history().end());
-        server.replication.as_primary.note_ack(replica, offset);
+        server
+            .replication
+            .as_primary
+            .hear_ack(server, replica, offset);
     }
 }

@@ -69,7 +69,7 @@ pub fn attach(taken: Taken, introduction: Introduction, request: Request) {
             server.replication.as_primary.add(&replica);
             serve(&server, &replica, request);
             replica.disconnect();
-            server.replication.as_primary.forget(&replica);
+            server.replication.as_primary.forget(&server, &replica);
             tracing::warn!("Connection with replica {} lost.", shown(&replica));
         }
     };
@@ -143,6 +143,7 @@ fn go_on(server: &Arc<Server>, replica: &Arc<Replica>, reader: Reader, history: 
     if replica.socket.write_all(answer.as_bytes()).is_ok() {
         feed::note_sent(replica, &reader);
         replica.set_stage(Stage::Online);
+        server.replication.as_primary.note_online(server);
         feed::log(server, replica, reader);
     }
 }

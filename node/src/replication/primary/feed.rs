@@ -44,6 +44,7 @@ pub(super) fn copy_then_log(
     tracing::info!("Synchronization with replica {} succeeded", shown(replica));
     note_sent(replica, &reader);
     replica.set_stage(Stage::Online);
+    server.replication.as_primary.note_online(server);
     log(server, replica, reader);
 }
 

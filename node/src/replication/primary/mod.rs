@@ -6,8 +6,10 @@
 //! feed.rs     a replica's thread: all data if it must, then the log
 //! acks.rs     another one: what the replica says of itself
 //! copies.rs   one snapshot for all who wait for all data
+//! confirm.rs  who waits for replicas to have something: acknowledged writes, WAIT
 //! tend.rs     what happens once a second
 //! leave.rs    the node is about to stop
+//! wait.rs     WAIT
 //! ```
 //!
 //! A replica's connection leaves its worker for two threads of its own, which block: there are few
@@ -15,22 +17,24 @@
 
 mod acks;
 mod attach;
+mod confirm;
 mod copies;
 mod feed;
 mod leave;
 mod tend;
+mod wait;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use slotilla_common::clock;
-use tokio::sync::Notify;
 
 pub use attach::{Request, attach};
+pub use confirm::{Confirm, KNOWN_MAX, Wish};
 pub use leave::{ask_for_acks, let_replicas_catch_up};
 pub use tend::tend;
+pub use wait::wait;
 
 use super::Address;
 use crate::server::Server;
@@ -154,39 +158,14 @@ impl Replica {
     }
 }
 
-/// Waits until so many replicas have this much of the log, at most so long, 0 being for ever; how
-/// many have.
-pub async fn have_at_last(server: &Server, offset: u64, wanted: usize, timeout_ms: u64) -> usize {
-    let primary = &server.replication.as_primary;
-    let enough = async {
-        loop {
-            let ack = primary.acked.notified();
-            tokio::pin!(ack);
-            // Registered before the look, so that none in between is missed.
-            ack.as_mut().enable();
-            if primary.have(offset) >= wanted {
-                return;
-            }
-            ack.await;
-        }
-    };
-    if timeout_ms == 0 {
-        enough.await;
-    } else {
-        // Enough or not: it is told how many there are.
-        let _elapsed = tokio::time::timeout(Duration::from_millis(timeout_ms), enough).await;
-    }
-    primary.have(offset)
-}
-
 /// What a node knows of its replicas.
 #[derive(Debug, Default)]
 pub struct Primary {
     replicas: Mutex<Vec<Arc<Replica>>>,
     /// Who waits for all data, and since when somebody does.
     queue: Mutex<copies::Queue>,
-    /// A replica has said how far it is.
-    acked: Notify,
+    /// Who waits for replicas to have something.
+    pub confirm: Confirm,
     /// Replicas that are near enough for `min-replicas-to-write`, as of the last look.
     good: AtomicUsize,
     /// The node is about to stop.
@@ -268,7 +247,7 @@ impl Primary {
         self.replicas.lock().push(Arc::clone(replica));
     }
 
-    fn forget(&self, replica: &Arc<Replica>) {
+    fn forget(&self, server: &Server, replica: &Arc<Replica>) {
         let mut replicas = self.replicas.lock();
         replicas.retain(|other| !Arc::ptr_eq(other, replica));
         if replicas.is_empty() {
@@ -276,14 +255,26 @@ impl Primary {
                 .store(clock::unix_ms(), Ordering::Relaxed);
         }
         drop(replicas);
-        // Who waits for as many as there are may have to wait for fewer, or for ever.
-        self.acked.notify_waiters();
+        self.settle(server);
     }
 
     fn note_ack(&self, replica: &Replica, offset: u64) {
         replica.acked.fetch_max(offset, Ordering::AcqRel);
         replica.acked_ms.store(clock::unix_ms(), Ordering::Relaxed);
         replica.has_acked.store(true, Ordering::Release);
-        self.acked.notify_waiters();
+    }
+
+    /// How many replicas are near enough, and whether writes are refused as too few are.
+    fn note_good(&self, server: &Server) {
+        let wanted = server.config.min_replicas_to_write();
+        let lag = server.config.min_replicas_max_lag();
+        let is_good = |replica: &&Arc<Replica>| {
+            replica.stage() == Stage::Online && replica.lag_seconds() <= lag
+        };
+        let replicas = self.replicas.lock();
+        let good = replicas.iter().filter(is_good).count();
+        self.good.store(good, Ordering::Relaxed);
+        let refuses = wanted > 0 && lag > 0 && good < wanted && !server.replication.is_replica();
+        self.refuses.store(refuses, Ordering::Relaxed);
     }
 }

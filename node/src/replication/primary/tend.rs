@@ -15,7 +15,7 @@ use crate::server::Server;
 pub fn tend(server: &Arc<Server>, second: u64) {
     let primary = &server.replication.as_primary;
     let replicas = primary.replicas();
-    note_good(server, &replicas);
+    primary.note_good(server);
     if primary.follows() {
         // It may have been changed.
         server
@@ -28,15 +28,22 @@ pub fn tend(server: &Arc<Server>, second: u64) {
         return;
     }
     let period = server.config.repl_ping_replica_period_seconds();
-    // While a replica is to have all there is, there is to be no more.
-    let is_still = server.replication.is_replica() || server.replication.failover.is_on();
-    if second.is_multiple_of(period.max(1)) && !is_still {
-        let log = server.store.history();
-        log.append_command(0, 0, &[b"PING"]);
-        log.interrupt();
+    if second.is_multiple_of(period.max(1)) {
+        // With a seat: the role does not change meanwhile.
+        server.gate.guest(|| ping(server));
     }
     for replica in &replicas {
         check(server, replica);
+    }
+}
+
+fn ping(server: &Server) {
+    let replication = &server.replication;
+    // While a replica is to have all there is, there is to be no more.
+    if !replication.is_replica() && !replication.failover.is_on() {
+        let log = server.store.history();
+        log.append_command(0, 0, &[b"PING"]);
+        log.interrupt();
     }
 }
 
@@ -86,19 +93,6 @@ fn is_too_far_behind(replica: &Replica, limit: OutputLimit, behind: u64) -> bool
     };
     replica.behind_since_ms.store(since_ms, Ordering::Relaxed);
     (now_ms - since_ms).max(0).unsigned_abs() / 1000 > limit.soft_seconds
-}
-
-/// How many replicas are near enough, and whether writes are refused as too few are.
-fn note_good(server: &Server, replicas: &[Arc<Replica>]) {
-    let primary = &server.replication.as_primary;
-    let wanted = server.config.min_replicas_to_write();
-    let lag = server.config.min_replicas_max_lag();
-    let is_good =
-        |replica: &&Arc<Replica>| replica.stage() == Stage::Online && replica.lag_seconds() <= lag;
-    let good = replicas.iter().filter(is_good).count();
-    primary.good.store(good, Ordering::Relaxed);
-    let refuses = wanted > 0 && lag > 0 && good < wanted && !server.replication.is_replica();
-    primary.refuses.store(refuses, Ordering::Relaxed);
 }
 
 /// After `repl-backlog-ttl` without a replica, nothing is kept for those to come.

@@ -1,6 +1,7 @@
 //! The figures that Redis has no name for.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use hdrhistogram::Histogram;
 use slotilla_common::alloc;
@@ -63,6 +64,7 @@ pub(super) fn collect(server: &Server, scrape: &mut Scrape) {
         &[],
         kept as f64,
     );
+    acknowledged(server, scrape);
     allocator(scrape);
     long_commands(server, scrape);
     workers(server, scrape);
@@ -86,6 +88,42 @@ fn allocator(scrape: &mut Scrape) {
         &[],
         figures.metadata as f64,
     );
+}
+
+/// Writes that wait for replicas (`replica-ack-writes`).
+fn acknowledged(server: &Server, scrape: &mut Scrape) {
+    let confirm = &server.replication.as_primary.confirm;
+    let help = "Replicas that can confirm a write.";
+    let online = confirm.online() as f64;
+    scrape.gauge("slotilla_node_replica_ack_online", help, &[], online);
+    let help = "Clients that wait for replicas: with the replies of writes, or in WAIT.";
+    let waiting = confirm.waiting() as f64;
+    scrape.gauge(
+        "slotilla_node_replica_ack_waiting_clients",
+        help,
+        &[],
+        waiting,
+    );
+    let counters = [
+        (
+            "slotilla_node_replica_ack_unconfirmed_total",
+            "Writes that too few replicas have confirmed within replica-ack-timeout.",
+            &confirm.unconfirmed,
+        ),
+        (
+            "slotilla_node_replica_ack_refused_total",
+            "Writes refused, as fewer replicas were connected than replica-ack-writes wants.",
+            &confirm.refused,
+        ),
+        (
+            "slotilla_node_replica_ack_questions_total",
+            "Times that replicas were asked at once how far they are.",
+            &confirm.questions,
+        ),
+    ];
+    for (name, help, counter) in counters {
+        scrape.counter(name, help, &[], counter.load(Ordering::Relaxed) as f64);
+    }
 }
 
 /// Commands that have their slots to themselves, and who waits for that.

@@ -1,0 +1,366 @@
+//! Who waits for replicas to have the log up to some offset: writes under `replica-ack-writes`, and
+//! WAIT.
+//!
+//! Whoever waits says for how many replicas and for which offset, and is woken once so many have said
+//! that they have it. A replica says so once a second, and when it is asked: with the first who
+//! waits, and then whenever an answer has come and somebody has begun to wait since, `REPLCONF GETACK`
+//! goes into the log. So one is under way at a time, however many wait.
+//!
+//! What so many replicas have had counts as had, even if one of them is no longer connected: it has
+//! it all the same. That is so within one numbering of the log's bytes, its *era*, which ends when
+//! the node becomes a replica.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use parking_lot::Mutex;
+
+use super::{Replica, Stage};
+use crate::config::AckWrites;
+use crate::server::Server;
+
+/// Replicas that are told apart while writes wait for some. Those beyond do not count.
+pub const KNOWN_MAX: usize = 64;
+/// The stage of the log that questions are appended to: no worker's, or it would count as written by
+/// that worker's commands.
+const ASKER: usize = 63;
+
+/// What somebody waits for: so many replicas that have so much of the log. A client waits for one
+/// thing at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wish {
+    /// Replicas.
+    pub replicas: usize,
+    /// The end of what they are to have.
+    pub offset: u64,
+}
+
+/// Who waits for replicas, and how far those are.
+#[derive(Debug, Default)]
+pub struct Confirm {
+    /// Whether anybody may have to wait: what every command asks.
+    is_used: AtomicBool,
+    /// How many replicas a write waits for whose client has said nothing else.
+    wanted: AtomicUsize,
+    /// How many count.
+    online: AtomicUsize,
+    /// Of how many there could be: those known, or those connected.
+    members: AtomicUsize,
+    era: AtomicU64,
+    table: Mutex<Table>,
+    /// The end of all that somebody has begun to wait for.
+    wished: AtomicU64,
+    /// What is before this has been asked for.
+    asked: AtomicU64,
+    /// A question is under way.
+    asks: AtomicBool,
+    /// Writes that were refused as too few replicas are there.
+    pub refused: AtomicU64,
+    /// Writes that too few replicas have confirmed in time.
+    pub unconfirmed: AtomicU64,
+    /// Questions in the log.
+    pub questions: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    /// What one replica has, two have, … of those that are connected.
+    have: Vec<u64>,
+    /// What they have had in this era.
+    had: Vec<u64>,
+    waiting: BTreeMap<(usize, u64, u64), Waker>,
+    /// Replicas that have counted since the mode was set.
+    known: BTreeSet<String>,
+    mode: AckWrites,
+}
+
+impl Table {
+    /// How many replicas have had this.
+    fn had(&self, offset: u64) -> usize {
+        self.had.iter().take_while(|had| **had >= offset).count()
+    }
+
+    fn has(&self, wish: Wish) -> bool {
+        self.had(wish.offset) >= wish.replicas
+    }
+
+    /// Who need not wait any longer.
+    fn release(&mut self) -> Vec<Waker> {
+        let mut released = Vec::new();
+        for (number, have) in (1..).zip(&self.have) {
+            let first = (number, 0, 0);
+            let last = (number, *have, u64::MAX);
+            while let Some((place, _)) = self.waiting.range(first..=last).next() {
+                let place = *place;
+                released.extend(self.waiting.remove(&place));
+            }
+        }
+        released
+    }
+}
+
+/// How many replicas are a majority of their primary and `members` of them, with the primary.
+const fn majority(members: usize) -> usize {
+    // A majority of none but itself would confirm nothing.
+    if members < 2 { 1 } else { members.div_ceil(2) }
+}
+
+impl Confirm {
+    /// Whether anybody may have to wait.
+    #[must_use]
+    #[inline]
+    pub fn is_used(&self) -> bool {
+        self.is_used.load(Ordering::Relaxed)
+    }
+
+    /// A client has a demand of its own.
+    pub fn use_it(&self) {
+        self.is_used.store(true, Ordering::Relaxed);
+    }
+
+    /// How many replicas a write waits for, of a client that has said this of it.
+    #[must_use]
+    pub fn wanted(&self, own: Option<AckWrites>) -> usize {
+        match own {
+            None => self.wanted.load(Ordering::Relaxed),
+            Some(AckWrites::Number(number)) => number,
+            Some(AckWrites::Majority) => majority(self.members.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// How many replicas could confirm a write now.
+    #[must_use]
+    pub fn online(&self) -> usize {
+        self.online.load(Ordering::Relaxed)
+    }
+
+    /// How many replicas `majority` counts.
+    #[must_use]
+    pub fn members(&self) -> usize {
+        self.members.load(Ordering::Relaxed)
+    }
+
+    /// How many clients wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.table.lock().waiting.len()
+    }
+
+    /// Which numbering of the log's bytes there is.
+    #[must_use]
+    pub fn era(&self) -> u64 {
+        self.era.load(Ordering::Acquire)
+    }
+
+    /// How many replicas have had this much of the log, if it is of this era.
+    #[must_use]
+    pub fn had(&self, offset: u64, era: u64) -> usize {
+        let table = self.table.lock();
+        if self.era() == era {
+            table.had(offset)
+        } else {
+            0
+        }
+    }
+
+    /// The first of the wishes, from the last to the first, that is still to come true.
+    #[must_use]
+    pub fn open_wish(&self, mut wishes: impl Iterator<Item = (Wish, u64)>) -> Option<(Wish, u64)> {
+        let table = self.table.lock();
+        let current = self.era();
+        wishes.find(|(wish, era)| *era != current || !table.has(*wish))
+    }
+
+    /// Ready once so many replicas have had so much; `who` is woken then. In a later era that is
+    /// never: it is ready at once, for whoever waits to see.
+    pub fn poll(&self, wish: Wish, era: u64, who: u64, cx: &mut Context<'_>) -> Poll<()> {
+        let mut table = self.table.lock();
+        if table.has(wish) || self.era() != era {
+            return Poll::Ready(());
+        }
+        let place = (wish.replicas, wish.offset, who);
+        table.waiting.insert(place, cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Ready once so many of the replicas that are connected have so much.
+    pub fn poll_connected(&self, wish: Wish, who: u64, cx: &mut Context<'_>) -> Poll<()> {
+        let mut table = self.table.lock();
+        let have = wish
+            .replicas
+            .checked_sub(1)
+            .and_then(|at| table.have.get(at));
+        if wish.replicas == 0 || have.is_some_and(|have| *have >= wish.offset) {
+            return Poll::Ready(());
+        }
+        let place = (wish.replicas, wish.offset, who);
+        table.waiting.insert(place, cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Waits no longer.
+    pub fn forget(&self, wish: Wish, who: u64) {
+        let place = (wish.replicas, wish.offset, who);
+        self.table.lock().waiting.remove(&place);
+    }
+
+    /// Asks replicas how far they are, unless that is being asked, for somebody who waits for what is
+    /// before `offset`. To be called by whoever has a seat at the gate.
+    pub fn ask(&self, server: &Server, offset: u64) {
+        // Whoever gets the answer looks at the wish after it has noted that none is under way: so one
+        // of the two asks.
+        self.wished.fetch_max(offset, Ordering::SeqCst);
+        if offset > self.asked.load(Ordering::SeqCst) && !self.asks.swap(true, Ordering::SeqCst) {
+            self.append_question(server);
+        }
+    }
+
+    fn append_question(&self, server: &Server) {
+        let (log, replication) = (server.store.history(), &server.replication);
+        // While a replica is to have all there is, there is to be no more.
+        let is_still = replication.is_replica() || replication.failover.is_on();
+        if is_still || !replication.as_primary.follows() {
+            self.asks.store(false, Ordering::SeqCst);
+            return;
+        }
+        // What is answered is at least this.
+        self.asked.store(log.end(), Ordering::SeqCst);
+        log.append_command(ASKER, 0, &[b"REPLCONF", b"GETACK", b"*"]);
+        log.nudge(ASKER);
+        self.questions.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A replica has answered, or has said by itself that it has so much.
+    fn note_answer(&self, server: &Server, offset: u64) {
+        if offset < self.asked.load(Ordering::SeqCst) {
+            return;
+        }
+        self.asks.store(false, Ordering::SeqCst);
+        let is_open = || self.wished.load(Ordering::SeqCst) > self.asked.load(Ordering::SeqCst);
+        if is_open() && !self.asks.swap(true, Ordering::SeqCst) {
+            server.gate.guest(|| self.append_question(server));
+        }
+    }
+
+    /// Looks anew how far replicas are, and wakes who waited for that.
+    fn settle(&self, replicas: &Mutex<Vec<Arc<Replica>>>) {
+        let mut table = self.table.lock();
+        let counts = |replica: &&Arc<Replica>| {
+            replica.stage() == Stage::Online
+                && replica.has_acked.load(Ordering::Acquire)
+                && !replica.is_gone()
+        };
+        let here: Vec<Arc<Replica>> = replicas.lock().iter().filter(counts).cloned().collect();
+        let Table {
+            have, known, mode, ..
+        } = &mut *table;
+        if *mode == AckWrites::NONE {
+            known.clear();
+        }
+        have.clear();
+        for replica in &here {
+            if *mode != AckWrites::NONE && !admit(known, replica) {
+                continue;
+            }
+            have.push(replica.acked());
+        }
+        have.sort_unstable_by(|one, other| other.cmp(one));
+        for (at, have) in table.have.clone().into_iter().enumerate() {
+            match table.had.get_mut(at) {
+                Some(had) => *had = have.max(*had),
+                None => table.had.push(have),
+            }
+        }
+        let members = table.known.len().max(table.have.len());
+        self.online.store(table.have.len(), Ordering::Relaxed);
+        self.members.store(members, Ordering::Relaxed);
+        let wanted = match table.mode {
+            AckWrites::Number(number) => number,
+            AckWrites::Majority => majority(members),
+        };
+        self.wanted.store(wanted, Ordering::Relaxed);
+        let released = table.release();
+        drop(table);
+        released.into_iter().for_each(Waker::wake);
+    }
+
+    /// `replica-ack-writes` is set: which replicas there are is found out anew.
+    fn set_mode(&self, mode: AckWrites) {
+        let mut table = self.table.lock();
+        table.mode = mode;
+        table.known.clear();
+        if mode != AckWrites::NONE {
+            self.use_it();
+        }
+    }
+
+    /// The log's bytes are numbered anew: nothing is confirmed any more, and who waits is told so.
+    fn begin_era(&self) {
+        let mut table = self.table.lock();
+        self.era.fetch_add(1, Ordering::AcqRel);
+        table.have.clear();
+        table.had.clear();
+        table.known.clear();
+        let waiting = std::mem::take(&mut table.waiting);
+        self.online.store(0, Ordering::Relaxed);
+        self.wished.store(0, Ordering::SeqCst);
+        self.asked.store(0, Ordering::SeqCst);
+        self.asks.store(false, Ordering::SeqCst);
+        drop(table);
+        waiting.into_values().for_each(Waker::wake);
+    }
+}
+
+/// Whether a replica counts: it is known, or there is room to know it.
+fn admit(known: &mut BTreeSet<String>, replica: &Replica) -> bool {
+    let name = format!("{}:{}", replica.address(), replica.introduction.port);
+    if known.contains(&name) {
+        return true;
+    }
+    if known.len() >= KNOWN_MAX {
+        return false;
+    }
+    known.insert(name)
+}
+
+impl super::Primary {
+    /// A replica has come, gone or said how far it is, or what counts has been set.
+    pub(super) fn settle(&self, server: &Server) {
+        self.note_good(server);
+        self.confirm.settle(&self.replicas);
+    }
+
+    /// A replica has said that it has so much.
+    pub(super) fn hear_ack(&self, server: &Server, replica: &Replica, offset: u64) {
+        self.note_ack(replica, offset);
+        self.settle(server);
+        self.confirm.note_answer(server, offset);
+    }
+
+    /// A replica is sent what happens from now on: how far it is counts at once.
+    pub(super) fn note_online(&self, server: &Server) {
+        self.settle(server);
+        if self.confirm.is_used() {
+            let end = server.store.history().end();
+            server.gate.guest(|| self.confirm.ask(server, end));
+        }
+    }
+
+    /// What replicas must do for a write has been set.
+    pub fn configure(&self, server: &Server) {
+        self.settle(server);
+    }
+
+    /// `replica-ack-writes` has been set.
+    pub fn set_ack_writes(&self, server: &Server) {
+        self.confirm.set_mode(server.config.replica_ack_writes());
+        self.settle(server);
+    }
+
+    /// The node is a replica from now on. Must run at the gate.
+    pub(in crate::replication) fn end_confirming(&self) {
+        self.confirm.begin_era();
+    }
+}
