@@ -89,9 +89,22 @@ impl Process {
         kill_process(pid, signal).unwrap_or_else(|error| panic!("signal {}: {error}", self.name));
     }
 
-    /// Stops it from running (`SIGSTOP`): its sockets stay open and say nothing.
+    /// Stops it from running (`SIGSTOP`): its sockets stay open and say nothing. When this returns no
+    /// thread of it runs any more: one of them has to notice the signal first.
     pub fn freeze(&mut self) {
         self.signal(Signal::STOP);
+        let tasks = format!("/proc/{}/task", self.pid());
+        wait_for("all threads to stop", Duration::from_secs(10), || {
+            let tasks = fs::read_dir(&tasks).ok()?;
+            let is_stopped = |task: io::Result<fs::DirEntry>| {
+                let stat = task.and_then(|task| fs::read_to_string(task.path().join("stat")));
+                // The name before may have anything in it.
+                let stat = stat.unwrap_or_default();
+                let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start());
+                state.is_none_or(|state| state.starts_with('T'))
+            };
+            tasks.into_iter().all(is_stopped).then_some(())
+        });
     }
 
     /// Lets it run again (`SIGCONT`).

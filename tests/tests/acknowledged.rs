@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use slotilla_tests::replication::{await_link, await_step, replicate, stop_replicating};
+use slotilla_tests::replication::{Cutter, await_link, await_step, replicate, stop_replicating};
 use slotilla_tests::{Client, Deadline, Kind, Server, Value, wait_for};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -416,4 +416,140 @@ fn replica_of_any(primary: &Server) -> Server {
             .then_some(())
     });
     replica
+}
+
+/// What a primary says that has restarted, if it serves nothing.
+fn refusal(client: &mut Client) -> Option<String> {
+    let reply = client.line("get a");
+    reply.error().map(str::to_owned)
+}
+
+fn serves_nothing(server: &Server) -> String {
+    let mut client = server.client();
+    let refusal = refusal(&mut client).expect("nothing is served");
+    assert!(
+        refusal.starts_with("MASTERDOWN This primary has restarted"),
+        "{refusal}"
+    );
+    for line in ["set a 9", "dbsize", "flushall", "blpop l 0"] {
+        let reply = client.line(line);
+        assert!(
+            reply
+                .error()
+                .is_some_and(|text| text.starts_with("MASTERDOWN ")),
+            "{reply}"
+        );
+    }
+    assert_eq!(client.line("ping").text(), "PONG");
+    refusal
+}
+
+#[test]
+fn a_primary_that_comes_back_empty_has_what_it_had_confirmed() {
+    for kind in [Kind::Node, Kind::Redis] {
+        let mut node = primary(&[("replica-ack-writes", "1"), ("replica-ack-timeout", LONG)]);
+        let replicas = [replica_of(&node, kind), replica_of(&node, Kind::Node)];
+        let mut client = node.client();
+        for number in 0..500 {
+            client.ok(&["set", &format!("k:{number}"), "1"]);
+        }
+        client.ok(&["set", "a", "1"]);
+        node.kill();
+        let node = node.restart();
+        // Twice: what it has got it has in memory alone.
+        let mut node = await_back(node, &replicas);
+        node.kill();
+        let node = await_back(node.restart(), &replicas);
+        assert_eq!(node.client().line("dbsize").integer(), 501, "{kind:?}");
+    }
+}
+
+fn await_back(node: Server, replicas: &[Server]) -> Server {
+    wait_for("it to serve", LIMIT, || {
+        let mut client = node.client();
+        match client.line("get a") {
+            Value::Error(text) => {
+                let known = text.starts_with("MASTERDOWN ") || text.starts_with("LOADING ");
+                assert!(known, "{text}");
+                None
+            }
+            reply => {
+                assert_eq!(reply.text(), "1");
+                Some(())
+            }
+        }
+    });
+    await_online(&node, replicas.len() as u64);
+    node.client().ok(&["set", "a", "1"]);
+    for replica in replicas {
+        await_step(&node, replica);
+        assert_eq!(replica.client().line("dbsize").integer(), 501);
+    }
+    node
+}
+
+#[test]
+fn too_few_replicas_are_not_believed() {
+    let mut node = primary(&[("replica-ack-writes", "1"), ("replica-ack-timeout", LONG)]);
+    let first = replica_of(&node, Kind::Node);
+    let way = Cutter::start(node.port());
+    let second = Server::start(Kind::Node, &[]);
+    replicate(&second, way.port());
+    await_online(&node, 2);
+    let mut replicas = [first, second];
+    // Only the first has it.
+    replicas[1].process().freeze();
+    way.cut();
+    await_online(&node, 1);
+    node.client().ok(&["set", "a", "1"]);
+    replicas[0].process().freeze();
+    node.kill();
+    let node = node.restart();
+    replicas[1].process().thaw();
+    wait_for("one to be heard", LIMIT, || {
+        serves_nothing(&node)
+            .contains("has heard from 1 of 2")
+            .then_some(())
+    });
+    assert_eq!(replicas[1].client().line("get a"), Value::NullBulk);
+    replicas[0].process().thaw();
+    wait_for("it to serve", LIMIT, || {
+        (node.client().line("get a") == Value::Bulk("1".into())).then_some(())
+    });
+    await_online(&node, 2);
+    await_step(&node, &replicas[1]);
+    assert_eq!(replicas[1].client().line("get a").text(), "1");
+}
+
+#[test]
+fn somebody_may_say_that_what_is_there_counts() {
+    for order in ["replicaof no one", "config set replica-ack-writes 0"] {
+        let mut node = primary(&[("replica-ack-writes", "1"), ("replica-ack-timeout", LONG)]);
+        let mut replica = replica_of(&node, Kind::Node);
+        node.client().ok(&["set", "a", "1"]);
+        replica.kill();
+        node.kill();
+        let mut node = node.restart();
+        serves_nothing(&node);
+        assert_eq!(node.client().line(order).text(), "OK");
+        assert_eq!(node.client().line("get a"), Value::NullBulk);
+        node.kill();
+        // It has said so for good.
+        let node = node.restart();
+        assert_eq!(node.client().line("get a"), Value::NullBulk);
+    }
+}
+
+#[test]
+fn a_record_that_is_damaged_stops_all_too() {
+    let mut node = primary(&[("replica-ack-writes", "1")]);
+    node.kill();
+    std::fs::write(node.dir().join("replica-acks.state"), "x").unwrap();
+    let node = node.restart();
+    assert!(serves_nothing(&node).contains("cannot read which those are"));
+    assert!(
+        node.log().contains("replica-acks.state is damaged"),
+        "{}",
+        node.log()
+    );
 }

@@ -49,6 +49,11 @@ fn replicaof(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     let client = &ctx.session.client;
     let who = format!("user request from 'id={} addr={}'", client.id, client.addr);
     ctx.in_background(move |server, reply| {
+        server
+            .replication
+            .as_primary
+            .restart
+            .note_order(server, primary.is_none());
         server.set_primary(primary, &who);
         reply.ok();
         Ok(())
@@ -194,6 +199,19 @@ fn sync(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
 }
 
 fn hand_over(ctx: &mut Ctx<'_>, request: Request) -> Result<(), CommandError> {
+    let restart = &ctx.server.replication.as_primary.restart;
+    if restart.waits() {
+        let known = ctx.session.introduction.take().unwrap_or_default();
+        let asked = match request {
+            Request::Data => None,
+            Request::After(asked) | Request::TakeOver(asked) => asked,
+        };
+        restart.hear(ctx.server, &known, &ctx.session.client.addr, asked);
+        // It asks again, as it does of a primary without data.
+        return Err(CommandError::fixed(
+            "NOMASTERLINK This primary has restarted, and waits to hear from its replicas",
+        ));
+    }
     let introduction = ctx.session.introduction.take().unwrap_or_default();
     ctx.hand_over(move |taken| primary::attach(taken, *introduction, request));
     Ok(())

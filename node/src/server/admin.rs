@@ -105,6 +105,9 @@ impl Endpoints for NodeEndpoints {
         if server.loading() {
             return Health::because("the snapshot is being loaded");
         }
+        if server.replication.as_primary.restart.waits() {
+            return Health::because("the node has restarted, and waits to hear from its replicas");
+        }
         match server.cluster_health.condition() {
             Condition::Up => Health::well(),
             Condition::ReadsOnly => Health::because("the cluster is down and takes reads only"),

@@ -89,6 +89,7 @@ impl Node {
         let listeners = listeners::open(&config)?;
         let server = Arc::new(Server::new(config));
         super::reconfigure::follow(&server);
+        server.replication.as_primary.restart.begin(&server);
         let events = super::keyspace_events::Publisher::new(&server);
         server.store.set_event_sink(Box::new(events));
         let snapshot = if server.config.flag(Key::Appendonly) {

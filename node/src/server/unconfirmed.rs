@@ -66,7 +66,11 @@ pub(super) fn check_replicas(
     server: &Server,
     spec: &Spec,
 ) -> Result<(), CommandError> {
-    let confirm = &server.replication.as_primary.confirm;
+    let primary = &server.replication.as_primary;
+    if primary.restart.waits() && session.stream.is_none() {
+        check_restart(server, spec)?;
+    }
+    let confirm = &primary.confirm;
     let is_write = spec.flags.contains(Flags::WRITE);
     let wanted = if is_write && session.stream.is_none() && !server.replication.is_replica() {
         // One that is to be queued, too: then EXEC will refuse the whole.
@@ -87,6 +91,16 @@ pub(super) fn check_replicas(
         .into_bytes()
         .into(),
     ))
+}
+
+/// What a primary refuses that may lack confirmed writes: all that needs data. Replicas have to be
+/// heard, and PING only tells that the node is there.
+fn check_restart(server: &Server, spec: &Spec) -> Result<(), CommandError> {
+    if spec.flags.contains(Flags::STALE) || matches!(spec.name, "ping" | "psync" | "sync") {
+        return Ok(());
+    }
+    let text = server.replication.as_primary.restart.refusal();
+    Err(CommandError::Quote(text.into_bytes().into()))
 }
 
 /// What a connection has that waits for replicas.

@@ -17,6 +17,7 @@ use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
 
+use super::record::Record;
 use super::{Replica, Stage};
 use crate::config::AckWrites;
 use crate::server::Server;
@@ -74,6 +75,8 @@ struct Table {
     /// Replicas that have counted since the mode was set.
     known: BTreeSet<String>,
     mode: AckWrites,
+    /// What the disk has of it.
+    saved: Option<Record>,
 }
 
 impl Table {
@@ -98,6 +101,50 @@ impl Table {
             }
         }
         released
+    }
+}
+
+impl Table {
+    /// How many replicas a write waits for.
+    fn wanted(&self) -> usize {
+        match self.mode {
+            AckWrites::Number(number) => number,
+            AckWrites::Majority => majority(self.known.len().max(self.have.len())),
+        }
+    }
+
+    /// Has the disk know who confirms what; whether it does.
+    fn save(&mut self, server: &Server, wanted: usize) -> bool {
+        let replication = &server.replication;
+        let is_kept = self.mode != AckWrites::NONE && !self.known.is_empty();
+        if !is_kept || server.cluster_enabled || replication.is_replica() {
+            return true;
+        }
+        let history = replication.history();
+        let is_saved = self.saved.as_ref().is_some_and(|saved| {
+            saved.replid == history.replid
+                && saved.wanted == wanted
+                && saved.replicas.len() == self.known.len()
+        });
+        if is_saved {
+            return true;
+        }
+        let record = Record {
+            replid: history.replid,
+            previous: history.previous.map(|(replid, _)| replid),
+            wanted,
+            replicas: self.known.clone(),
+        };
+        match record.save(&server.config.dir()) {
+            Ok(()) => {
+                self.saved = Some(record);
+                true
+            }
+            Err(error) => {
+                tracing::error!("No replica confirms writes, as the record of them fails: {error}");
+                false
+            }
+        }
     }
 }
 
@@ -245,7 +292,7 @@ impl Confirm {
     }
 
     /// Looks anew how far replicas are, and wakes who waited for that.
-    fn settle(&self, replicas: &Mutex<Vec<Arc<Replica>>>) {
+    fn settle(&self, server: &Server, replicas: &Mutex<Vec<Arc<Replica>>>) {
         let mut table = self.table.lock();
         let counts = |replica: &&Arc<Replica>| {
             replica.stage() == Stage::Online
@@ -267,6 +314,11 @@ impl Confirm {
             have.push(replica.acked());
         }
         have.sort_unstable_by(|one, other| other.cmp(one));
+        let wanted = table.wanted();
+        if !table.save(server, wanted) {
+            // After a restart nobody would know that they have something.
+            table.have.clear();
+        }
         for (at, have) in table.have.clone().into_iter().enumerate() {
             match table.had.get_mut(at) {
                 Some(had) => *had = have.max(*had),
@@ -276,10 +328,6 @@ impl Confirm {
         let members = table.known.len().max(table.have.len());
         self.online.store(table.have.len(), Ordering::Relaxed);
         self.members.store(members, Ordering::Relaxed);
-        let wanted = match table.mode {
-            AckWrites::Number(number) => number,
-            AckWrites::Majority => majority(members),
-        };
         self.wanted.store(wanted, Ordering::Relaxed);
         let released = table.release();
         drop(table);
@@ -287,10 +335,14 @@ impl Confirm {
     }
 
     /// `replica-ack-writes` is set: which replicas there are is found out anew.
-    fn set_mode(&self, mode: AckWrites) {
+    fn set_mode(&self, server: &Server, mode: AckWrites) {
         let mut table = self.table.lock();
+        if mode == AckWrites::NONE && table.saved.take().is_some() {
+            Record::remove(&server.config.dir());
+        }
         table.mode = mode;
         table.known.clear();
+        table.saved = None;
         if mode != AckWrites::NONE {
             self.use_it();
         }
@@ -303,6 +355,7 @@ impl Confirm {
         table.have.clear();
         table.had.clear();
         table.known.clear();
+        table.saved = None;
         let waiting = std::mem::take(&mut table.waiting);
         self.online.store(0, Ordering::Relaxed);
         self.wished.store(0, Ordering::SeqCst);
@@ -329,7 +382,7 @@ impl super::Primary {
     /// A replica has come, gone or said how far it is, or what counts has been set.
     pub(super) fn settle(&self, server: &Server) {
         self.note_good(server);
-        self.confirm.settle(&self.replicas);
+        self.confirm.settle(server, &self.replicas);
     }
 
     /// A replica has said that it has so much.
@@ -355,7 +408,11 @@ impl super::Primary {
 
     /// `replica-ack-writes` has been set.
     pub fn set_ack_writes(&self, server: &Server) {
-        self.confirm.set_mode(server.config.replica_ack_writes());
+        let mode = server.config.replica_ack_writes();
+        self.confirm.set_mode(server, mode);
+        if mode == AckWrites::NONE {
+            self.restart.force(server, "replica-ack-writes is 0");
+        }
         self.settle(server);
     }
 

@@ -7,6 +7,8 @@
 //! acks.rs     another one: what the replica says of itself
 //! copies.rs   one snapshot for all who wait for all data
 //! confirm.rs  who waits for replicas to have something: acknowledged writes, WAIT
+//! record.rs   on disk: which replicas have confirmed writes
+//! restart.rs  the start of a primary that may have lost such writes
 //! tend.rs     what happens once a second
 //! leave.rs    the node is about to stop
 //! wait.rs     WAIT
@@ -21,6 +23,8 @@ mod confirm;
 mod copies;
 mod feed;
 mod leave;
+mod record;
+mod restart;
 mod tend;
 mod wait;
 
@@ -33,6 +37,7 @@ use slotilla_common::clock;
 pub use attach::{Request, attach};
 pub use confirm::{Confirm, KNOWN_MAX, Wish};
 pub use leave::{ask_for_acks, let_replicas_catch_up};
+pub use restart::Restart;
 pub use tend::tend;
 pub use wait::wait;
 
@@ -166,6 +171,8 @@ pub struct Primary {
     queue: Mutex<copies::Queue>,
     /// Who waits for replicas to have something.
     pub confirm: Confirm,
+    /// Whether it waits for them after a restart.
+    pub restart: Restart,
     /// Replicas that are near enough for `min-replicas-to-write`, as of the last look.
     good: AtomicUsize,
     /// The node is about to stop.
