@@ -302,6 +302,8 @@ impl Replication {
         self.keep_from(position.offset, backlog_bytes);
         self.is_sound.store(true, Ordering::Release);
         drop(history);
+        // What replicas have had is none of this.
+        self.as_primary.end_confirming();
         self.as_primary.let_replicas_go();
     }
 

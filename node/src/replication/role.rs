@@ -49,6 +49,9 @@ impl Server {
         replication.is_replica.store(is_replica, Ordering::Release);
         replication.offset.store(offset, Ordering::Release);
         self.settle_expired();
+        if is_replica {
+            replication.as_primary.end_confirming();
+        }
         self.turn_log_over(is_replica);
         if let Some(hook) = replication.on_role.get() {
             (hook.0)(is_replica);
