@@ -49,6 +49,8 @@ impl Server {
         replication.is_replica.store(is_replica, Ordering::Release);
         replication.offset.store(offset, Ordering::Release);
         self.settle_expired();
+        // They are to hear of the other history before they get any of it.
+        replication.as_primary.let_replicas_go();
         if is_replica {
             replication.as_primary.end_confirming();
         }
@@ -71,8 +73,7 @@ impl Server {
             }
             None => self.begin_history(who),
         }
-        // They are to hear of the other history. Not before it is there: who asks meanwhile would go
-        // on by a name that is another's from here on.
+        // Those, too, who have asked since, and go on by a name that is another's from here on.
         replication.as_primary.let_replicas_go();
         let shown = primary.map(|primary| (primary.host, primary.port));
         self.config.set_replicaof(shown);
