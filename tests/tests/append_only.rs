@@ -4,79 +4,15 @@
 #![cfg(test)]
 
 use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
+use slotilla_tests::append_only::{
+    ON, append, check, digest, directory, last_increment, rewrite, settle, with,
+};
 use slotilla_tests::differential::seed;
 use slotilla_tests::values::every_kind;
-use slotilla_tests::{Client, Kind, Server, binaries, run_tool, wait_for, wait_until};
+use slotilla_tests::{Client, Kind, Server, binaries, run_tool, wait_until};
 use tempfile::TempDir;
-
-const LIMIT: Duration = Duration::from_secs(20);
-const ON: &[(&str, &str)] = &[("appendonly", "yes")];
-const ALWAYS: &[(&str, &str)] = &[("appendonly", "yes"), ("appendfsync", "always")];
-
-fn with(settings: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {
-    [ON, settings].concat()
-}
-
-fn digest(server: &Server) -> String {
-    server.client().line("debug digest").text()
-}
-
-fn directory(dir: &Path) -> PathBuf {
-    dir.join("appendonlydir")
-}
-
-fn manifest(dir: &Path) -> String {
-    fs::read_to_string(directory(dir).join("appendonly.aof.manifest")).unwrap()
-}
-
-/// What redis-check-aof says of all files.
-fn check(dir: &Path) {
-    let mut check = Command::new(binaries::system("redis-check-aof"));
-    let checked = run_tool(check.arg(directory(dir).join("appendonly.aof.manifest")));
-    let whole = "All AOF files and manifest are valid";
-    assert!(
-        checked.out.contains(whole),
-        "{}{}",
-        checked.out,
-        checked.err
-    );
-}
-
-/// The file that is written.
-fn last_increment(dir: &Path) -> PathBuf {
-    let manifest = manifest(dir);
-    let last = manifest.lines().rfind(|line| line.ends_with("type i"));
-    let name = last.and_then(|line| line.split(' ').nth(1));
-    directory(dir).join(name.unwrap())
-}
-
-fn append(path: &Path, bytes: &[u8]) {
-    let mut file = OpenOptions::new().append(true).open(path).unwrap();
-    file.write_all(bytes).unwrap();
-}
-
-/// Waits until all that was done is in the file.
-fn settle(server: &Server) {
-    wait_until("the file to have everything", || {
-        server.info("aof_buffer_length").as_deref() == Some("0")
-    });
-}
-
-fn rewrite(server: &Server) {
-    let before: u64 = server.info("aof_rewrites").unwrap().parse().unwrap();
-    let reply = server.client().line("bgrewriteaof").to_string();
-    assert_eq!(reply, "Background append only file rewriting started");
-    wait_until("the rewrite to end", || {
-        let begun: u64 = server.info("aof_rewrites").unwrap().parse().unwrap();
-        begun > before && server.info("aof_rewrite_in_progress").as_deref() == Some("0")
-    });
-    assert_eq!(server.info("aof_last_bgrewrite_status").unwrap(), "ok");
-}
 
 fn fill(client: &mut Client, random: &mut fastrand::Rng) {
     for db in ["9", "0"] {
@@ -160,89 +96,6 @@ fn what_a_redis_server_has_written_is_read() {
         let stamps = text.windows(4).filter(|part| part == b"#TS:").count();
         assert!(stamps > 0, "{stamps}");
     }
-}
-
-/// Clients write all along: what was answered before the kill is there.
-#[test]
-fn rewrites_and_kills_under_writes_lose_nothing_that_was_answered() {
-    let mut node = Server::start(Kind::Node, &[ALWAYS, &[("io-threads", "2")]].concat());
-    let mut acked = [0u64; 3];
-    for turn in 0..4 {
-        let (port, is_last) = (node.port(), turn == 3);
-        let told: Vec<u64> = std::thread::scope(|scope| {
-            let write = |writer: usize| {
-                let mut client = Client::connect(port);
-                let key = format!("counter:{writer}");
-                let mut last = 0;
-                while let Ok(reply) = client.try_call(&["incr", &key]) {
-                    if reply.error().is_some() {
-                        break;
-                    }
-                    last = reply.integer() as u64;
-                    // Not the same length each time.
-                    let filler = "x".repeat((last % 50) as usize);
-                    if client
-                        .try_call(&["set", &format!("{key}:v"), &filler])
-                        .is_err()
-                    {
-                        break;
-                    }
-                }
-                last
-            };
-            let writers: Vec<_> = (0..acked.len())
-                .map(|writer| scope.spawn(move || write(writer)))
-                .collect();
-            let mut client = node.client();
-            let count = |client: &mut Client| {
-                let values = client.line("mget counter:0 counter:1 counter:2");
-                let values = values.items().iter().filter(|value| !value.is_null());
-                values
-                    .map(|value| value.text().parse::<u64>().unwrap())
-                    .sum::<u64>()
-            };
-            let before = count(&mut client);
-            rewrite(&node);
-            wait_until("the writers to go on", || count(&mut client) > before + 50);
-            if is_last {
-                assert!(node.terminate().success());
-            } else {
-                node.kill();
-            }
-            writers
-                .into_iter()
-                .map(|writer| writer.join().unwrap())
-                .collect()
-        });
-        check(node.dir());
-        node = node.restart();
-        for (writer, (told, acked)) in told.iter().zip(&mut acked).enumerate() {
-            let key = format!("counter:{writer}");
-            let found: u64 = node.client().call(&["get", &key]).text().parse().unwrap();
-            // One more may have been done, and not been answered.
-            assert!(found == *told || found == told + 1, "{found}, told {told}");
-            assert!(found > *acked);
-            *acked = found;
-        }
-    }
-    assert!(manifest(node.dir()).contains("type b"));
-}
-
-#[test]
-fn a_blocked_client_is_answered_once_its_pop_is_on_disk() {
-    let mut node = Server::start(Kind::Node, ALWAYS);
-    let (mut waiting, mut pushing) = (node.client(), node.client());
-    for n in 0..20 {
-        waiting.send(b"*3\r\n$5\r\nblpop\r\n$1\r\nl\r\n$1\r\n0\r\n");
-        pushing.line(&format!("rpush l {n} more"));
-        assert_eq!(waiting.read().to_string(), format!("[l, {n}]"));
-        pushing.line("del l");
-    }
-    pushing.line("rpush l left");
-    waiting.line("blpop l 0");
-    node.kill();
-    let node = node.restart();
-    assert_eq!(node.client().line("exists l").integer(), 0);
 }
 
 #[test]
@@ -442,97 +295,6 @@ fn it_is_rewritten_once_it_has_grown() {
             .contains("Starting automatic rewriting of AOF on")
     );
     assert_eq!(node.client().line("get a").text(), value);
-}
-
-fn limit_files(node: &mut Server, bytes: &str) {
-    let pid = node.process().pid().to_string();
-    let mut command = Command::new("prlimit");
-    let limited = run_tool(command.args(["--pid", &pid, &format!("--fsize={bytes}:unlimited")]));
-    assert!(limited.success, "{}", limited.err);
-}
-
-#[test]
-fn while_the_disk_is_full_writes_are_refused() {
-    let mut node = Server::start(Kind::Node, ON);
-    let mut client = node.client();
-    client.ok(&["set", "a", "1"]);
-    settle(&node);
-    let size = fs::metadata(last_increment(node.dir())).unwrap().len();
-    limit_files(&mut node, &(size + 10).to_string());
-    client.ok(&["set", "b", "1"]);
-    let refused = wait_for("writes to be refused", LIMIT, || {
-        client.line("set c 1").error().map(str::to_owned)
-    });
-    assert_eq!(
-        refused,
-        "MISCONF Errors writing to the AOF file: File too large"
-    );
-    assert_eq!(client.line("get b").text(), "1");
-    assert_eq!(client.line("ping").error(), Some(refused.as_str()));
-    assert_eq!(node.info("aof_last_write_status").unwrap(), "err");
-    client.ok(&["multi"]);
-    assert_eq!(client.line("set c 1").error(), Some(refused.as_str()));
-    client.line("exec");
-    assert_eq!(
-        fs::metadata(last_increment(node.dir())).unwrap().len(),
-        size
-    );
-    limit_files(&mut node, "unlimited");
-    wait_until("writes to work again", || {
-        client.line("set d 1").error().is_none()
-    });
-    settle(&node);
-    let expected = digest(&node);
-    node.kill();
-    check(node.dir());
-    assert_eq!(digest(&node.restart()), expected);
-}
-
-#[test]
-fn with_always_nothing_is_answered_that_is_not_on_disk() {
-    let mut node = Server::start(Kind::Node, ALWAYS);
-    let mut client = node.client();
-    // More than the log, which must not be held up.
-    client.ok(&["set", "long", &"x".repeat(100_000)]);
-    client.ok(&["set", "a", "1"]);
-    let size = fs::metadata(last_increment(node.dir())).unwrap().len();
-    limit_files(&mut node, &(size + 10).to_string());
-    assert!(client.try_call(&["set", "b", "1"]).is_err(), "no answer");
-    let status = node.process().wait_exit(LIMIT);
-    assert!(!status.success());
-    let log = node.log();
-    assert!(
-        log.contains("when the AOF fsync policy is 'always'"),
-        "{log}"
-    );
-    let node = node.restart();
-    assert_eq!(node.client().line("mget a b").to_string(), "[1, (nil)]");
-}
-
-#[test]
-fn a_rewrite_that_fails_leaves_all_data_in_the_files() {
-    let mut node = Server::start(Kind::Node, &with(&[("rdbcompression", "no")]));
-    let mut client = node.client();
-    for n in 0..200 {
-        client.ok(&["set", &format!("key:{n}"), &format!("{n:0>600}")]);
-    }
-    rewrite(&node);
-    limit_files(&mut node, "20000");
-    client.line("bgrewriteaof");
-    wait_until("the rewrite to fail", || {
-        node.info("aof_last_bgrewrite_status").as_deref() == Some("err")
-    });
-    assert!(
-        node.log().contains("raise the limit of a file's size"),
-        "{}",
-        node.log()
-    );
-    client.ok(&["set", "after", "1"]);
-    settle(&node);
-    let expected = digest(&node);
-    node.kill();
-    check(node.dir());
-    assert_eq!(digest(&node.restart()), expected);
 }
 
 #[test]

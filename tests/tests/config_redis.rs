@@ -9,7 +9,7 @@ use slotilla_node::config::{Access, Config, Directive, Effect, Key, Kind as Valu
 use slotilla_tests::{Client, Kind, Server, binaries, run_tool_input};
 
 /// Directives that Redis does not have.
-const OURS: [&str; 8] = [
+const OURS: [&str; 9] = [
     "admin-port",
     "admin-bind",
     "huge-pages",
@@ -18,6 +18,7 @@ const OURS: [&str; 8] = [
     "replica-ack-timeout",
     "replica-ack-writes",
     "snapshot-preimage-limit",
+    "aof-unwritten-limit",
 ];
 
 fn load(args: &[&str]) -> Config {

@@ -77,6 +77,13 @@ pub enum AofError {
     Stopped,
 }
 
+impl AofError {
+    /// Whether what was written for `appendonly yes` was given up for `appendonly no`.
+    pub(super) fn is_unwanted(&self) -> bool {
+        matches!(self, Self::Base(error) if error.is_unwanted())
+    }
+}
+
 /// The directory of the append-only files.
 #[derive(Debug, Clone)]
 pub(super) struct Directory {

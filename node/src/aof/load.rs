@@ -194,7 +194,7 @@ fn begin(
             .gate
             .exclusive(None, |gate| Base::begin(server, gate, &path))?;
         // No other snapshot is under way: the node does not serve yet.
-        begun.ok_or(AofError::Stopped)?.finish()?;
+        begun.ok_or(AofError::Stopped)?.finish(|| false)?;
         manifest.base = Some(base);
     }
     let last = manifest.increments.last().cloned();

@@ -4,38 +4,44 @@
 //! manifest.rs   which files there are, in Redis 7's format
 //! files.rs      the directory: the manifest on disk, old single files, why something fails
 //! load.rs       the files → the data, at start
-//! writer.rs     the thread that follows the log
+//! sink.rs       the file that is written, and how much of the log it has
+//! writer.rs     who writes: workers before they answer, and a thread
 //! rewrite.rs    new data to go on from: BGREWRITEAOF, and `appendonly yes` at run time
-//! hold.rs       replies that wait for the disk: `appendfsync always`
+//! hold.rs       replies that wait for the file
 //! ```
 //!
-//! With `appendfsync always` no reply leaves before the disk has all that was done until then, by
-//! whichever client; neither its thread nor its slot waits. With `everysec` and `no` a reply does not
-//! wait for the file: what was answered is in it some milliseconds later.
+//! No reply leaves before the file has all that was done until then, by whichever client, so a node
+//! that is killed loses nothing that it has answered. With `appendfsync always` the disk has it by
+//! then, too; neither a thread nor a slot waits for that. A file that cannot be written is the
+//! exception, as in Redis: what was done before that showed is answered, and then writes are refused.
 
 mod files;
 mod hold;
 mod load;
 mod manifest;
 mod rewrite;
+mod sink;
 mod writer;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 pub use files::AofError;
 pub use hold::Hold;
 pub use load::load;
-pub use rewrite::{Refused, begin_anew, rewrite_if_grown, start_rewrite};
+pub use rewrite::{Refused, begin_anew, has_to_wait, rewrite_if_due, start_rewrite};
+pub use writer::write_before_reply;
 
 use crate::config::Key;
 use crate::replication::log::{Follower, Log, Reader};
 use crate::server::Server;
 use files::Directory;
 use manifest::Manifest;
+use sink::Sink;
 use writer::{Order, Orders, Writer};
 
 /// What a node knows of its append-only file.
@@ -48,23 +54,53 @@ pub struct Aof {
     manifest: Mutex<Manifest>,
     writer: Mutex<Option<JoinHandle<()>>>,
     orders: Mutex<Orders>,
+    /// Where the log goes, while it does.
+    sink: Mutex<Option<Sink>>,
+    /// A worker may write, and is not likely to have to wait.
+    is_open_to_workers: AtomicBool,
+    /// When a write was slow.
+    slow_ms: AtomicI64,
+    /// A reply waits for the thread.
+    is_urgent: AtomicBool,
+    /// Replies wait for the disk, not just for the file.
+    waits_for_disk: AtomicBool,
     /// The log has been written up to here.
     written: AtomicU64,
-    /// The disk has it up to here.
-    synced: AtomicU64,
+    /// When the flush began that is under way; 0 if none is.
+    flushes_since: AtomicI64,
+    flush_failed: AtomicBool,
+    is_delayed: AtomicBool,
+    /// Flushes that took long.
+    delayed: AtomicU64,
     /// Of all files but the one that is written.
     closed_bytes: AtomicU64,
     open_bytes: AtomicU64,
     /// Of all files after the last rewrite.
     base_bytes: AtomicU64,
-    /// Writing fails.
-    is_failing: AtomicBool,
+    /// Bits of [`trouble`].
+    troubles: AtomicU8,
     failure: Mutex<String>,
+    /// Told when writes that had to wait may go on.
+    pub room: Notify,
+    /// It is not to be written any longer, whatever is left.
+    gives_up: AtomicBool,
     rewrite: rewrite::Figures,
     /// Held by whoever changes which files there are, or whether there are any.
     change: Mutex<()>,
     /// Somebody sees to it that what is written is what `appendonly` says.
     settles: AtomicBool,
+}
+
+/// What hinders writes.
+mod trouble {
+    /// Writing fails.
+    pub(super) const WRITING: u8 = 1;
+    /// Flushing fails.
+    pub(super) const FLUSHING: u8 = 2;
+    /// Either.
+    pub(super) const FAILING: u8 = WRITING | FLUSHING;
+    /// As much waits to be written as may.
+    pub(super) const FULL: u8 = 4;
 }
 
 /// What INFO tells.
@@ -80,6 +116,12 @@ pub struct AofFigures {
     pub unwritten_bytes: u64,
     /// The last attempt to write has failed.
     pub is_failing: bool,
+    /// A flush is under way.
+    pub is_flushing: bool,
+    /// Flushes that took longer than they should.
+    pub delayed: u64,
+    /// One is to begin once no other snapshot is under way.
+    pub is_rewrite_scheduled: bool,
     /// Rewrites that have begun.
     pub rewrites: u64,
     /// Those that have failed since one did not.
@@ -97,11 +139,25 @@ impl Aof {
         self.is_on.load(Ordering::Acquire)
     }
 
+    /// Whether writes may have to wait, or be refused: what every command asks.
+    #[must_use]
+    #[inline]
+    pub fn is_troubled(&self) -> bool {
+        self.troubles.load(Ordering::Relaxed) != 0
+    }
+
     /// Whether writes are refused, as they could not be written.
     #[must_use]
     #[inline]
     pub fn is_failing(&self) -> bool {
-        self.is_failing.load(Ordering::Relaxed)
+        self.troubles.load(Ordering::Relaxed) & trouble::FAILING != 0
+    }
+
+    /// Whether writes wait, as `aof-unwritten-limit` bytes have not been written.
+    #[must_use]
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.troubles.load(Ordering::Relaxed) & trouble::FULL != 0
     }
 
     /// Why writing fails.
@@ -116,15 +172,75 @@ impl Aof {
         self.rewrite.is_running()
     }
 
-    fn note_written(&self, offset: u64, open_bytes: u64) {
-        self.written.store(offset, Ordering::Release);
-        self.open_bytes.store(open_bytes, Ordering::Relaxed);
+    /// Has all data written anew once no other snapshot is under way.
+    pub fn schedule_rewrite(&self) {
+        self.rewrite.schedule();
     }
 
-    fn note_synced(&self, offset: u64) {
-        self.synced.store(offset, Ordering::Release);
+    fn note_written(&self, server: &Server, offset: u64, open_bytes: u64) {
+        self.written.store(offset, Ordering::Release);
+        self.open_bytes.store(open_bytes, Ordering::Relaxed);
+        if !self.waits_for_disk.load(Ordering::Relaxed) {
+            self.release(offset);
+        }
+        let left = server.store.log().file_end().saturating_sub(offset);
+        if self.is_full() && left <= server.config.size(Key::AofUnwrittenLimit) / 2 {
+            self.end_trouble(trouble::FULL);
+        }
+    }
+
+    /// Replies leave that are about the log up to here.
+    fn release(&self, offset: u64) {
         if self.hold.is_on() {
             self.hold.release(offset);
+        }
+    }
+
+    /// Has writes wait if too much is not written, the log's end being `end`.
+    pub fn look_at_bound(&self, server: &Server, end: u64) {
+        let left = end.saturating_sub(self.written.load(Ordering::Acquire));
+        let limit = server.config.size(Key::AofUnwrittenLimit);
+        if left <= limit || self.gives_up.load(Ordering::Acquire) {
+            return;
+        }
+        if self.troubles.fetch_or(trouble::FULL, Ordering::AcqRel) & trouble::FULL == 0 {
+            tracing::warn!(
+                "{left} bytes wait to be written to the AOF file, whose disk does not take them: \
+                 writes wait. It is as much as aof-unwritten-limit allows"
+            );
+        }
+        // It may have been written meanwhile, by whoever did not see this.
+        if end <= self.written.load(Ordering::Acquire) {
+            self.end_trouble(trouble::FULL);
+        }
+    }
+
+    fn end_trouble(&self, what: u8) {
+        let before = self.troubles.fetch_and(!what, Ordering::AcqRel);
+        if before & trouble::FULL & what != 0 {
+            self.room.notify_waiters();
+        }
+    }
+
+    /// Writing, or flushing, works.
+    fn note_well(&self, what: u8) {
+        let before = self.troubles.load(Ordering::Acquire);
+        if before & what == 0 {
+            return;
+        }
+        self.end_trouble(what);
+        if before & trouble::FAILING & !what == 0 && !self.gives_up.load(Ordering::Acquire) {
+            tracing::warn!("AOF write error looks solved, Redis can write again.");
+            self.hold.turn_on(self.written.load(Ordering::Acquire));
+        }
+    }
+
+    /// Has the thread write what there is.
+    fn hurry(&self, server: &Server) {
+        self.is_urgent.store(true, Ordering::Release);
+        server.store.log().interrupt();
+        if let Some(thread) = self.writer.lock().as_ref() {
+            thread.thread().unpark();
         }
     }
 
@@ -144,6 +260,16 @@ impl Aof {
         self.open_bytes.store(open, Ordering::Relaxed);
     }
 
+    /// How much of the log, whose end is `end`, the file has not.
+    #[must_use]
+    pub fn unwritten_bytes(&self, end: u64) -> u64 {
+        if self.is_on() {
+            end.saturating_sub(self.written.load(Ordering::Acquire))
+        } else {
+            0
+        }
+    }
+
     /// What INFO tells, the log's end being `end`.
     #[must_use]
     pub fn figures(&self, end: u64) -> AofFigures {
@@ -152,8 +278,10 @@ impl Aof {
             is_on: self.is_on() && !self.settles.load(Ordering::Acquire),
             current_bytes: self.current_bytes(),
             base_bytes: self.base_bytes.load(Ordering::Relaxed),
-            unwritten_bytes: end.saturating_sub(self.written.load(Ordering::Acquire)),
+            unwritten_bytes: self.unwritten_bytes(end),
             is_failing: self.is_failing(),
+            is_flushing: self.flushes_since.load(Ordering::Acquire) != 0,
+            delayed: self.delayed.load(Ordering::Relaxed),
             ..rewrite
         }
     }
@@ -168,17 +296,24 @@ fn follow(
 ) -> Result<(), AofError> {
     let aof = &server.aof;
     let start = reader.file_offset(reader.position().unwrap_or(0));
-    aof.note_written(start, len);
-    aof.synced.store(start, Ordering::Release);
-    if writer::Policy::of(server) == writer::Policy::Always {
-        aof.hold.turn_on(start);
-    }
-    let writer = Writer::new(server, reader, file, len);
+    aof.gives_up.store(false, Ordering::Release);
+    aof.troubles.store(0, Ordering::Release);
+    let waits_for_disk = writer::Policy::of(server) == writer::Policy::Always;
+    aof.waits_for_disk.store(waits_for_disk, Ordering::Release);
+    aof.note_written(server, start, len);
+    let writer = Writer::new(server)?;
+    *aof.sink.lock() = Some(Sink::new(reader, file, len));
+    aof.hold.turn_on(start);
     let thread = std::thread::Builder::new()
         .name("append-only".to_owned())
-        .spawn(move || writer.run())
-        .map_err(AofError::Thread)?;
-    *aof.writer.lock() = Some(thread);
+        .spawn(move || writer.run());
+    match thread {
+        Ok(thread) => *aof.writer.lock() = Some(thread),
+        Err(error) => {
+            aof.forget();
+            return Err(AofError::Thread(error));
+        }
+    }
     aof.is_on.store(true, Ordering::Release);
     Ok(())
 }
@@ -211,8 +346,9 @@ fn begin_following(server: &Server) -> Option<Reader> {
     log.reader(log.end())
 }
 
-/// Writes all that was done, has it on disk, and follows the log no longer. At the end of the node, or
-/// for CONFIG SET. Not for a worker: it waits for the gate, and for the disk.
+/// Writes all that was done, has it on disk, and follows the log no longer; what the disk does not
+/// take is lost. At the end of the node, or for CONFIG SET. Not for a worker: it waits for the gate,
+/// and for the disk.
 pub fn finish(server: &Arc<Server>) {
     let aof = &server.aof;
     let Some(thread) = aof.writer.lock().take() else {
@@ -223,19 +359,45 @@ pub fn finish(server: &Arc<Server>) {
         server.store.log().end()
     });
     aof.orders.lock().push_back(Order::Finish { at });
+    aof.gives_up.store(true, Ordering::Release);
     server.store.log().interrupt();
+    thread.thread().unpark();
     // One that panicked has said so in the log.
     drop(thread.join());
     aof.is_on.store(false, Ordering::Release);
-    aof.is_failing.store(false, Ordering::Release);
-    aof.hold.turn_off();
+    aof.forget();
+}
+
+impl Aof {
+    /// Nobody writes any longer.
+    fn forget(&self) {
+        *self.sink.lock() = None;
+        self.is_open_to_workers.store(false, Ordering::Release);
+        self.end_trouble(trouble::FAILING | trouble::FULL);
+        self.hold.turn_off();
+        self.gives_up.store(false, Ordering::Release);
+    }
+
+    /// `appendonly no`: at once nothing waits for the file any longer, nor is refused for it.
+    fn give_up(&self, server: &Server) {
+        self.gives_up.store(true, Ordering::Release);
+        self.end_trouble(trouble::FAILING | trouble::FULL);
+        self.hold.turn_off();
+        self.hurry(server);
+    }
 }
 
 /// Begins to write if `appendonly` says so and nobody does, or ends it if it says so: on a thread of
 /// its own.
 pub fn settle(server: &Arc<Server>) {
     let aof = &server.aof;
-    if server.loading() || is_settled(server) || aof.settles.swap(true, Ordering::AcqRel) {
+    if server.loading() {
+        return;
+    }
+    if aof.is_on() && !server.config.flag(Key::Appendonly) {
+        aof.give_up(server);
+    }
+    if is_settled(server) || aof.settles.swap(true, Ordering::AcqRel) {
         return;
     }
     let ours = Arc::clone(server);
@@ -247,7 +409,8 @@ pub fn settle(server: &Arc<Server>) {
 }
 
 fn is_settled(server: &Server) -> bool {
-    server.config.flag(Key::Appendonly) == server.aof.is_on()
+    let (aof, is_wanted) = (&server.aof, server.config.flag(Key::Appendonly));
+    is_wanted == aof.is_on() && !aof.gives_up.load(Ordering::Acquire)
 }
 
 fn see_to_it(server: &Arc<Server>) {
@@ -255,10 +418,11 @@ fn see_to_it(server: &Arc<Server>) {
     let mut is_failed = false;
     // It may be set again while this works.
     while !is_settled(server) && !is_failed {
-        if server.config.flag(Key::Appendonly) {
-            is_failed = !rewrite::run(server);
-        } else {
+        if server.aof.is_on() {
+            // What was given up is not taken up again: something is missing there.
             finish(server);
+        } else {
+            is_failed = !rewrite::run(server);
         }
     }
     drop(change);

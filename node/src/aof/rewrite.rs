@@ -17,9 +17,10 @@ use slotilla_common::clock;
 
 use super::files::{AofError, Directory};
 use super::manifest::{Manifest, Part};
-use super::{AofFigures, Order, begin_following, follow};
+use super::sink::Sink;
+use super::{AofFigures, Order, begin_following, finish, follow};
 use crate::config::Key;
-use crate::persistence::{Base, SaveError};
+use crate::persistence::{Base, BaseError, Interrupted, SaveError};
 use crate::replication::log::{Follower, Reader};
 use crate::server::Server;
 use crate::server::long::InLine;
@@ -45,6 +46,7 @@ pub enum Refused {
 #[derive(Debug)]
 pub(super) struct Figures {
     is_running: AtomicBool,
+    is_scheduled: AtomicBool,
     begun_ms: AtomicI64,
     begun: AtomicU64,
     /// In a row.
@@ -57,6 +59,7 @@ impl Default for Figures {
     fn default() -> Self {
         Self {
             is_running: AtomicBool::new(false),
+            is_scheduled: AtomicBool::new(false),
             begun_ms: AtomicI64::new(0),
             begun: AtomicU64::new(0),
             failures: AtomicU64::new(0),
@@ -71,6 +74,12 @@ impl Figures {
         self.is_running.load(Ordering::Acquire)
     }
 
+    /// As in Redis, who asks for it is not made to wait for what has failed before.
+    pub(super) fn schedule(&self) {
+        self.failures.store(0, Ordering::Relaxed);
+        self.is_scheduled.store(true, Ordering::Release);
+    }
+
     /// Figures of INFO, but those that are none of a rewrite's.
     pub(super) fn shown(&self) -> AofFigures {
         let elapsed_ms = clock::unix_ms() - self.begun_ms.load(Ordering::Relaxed);
@@ -80,6 +89,9 @@ impl Figures {
             base_bytes: 0,
             unwritten_bytes: 0,
             is_failing: false,
+            is_flushing: false,
+            delayed: 0,
+            is_rewrite_scheduled: self.is_scheduled.load(Ordering::Acquire),
             rewrites: self.begun.load(Ordering::Relaxed),
             rewrite_failures: self.failures.load(Ordering::Relaxed),
             last_rewrite_seconds: self.last_seconds.load(Ordering::Relaxed),
@@ -137,8 +149,26 @@ pub fn begin_anew(server: &Arc<Server>) {
     }
 }
 
+/// Whether another snapshot is being written, which as in Redis a rewrite waits for.
+#[must_use]
+pub fn has_to_wait(server: &Server) -> bool {
+    server.persistence.background.is_running() || server.replication.as_primary.is_copying()
+}
+
+/// Begins a rewrite that was asked for while another snapshot was written, or if the files have grown.
+pub fn rewrite_if_due(server: &Arc<Server>) {
+    let figures = &server.aof.rewrite;
+    if !figures.is_scheduled.load(Ordering::Acquire) {
+        rewrite_if_grown(server);
+    } else if !has_to_wait(server) {
+        // One that runs already has been begun since.
+        let _begun = start_rewrite(server);
+        figures.is_scheduled.store(false, Ordering::Release);
+    }
+}
+
 /// Begins a rewrite if the files have grown as `auto-aof-rewrite-percentage` and `-min-size` say.
-pub fn rewrite_if_grown(server: &Arc<Server>) {
+fn rewrite_if_grown(server: &Arc<Server>) {
     let (aof, config) = (&server.aof, &server.config);
     let percentage = config.size(Key::AutoAofRewritePercentage);
     let current = aof.current_bytes();
@@ -175,6 +205,9 @@ pub(super) fn run(server: &Arc<Server>) -> bool {
         rewritten = rewrite(server);
     }
     match &rewritten {
+        Err(error) if error.is_unwanted() => {
+            tracing::info!("Background AOF rewrite given up: it is no longer wanted");
+        }
         Ok(()) => {
             figures.failures.store(0, Ordering::Relaxed);
             tracing::info!("Background AOF rewrite finished successfully");
@@ -216,9 +249,19 @@ fn rewrite(server: &Arc<Server>) -> Result<(), AofError> {
     } else {
         opened.map(Turn::Begin)
     };
+    if is_on {
+        sync_early(server);
+    }
     let (base, begun) = take(server, &directory, &part, rotated)?;
+    let begins = begun.is_some();
+    if let Some((reader, file)) = begun {
+        // From here on, that what is done while the base is written need not be kept in memory.
+        let followed = follow(server, reader, file);
+        followed.inspect_err(|_| server.store.log().set_follower(Follower::File, false))?;
+    }
     let first = follows.then_some(increment.number);
-    let kept = base.finish().map_err(AofError::from).and_then(|()| {
+    let is_off = || is_given_up(server, follows);
+    let kept = base.finish(is_off).map_err(AofError::from).and_then(|()| {
         let mut manifest = manifest.clone();
         manifest.replace_base(part, first);
         if !is_on && follows {
@@ -227,14 +270,11 @@ fn rewrite(server: &Arc<Server>) -> Result<(), AofError> {
         keep(server, &directory, &manifest)
     });
     if let Err(error) = kept {
-        if begun.is_some() {
-            server.store.log().set_follower(Follower::File, false);
+        if begins {
+            // Without a base it is no use.
+            finish(server);
         }
         return Err(error);
-    }
-    if let Some((reader, file)) = begun {
-        let followed = follow(server, reader, file);
-        followed.inspect_err(|_| server.store.log().set_follower(Follower::File, false))?;
     }
     let mut manifest = aof.manifest.lock().clone();
     if !server.config.flag(Key::AofDisableAutoGc) {
@@ -244,6 +284,29 @@ fn rewrite(server: &Arc<Server>) -> Result<(), AofError> {
     aof.note_sizes(&directory, &manifest);
     aof.base_bytes.store(aof.current_bytes(), Ordering::Relaxed);
     Ok(())
+}
+
+/// Whether the file that this is for is no longer written.
+fn is_given_up(server: &Server, follows: bool) -> bool {
+    follows && server.aof.gives_up.load(Ordering::Acquire)
+}
+
+/// Flushes the file that ends at the instant of the new base: the writer does so then, while replies
+/// wait for it, and will not have much left.
+fn sync_early(server: &Server) {
+    let file = server
+        .aof
+        .sink
+        .lock()
+        .as_mut()
+        .and_then(Sink::take_unsynced);
+    if let Some(file) = file
+        && file.sync_data().is_err()
+        && let Some(sink) = server.aof.sink.lock().as_mut()
+    {
+        // It is tried again, and told if that fails.
+        sink.note_unsynced();
+    }
 }
 
 /// Has a manifest on disk, and goes by it.
@@ -272,6 +335,7 @@ fn take(
     mut turn: Option<Turn>,
 ) -> Result<(Base, Begun), AofError> {
     let path = directory.path_of(&part.name);
+    let follows = turn.is_some();
     loop {
         let line = InLine::everything(server);
         let taken = server.gate.exclusive(None, |gate| {
@@ -284,6 +348,9 @@ fn take(
         }
         if server.shutdown.is_cancelled() {
             return Err(AofError::Stopped);
+        }
+        if is_given_up(server, follows) {
+            return Err(BaseError::Interrupted(Interrupted::Unwanted).into());
         }
         std::thread::sleep(LOOK_AGAIN);
     }

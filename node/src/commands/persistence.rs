@@ -25,6 +25,10 @@ fn lastsave(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
 }
 
 fn save(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
+    // As in Redis, where the same kind of process writes both.
+    if ctx.server.replication.as_primary.is_copying() {
+        return Err(SAVING);
+    }
     ctx.in_background(|server, reply| {
         let saved = persistence::save(server).ok_or(SAVING)?;
         saved.map_err(|_| FAILED)?;
@@ -42,7 +46,7 @@ fn bgsave(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         _ => return Err(CommandError::Syntax),
     };
     let background = &ctx.server.persistence.background;
-    if background.is_running() {
+    if background.is_running() || ctx.server.replication.as_primary.is_copying() {
         return Err(SAVING);
     }
     if ctx.session.transaction.running {
@@ -55,6 +59,8 @@ fn bgsave(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         match persistence::begin(server) {
             Ok(()) => reply.simple("Background saving started"),
             Err(Busy::Saving) => return Err(SAVING),
+            // The copy has just begun, or is written for one that is gone.
+            Err(Busy::Other) if !server.aof.is_rewriting() => return Err(SAVING),
             Err(Busy::Other) if schedule => {
                 server.persistence.background.schedule();
                 reply.simple("Background saving scheduled");
@@ -72,6 +78,13 @@ fn bgsave(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
 }
 
 fn bgrewriteaof(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
+    let is_in_exec = ctx.session.transaction.running;
+    if !ctx.server.aof.is_rewriting() && (is_in_exec || aof::has_to_wait(ctx.server)) {
+        ctx.server.aof.schedule_rewrite();
+        let scheduled = "Background append only file rewriting scheduled";
+        ctx.reply.simple(scheduled);
+        return Ok(());
+    }
     match aof::start_rewrite(ctx.server) {
         Ok(()) => {
             let begun = "Background append only file rewriting started";

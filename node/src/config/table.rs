@@ -393,6 +393,8 @@ directives! {
         "Flush snapshots to disk in steps.";
     Appendonly, "appendonly", None, BOOL, "no", MUTABLE, Now,
         "Log every write to a file.";
+    AofUnwrittenLimit, "aof-unwritten-limit", None, size(1_048_576, I64_MAX), "268435456", MUTABLE, Now,
+        "How much of what was done may wait for a disk that does not take it, in bytes; beyond, writes wait for it.";
     Appendfilename, "appendfilename", None, Kind::FileName, "appendonly.aof", IMMUTABLE, Now,
         "The append-only file's base name.";
     Appenddirname, "appenddirname", None, Kind::DirName, "appendonlydir", IMMUTABLE, Now,

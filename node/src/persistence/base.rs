@@ -1,7 +1,7 @@
 //! All data as an append-only file begins with it: a snapshot of one instant or, without
 //! `aof-use-rdb-preamble`, commands.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -32,6 +32,12 @@ pub enum BaseError {
 }
 
 impl BaseError {
+    /// Whether nobody wants it any longer, and nothing is wrong.
+    #[must_use]
+    pub fn is_unwanted(&self) -> bool {
+        matches!(self, Self::Interrupted(Interrupted::Unwanted))
+    }
+
     /// Whether all keys were deleted meanwhile.
     #[must_use]
     pub fn is_abandoned(&self) -> bool {
@@ -66,15 +72,22 @@ impl Base {
         Ok(Some(Self { file, marked: None }))
     }
 
-    /// Writes the data of that instant, while it changes, and has the file get its name, durably.
+    /// Writes the data of that instant, while it changes, and has the file get its name, durably;
+    /// unless `is_off`.
     ///
     /// # Errors
     /// It could not be written, or was given up.
-    pub fn finish(self) -> Result<(), BaseError> {
+    pub fn finish(self, is_off: impl Fn() -> bool) -> Result<(), BaseError> {
         let Self { mut file, marked } = self;
         if let Some(marked) = marked {
-            let written = marked.write(&Pace::default(), |piece| file.write_all(piece));
+            let written = marked.write(&Pace::default(), |piece| {
+                if is_off() {
+                    return Err(io::ErrorKind::Interrupted.into());
+                }
+                file.write_all(piece)
+            });
             written.map_err(|error| match error {
+                Interrupted::Io(_) if is_off() => BaseError::Interrupted(Interrupted::Unwanted),
                 Interrupted::Io(error) => BaseError::Save(file.failed(error)),
                 given_up => BaseError::Interrupted(given_up),
             })?;

@@ -64,6 +64,8 @@ impl Unfinished {
             path: temporary.clone(),
             error,
         })?;
+        // Tells whoever looks for leftovers that it is none. Not all file systems have locks.
+        let _locked = file.try_lock();
         Ok(Self {
             file,
             temporary,

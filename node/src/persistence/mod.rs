@@ -4,6 +4,7 @@
 //! ```text
 //! file.rs        the file under its temporary name, and how it gets its own; why that may fail
 //! head.rs        what stands before the keys
+//! leftovers.rs   files under temporary names of nodes that were killed
 //! base.rs        what an append-only file begins with: such a stream, or commands.rs
 //! save.rs        all data → a snapshot, at the gate
 //! stream.rs      the data of one instant → anything that takes bytes, while it changes
@@ -20,6 +21,7 @@ mod base;
 mod commands;
 mod file;
 mod head;
+mod leftovers;
 mod load;
 mod reload;
 mod save;
@@ -37,6 +39,7 @@ use slotilla_common::clock;
 pub use background::{Background, BackgroundInfo, Busy, begin, begin_if_due};
 pub use base::{Base, BaseError};
 pub use file::SaveError;
+pub use leftovers::clear_leftovers;
 pub use load::{Snapshot, SnapshotError, find, load_at_start, load_part};
 pub(crate) use load::{claim_slots, open_at};
 pub use reload::{Reload, ReloadError, reload};

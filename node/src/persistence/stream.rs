@@ -42,6 +42,9 @@ pub enum Interrupted {
     /// A newer one is in its place.
     #[error("a newer one has been written")]
     Superseded,
+    /// What it is for was turned off.
+    #[error("it is no longer wanted")]
+    Unwanted,
     /// The node stops.
     #[error("the node was told to stop")]
     Stopped,

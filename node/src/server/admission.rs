@@ -163,11 +163,24 @@ fn check_snapshot(spec: &Spec) -> Result<(), CommandError> {
 /// While the append-only file cannot be written, nothing that it would have to have is done. As in
 /// Redis, PING tells of it.
 #[cold]
-pub(super) fn check_disk(server: &Server, spec: &Spec) -> Result<(), CommandError> {
-    if spec.flags.contains(Flags::WRITE) || spec.name == "ping" {
-        return Err(disk_error(server));
+pub(super) fn check_disk(server: &Server, spec: &Spec) -> Result<(), Hindrance> {
+    let writes = spec.flags.contains(Flags::WRITE);
+    if server.aof.is_failing() && (writes || spec.name == "ping") {
+        return Err(Hindrance::Failing(disk_error(server)));
+    }
+    if server.aof.is_full() && writes {
+        return Err(Hindrance::Full);
     }
     Ok(())
+}
+
+/// What the disk of the append-only file does to a command.
+#[derive(Debug)]
+pub(super) enum Hindrance {
+    /// It is refused.
+    Failing(CommandError),
+    /// It waits.
+    Full,
 }
 
 /// The error of a write that could not be written down.

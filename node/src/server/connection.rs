@@ -25,6 +25,7 @@ use super::socket::{Raw, Socket};
 use super::unconfirmed::Unconfirmed;
 use super::unsent::{Unsent, trim};
 use super::worker::{self, INPUT_BYTES, Worker};
+use crate::aof;
 use crate::commands::{Answer, HandOver, Taken};
 
 mod confirm;
@@ -197,6 +198,7 @@ impl Connection {
         }
         if let Some(offset) = self.held {
             let who = self.session.state.client.id;
+            aof::write_before_reply(&self.server, offset);
             ready!(self.server.aof.hold.poll(offset, who, cx));
             self.held = None;
         }
@@ -400,13 +402,17 @@ impl Connection {
         consumed
     }
 
-    /// Nothing that tells what was done leaves before the disk has it, and no reply of a write before
-    /// replicas have that.
+    /// Nothing that tells what was done leaves before the append-only file has it, and no reply of a
+    /// write before replicas have that.
     fn hold(&mut self, worker: &Worker) {
         let hold = &self.server.aof.hold;
         if hold.is_on() {
             let end = self.server.store.log().file_end();
             self.held = (!hold.is_safe(end)).then_some(end);
+            if self.held.is_some() {
+                // Others run before this is sent, and are to know.
+                self.server.aof.look_at_bound(&self.server, end);
+            }
         }
         if !self.session.state.noted.is_empty() {
             self.hold_writes(worker);

@@ -13,6 +13,9 @@ const PERIOD: Duration = Duration::from_millis(100);
 /// Idle clients are looked for once in so many periods.
 const PERIODS_PER_SECOND: u64 = 10;
 
+/// What a node has left that was killed shortly before this one began is looked for once more.
+const PERIODS_TO_LEFTOVERS: u64 = 700;
+
 /// Runs until the server shuts down.
 pub async fn run(server: Arc<Server>) {
     let mut timer = tokio::time::interval(PERIOD);
@@ -24,10 +27,14 @@ pub async fn run(server: Arc<Server>) {
             () = server.shutdown.cancelled() => return,
         }
         sample_rates(&server);
-        aof::rewrite_if_grown(&server);
+        aof::rewrite_if_due(&server);
         alloc::note_peak();
         persistence::begin_if_due(&server);
         periods = periods.wrapping_add(1);
+        if periods == PERIODS_TO_LEFTOVERS {
+            let server = Arc::clone(&server);
+            tokio::task::spawn_blocking(move || persistence::clear_leftovers(&server.config));
+        }
         if periods.is_multiple_of(PERIODS_PER_SECOND) {
             close_idle_clients(&server);
             primary::tend(&server, periods / PERIODS_PER_SECOND);

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::admission::{self, admit};
+use super::admission::{self, Hindrance, admit};
 use super::batch::{KeyAt, Request, slots_of};
 use super::blocked::BlockedCommand;
 use super::client::flag;
@@ -87,10 +87,12 @@ pub fn run(
     {
         return refused(session, worker, spec, error, out);
     }
-    if server.aof.is_failing()
-        && let Err(error) = admission::check_disk(server, spec)
-    {
-        return refused(session, worker, spec, error, out);
+    if server.aof.is_troubled() {
+        match admission::check_disk(server, spec) {
+            Ok(()) => {}
+            Err(Hindrance::Full) => return Flow::Postpone,
+            Err(Hindrance::Failing(error)) => return refused(session, worker, spec, error, out),
+        }
     }
     note_command(session, Some(spec));
 

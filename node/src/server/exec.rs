@@ -21,7 +21,7 @@ use slotilla_common::resp::{Protocol, ReplyWriter};
 use std::sync::Arc;
 
 use super::Server;
-use super::admission;
+use super::admission::{self, Hindrance};
 use super::batch::Request;
 use super::dispatch::{self, Flow};
 use super::long::{LONG_NANOS, LongCommand};
@@ -89,8 +89,11 @@ fn admit(
     if server.config.maxmemory() != 0 && !server.make_room(scope) {
         return Err(CommandError::OutOfMemory);
     }
-    if server.aof.is_failing() {
-        admission::check_disk(server, spec)?;
+    // What waits for the disk does so when EXEC runs.
+    if server.aof.is_troubled()
+        && let Err(Hindrance::Failing(error)) = admission::check_disk(server, spec)
+    {
+        return Err(error);
     }
     Ok(())
 }

@@ -202,18 +202,27 @@ impl Server {
             let room = self.snapshot_room.notified();
             tokio::pin!(room);
             room.as_mut().enable();
-            if !self.store.snapshot_is_full() {
+            let written = self.aof.room.notified();
+            tokio::pin!(written);
+            written.as_mut().enable();
+            if !self.store.snapshot_is_full() && !self.aof.is_full() {
                 return;
             }
             // Whatever else may have ended it.
-            let _elapsed = tokio::time::timeout(LOOK_AGAIN, room).await;
+            let either = async {
+                tokio::select! {
+                    () = room => {}
+                    () = written => {}
+                }
+            };
+            let _elapsed = tokio::time::timeout(LOOK_AGAIN, either).await;
         }
     }
 
     /// Whether EXEC has to wait now, its commands being such that may change data, or not.
     #[must_use]
     pub fn postpones_transaction(&self, writes: bool) -> bool {
-        if writes && self.store.snapshot_is_full() {
+        if writes && (self.store.snapshot_is_full() || self.aof.is_full()) {
             return true;
         }
         if self.pause.is_over() {

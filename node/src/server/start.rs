@@ -149,6 +149,7 @@ impl Node {
     /// # Errors
     /// It cannot be loaded, and the node is to stop; or it was told to, meanwhile.
     pub fn load(&mut self) -> Result<(), StartError> {
+        persistence::clear_leftovers(&self.server.config);
         if self.server.loading() && self.snapshot.is_none() {
             return Ok(aof::load(&self.server)?);
         }

@@ -92,10 +92,10 @@ pub(super) fn memory(text: &mut String, server: &Server) {
     );
     let startup = server.startup_bytes;
     let dataset = server.store.data_bytes() as u64;
-    let overhead = used.saturating_sub(dataset);
     let maxmemory = server.config.maxmemory() as u64;
     let percent = |part: u64, whole: u64| format!("{:.2}%", 100.0 * ratio(part, whole));
     let net = used.saturating_sub(startup);
+    let (backlog, kept, unwritten) = log_bytes(server);
     fields!(text;
         "used_memory": used,
         "used_memory_human": human_bytes(used),
@@ -104,7 +104,7 @@ pub(super) fn memory(text: &mut String, server: &Server) {
         "used_memory_peak": peak,
         "used_memory_peak_human": human_bytes(peak),
         "used_memory_peak_perc": percent(used, peak),
-        "used_memory_overhead": overhead,
+        "used_memory_overhead": used.saturating_sub(dataset),
         "used_memory_startup": startup,
         "used_memory_dataset": dataset,
         "used_memory_dataset_perc": percent(dataset.min(net), net),
@@ -138,17 +138,29 @@ pub(super) fn memory(text: &mut String, server: &Server) {
         "mem_fragmentation_ratio": format_args!("{:.2}", ratio(resident, used)),
         "mem_fragmentation_bytes": resident as i64 - used as i64,
         "mem_not_counted_for_evict": server.not_evictable_bytes(),
-        "mem_replication_backlog": 0,
-        "mem_total_replication_buffers": 0,
-        "mem_clients_slaves": 0,
+        "mem_replication_backlog": kept.min(backlog),
+        "mem_total_replication_buffers": kept,
+        "mem_clients_slaves": kept.saturating_sub(backlog),
         "mem_clients_normal": 0,
         "mem_cluster_links": 0,
-        "mem_aof_buffer": 0,
+        "mem_aof_buffer": unwritten,
         "mem_allocator": format_args!("jemalloc-{}", alloc::jemalloc::version()),
         "active_defrag_running": 0,
         "lazyfree_pending_objects": server.store.lazyfree_pending(),
         "lazyfreed_objects": server.store.lazyfreed(),
     );
+}
+
+/// What the log keeps: how much of it for replicas to come, for all replicas, and for the append-only
+/// file.
+fn log_bytes(server: &Server) -> (u64, u64, u64) {
+    let log = server.store.log();
+    let unwritten = server.aof.unwritten_bytes(log.end());
+    if !server.replication.as_primary.follows() {
+        return (0, 0, unwritten);
+    }
+    let backlog = server.config.repl_backlog_size();
+    (backlog, log.kept_bytes() as u64, unwritten)
 }
 
 fn ratio(part: u64, whole: u64) -> f64 {
@@ -164,7 +176,7 @@ fn percent((done, total): (u64, u64)) -> f64 {
 }
 
 /// What is called copy-on-write is what is kept of entries that change while a snapshot is written:
-/// nothing forks. There is no append-only file yet.
+/// nothing forks. A copy for replicas is a save that goes to no file.
 pub(super) fn persistence(text: &mut String, server: &Server) {
     let persistence = &server.persistence;
     let aof = server.aof.figures(server.store.log().file_end());
@@ -174,6 +186,7 @@ pub(super) fn persistence(text: &mut String, server: &Server) {
     let (loaded, expired) = persistence.last_load();
     let background = persistence.background.info();
     let (held, peak) = server.store.snapshot_held();
+    let is_copying = server.replication.as_primary.is_copying();
     fields!(text;
         "loading": u8::from(server.loading()),
         "async_loading": u8::from(persistence.phase() == Phase::LoadingAside),
@@ -184,7 +197,7 @@ pub(super) fn persistence(text: &mut String, server: &Server) {
         "current_save_keys_processed": background.keys.0,
         "current_save_keys_total": background.keys.1,
         "rdb_changes_since_last_save": persistence.changes_since_save(changes),
-        "rdb_bgsave_in_progress": u8::from(background.running),
+        "rdb_bgsave_in_progress": u8::from(background.running || is_copying),
         "rdb_last_save_time": persistence.last_save_ms() / 1000,
         "rdb_last_bgsave_status": if background.is_well { "ok" } else { "err" },
         "rdb_last_bgsave_time_sec": background.last_seconds,
@@ -195,7 +208,7 @@ pub(super) fn persistence(text: &mut String, server: &Server) {
         "rdb_last_load_keys_loaded": loaded,
         "aof_enabled": u8::from(is_enabled),
         "aof_rewrite_in_progress": u8::from(aof.current_rewrite_seconds.is_some()),
-        "aof_rewrite_scheduled": 0,
+        "aof_rewrite_scheduled": u8::from(aof.is_rewrite_scheduled),
         "aof_last_rewrite_time_sec": aof.last_rewrite_seconds,
         "aof_current_rewrite_time_sec": aof.current_rewrite_seconds.unwrap_or(-1),
         "aof_last_bgrewrite_status": status(aof.rewrite_failures > 0),
@@ -210,10 +223,10 @@ pub(super) fn persistence(text: &mut String, server: &Server) {
         fields!(text;
             "aof_current_size": aof.current_bytes,
             "aof_base_size": aof.base_bytes,
-            "aof_pending_rewrite": u8::from(!aof.is_on),
+            "aof_pending_rewrite": u8::from(!aof.is_on || aof.is_rewrite_scheduled),
             "aof_buffer_length": aof.unwritten_bytes,
-            "aof_pending_bio_fsync": 0,
-            "aof_delayed_fsync": 0,
+            "aof_pending_bio_fsync": u8::from(aof.is_flushing),
+            "aof_delayed_fsync": aof.delayed,
         );
     }
     if let Some(progress) = persistence.progress.shown() {

@@ -31,7 +31,7 @@ use parking_lot::{Condvar, Mutex};
 
 use backlog::{Backlog, Chunk};
 pub use effects::Effects;
-pub use reader::Reader;
+pub use reader::{Reader, Watch};
 use stage::{Batch, Merge};
 
 /// Stages; threads beyond share them.

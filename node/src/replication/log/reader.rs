@@ -54,6 +54,13 @@ impl Reader {
         self.log.advance(self.number, bytes as u64);
     }
 
+    /// What waits for more than has been read, without the reader; `None` if this reads no more.
+    #[must_use]
+    pub fn watch(&self) -> Option<Watch> {
+        let log = Arc::clone(&self.log);
+        self.position().map(|position| Watch { log, position })
+    }
+
     /// Waits until there is something to read, at most so long; whether there is.
     pub fn wait(&self, timeout: Duration) -> bool {
         self.position()
@@ -64,5 +71,20 @@ impl Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         self.log.close(self.number);
+    }
+}
+
+/// Waits for a log to go on.
+#[derive(Debug)]
+pub struct Watch {
+    log: Arc<Log>,
+    position: u64,
+}
+
+impl Watch {
+    /// Waits until the log goes on, at most so long; whether it does.
+    #[must_use]
+    pub fn wait(&self, timeout: Duration) -> bool {
+        self.log.wait_beyond(self.position, timeout)
     }
 }

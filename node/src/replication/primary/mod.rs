@@ -204,6 +204,14 @@ impl Primary {
         self.replicas.lock().len()
     }
 
+    /// Whether a copy of all data is on its way to one.
+    #[must_use]
+    pub fn is_copying(&self) -> bool {
+        let replicas = self.replicas.lock();
+        let mut stages = replicas.iter().map(|replica| replica.stage());
+        stages.any(|stage| stage == Stage::Copying)
+    }
+
     /// How many have this much of the log.
     #[must_use]
     pub fn have(&self, offset: u64) -> usize {

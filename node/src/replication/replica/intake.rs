@@ -218,10 +218,11 @@ fn apply(
     }
 }
 
-/// A snapshot that keeps as much as it may of what has changed has its time.
+/// A snapshot that keeps as much as it may of what has changed has its time, and so has a disk that is
+/// to take what was changed.
 fn await_snapshot_room(server: &Server, order: &Order) {
     let is_off = || server.shutdown.is_cancelled() || server.replication.orders() != order.orders;
-    while server.store.snapshot_is_full() && !is_off() {
+    while (server.store.snapshot_is_full() || server.aof.is_full()) && !is_off() {
         std::thread::sleep(Duration::from_millis(1));
     }
 }

@@ -65,11 +65,41 @@ pub(super) fn collect(server: &Server, scrape: &mut Scrape) {
         kept as f64,
     );
     acknowledged(server, scrape);
+    log(server, scrape);
     allocator(scrape);
     long_commands(server, scrape);
     workers(server, scrape);
     latencies(server, scrape);
     bus(server, scrape);
+}
+
+/// What was done, for replicas and the append-only file.
+fn log(server: &Server, scrape: &mut Scrape) {
+    let log = server.store.log();
+    let help = "Bytes of the log of what was done that are kept, for readers and the backlog.";
+    let kept = log.kept_bytes() as f64;
+    scrape.gauge("slotilla_node_log_kept_bytes", help, &[], kept);
+    let aof = server.aof.figures(log.end());
+    let help = "Bytes of the log that the append-only file has not: aof-unwritten-limit at most.";
+    let unwritten = aof.unwritten_bytes as f64;
+    scrape.gauge("slotilla_node_aof_unwritten_bytes", help, &[], unwritten);
+    let help = "Bytes of all append-only files.";
+    let size = aof.current_bytes as f64;
+    scrape.gauge("slotilla_node_aof_size_bytes", help, &[], size);
+    let help = "Whether the append-only file can be written and flushed: 1, or 0 after an error.";
+    let well = f64::from(u8::from(!aof.is_failing));
+    scrape.gauge("slotilla_node_aof_well", help, &[], well);
+    let help = "Flushes of the append-only file that took longer than two seconds.";
+    let delayed = aof.delayed as f64;
+    scrape.counter(
+        "slotilla_node_aof_delayed_flushes_total",
+        help,
+        &[],
+        delayed,
+    );
+    let help = "Whether the append-only file is being rewritten.";
+    let rewriting = f64::from(u8::from(aof.current_rewrite_seconds.is_some()));
+    scrape.gauge("slotilla_node_aof_rewriting", help, &[], rewriting);
 }
 
 fn allocator(scrape: &mut Scrape) {
