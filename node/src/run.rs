@@ -9,7 +9,7 @@ use crate::config::{Config, fatal_text};
 use crate::persistence;
 use crate::process::{self, PidFile, Request, Started};
 use crate::server::Server;
-use crate::server::start::Node;
+use crate::server::start::{Node, StartError};
 use slotilla_common::config::ConfigError;
 use slotilla_common::net::log::Role;
 
@@ -55,6 +55,12 @@ pub fn run(args: impl Iterator<Item = String>) -> ExitCode {
         Ok(node) => node,
         Err(error) => {
             tracing::error!("{error}");
+            if matches!(error, StartError::Listen(_)) {
+                tracing::error!(
+                    "Failed listening on port {} (TCP), aborting.",
+                    config.port()
+                );
+            }
             return fail(&error.to_string());
         }
     };
@@ -121,7 +127,12 @@ fn serve(mut node: Node, config: &Config) -> ExitCode {
             process::tell_ready(config);
         }
         Err(error) if error.is_stop() => tracing::warn!("{error}"),
-        Err(error) => node.server.stop_because(&error.to_string()),
+        Err(error) => {
+            node.server.stop_because(&error.to_string());
+            if matches!(error, StartError::Snapshot(_)) {
+                tracing::error!("Terminating server after rdb file reading failure.");
+            }
+        }
     }
     let server = Arc::clone(&node.server);
     node.join();

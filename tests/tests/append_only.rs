@@ -149,7 +149,7 @@ fn what_is_cut_off_is_dropped_and_what_is_garbage_is_refused() {
     );
     let text = refused(&node, b"*1\r\n$6\r\nNOSUCH\r\n", &[]);
     assert!(
-        text.contains("Unknown command reading the append only file"),
+        text.contains("Unknown command 'NOSUCH' reading the append only file"),
         "{text}"
     );
     assert_eq!(digest(&node.restart()), expected);

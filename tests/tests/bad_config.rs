@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use slotilla_tests::binaries;
+use slotilla_tests::{Kind, Server, binaries, run_tool};
 
 /// A line of a file, and what must be said of it; nothing of a line that is right.
 type Line = (&'static str, &'static [&'static str]);
@@ -259,4 +259,23 @@ fn check_config_takes_one_file() {
             "{said}"
         );
     }
+}
+
+/// Redis's words, which scripts look for in the log, beside ours, which say what to do.
+#[test]
+fn a_port_that_is_in_use_is_told() {
+    let server = Server::start(Kind::Redis, &[]);
+    let port = server.port().to_string();
+    let mut command = Command::new(binaries::node());
+    let dir = tempfile::tempdir().unwrap();
+    let told = run_tool(command.args(["--port", &port]).current_dir(dir.path()));
+    assert!(!told.success);
+    let expected = format!("Failed listening on port {port} (TCP), aborting.");
+    assert!(told.out.contains(&expected), "{}", told.out);
+    assert!(
+        told.err.contains("the port is in use by another process"),
+        "{}",
+        told.err
+    );
+    assert!(!told.out.contains("PID: "), "{}", told.out);
 }

@@ -355,6 +355,34 @@ fn a_hash_whose_fields_expire_is_refused_by_name() {
     assert_eq!(reply.error(), Some(expected));
 }
 
+/// A payload that is damaged is told in the log, and DEBUG SET-SKIP-CHECKSUM-VALIDATION lets one be
+/// looked at whose checksum is wrong.
+#[test]
+fn what_is_wrong_with_a_payload_is_in_the_log() {
+    let node = Server::start(Kind::Node, &[]);
+    let mut client = node.client();
+    assert_eq!(client.line("hset h field value").integer(), 1);
+    let payload = dump(&mut client, b"h");
+    let mut damaged = payload.clone();
+    // How long the listpack is, by its own account.
+    damaged[2] ^= 1;
+    let mut restored = |payload: &[u8]| {
+        let reply = client.call(&[b"restore", &b"key"[..], b"0", payload, b"replace"]);
+        reply.error().map(str::to_owned)
+    };
+    let unchecked = "ERR DUMP payload version or checksum are wrong";
+    assert_eq!(restored(&damaged).as_deref(), Some(unchecked));
+    node.client()
+        .ok(&["debug", "set-skip-checksum-validation", "1"]);
+    assert_eq!(restored(&damaged).as_deref(), Some("ERR Bad data format"));
+    let told = "RESTORE of the key 'key' refused: Hash listpack integrity check failed: ";
+    assert!(node.log().contains(told), "{}", node.log());
+    assert_eq!(restored(&payload), None);
+    node.client()
+        .ok(&["debug", "set-skip-checksum-validation", "0"]);
+    assert_eq!(restored(&damaged).as_deref(), Some(unchecked));
+}
+
 fn pttl(client: &mut Client, key: &str) -> i64 {
     client.line(&format!("pttl {key}")).integer()
 }

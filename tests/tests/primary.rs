@@ -216,9 +216,34 @@ fn writes_need_as_many_replicas_as_they_are_to() {
     wait_for("writes to be taken", LIMIT, || {
         (!refused(&mut client)).then_some(())
     });
+    // What is set holds for the next command.
+    for (wanted, is_refused) in [("2", true), ("1", false), ("2", true), ("0", false)] {
+        client.ok(&["config", "set", "min-replicas-to-write", wanted]);
+        assert_eq!(refused(&mut client), is_refused, "{wanted}");
+    }
+    client.ok(&["config", "set", "min-replicas-to-write", "1"]);
     replica.kill();
     wait_for("writes to be refused", LIMIT, || {
         refused(&mut client).then_some(())
+    });
+}
+
+/// As in Redis, where that is a background save, too.
+#[test]
+fn a_full_copy_shows_as_a_save() {
+    let node = node(&[("rdb-key-save-delay", "10000")]);
+    fill(&node, new_seed());
+    assert_eq!(number(&node, "rdb_bgsave_in_progress"), 0);
+    let replica = Server::start(Kind::Redis, &[]);
+    replicate(&replica, node.port());
+    wait_for("the copy to be told", LIMIT, || {
+        (number(&node, "rdb_bgsave_in_progress") == 1).then_some(())
+    });
+    node.client()
+        .ok(&["config", "set", "rdb-key-save-delay", "0"]);
+    assert_same(&node, &replica);
+    wait_for("the copy to end", LIMIT, || {
+        (number(&node, "rdb_bgsave_in_progress") == 0).then_some(())
     });
 }
 

@@ -80,6 +80,29 @@ impl ValueType {
         Self::HashExpiring,
     ];
 
+    /// What Redis calls it in its log.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::String => "String",
+            Self::List => "List",
+            Self::SetTable => "Set",
+            Self::SortedSetText | Self::SortedSet => "Zset",
+            Self::HashTable | Self::HashExpiring => "Hash",
+            Self::ModuleOld | Self::Module => "Module",
+            Self::HashZipmap => "Zipmap",
+            Self::ListZiplist => "List ziplist",
+            Self::SetIntset => "Intset",
+            Self::SortedSetZiplist => "Zset ziplist",
+            Self::HashZiplist => "Hash ziplist",
+            Self::ListQuicklist | Self::ListQuicklist2 => "Quicklist",
+            Self::Stream | Self::Stream2 | Self::Stream3 => "Stream listpack",
+            Self::HashListpack => "Hash listpack",
+            Self::SortedSetListpack => "Zset listpack",
+            Self::SetListpack => "Set listpack",
+        }
+    }
+
     /// The byte that says so.
     #[must_use]
     pub const fn number(self) -> u8 {

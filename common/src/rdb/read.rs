@@ -70,7 +70,9 @@ pub enum Problem {
     #[error("it has the version {0}; versions up to 11, and 80, can be read")]
     Version(u32),
     /// The checksum at the end is not that of what was read.
-    #[error("the checksum is {stated:016x}, and that of the data {found:016x}: it is damaged")]
+    #[error(
+        "RDB CRC error: the checksum is {stated:016x}, and that of the data {found:016x}: it is damaged"
+    )]
     Checksum {
         /// What it should be.
         stated: u64,

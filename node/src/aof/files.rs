@@ -27,7 +27,7 @@ pub enum AofError {
     Manifest(#[from] ManifestError),
     /// A file of the manifest is not there.
     #[error(
-        "The AOF file {0} doesn't exist; put it back, or move the directory away to start without its data"
+        "The append log file {0} doesn't exist: No such file or directory; put it back, or move the directory away to start without its data"
     )]
     Missing(String),
     /// A file ends in the middle of a command.
@@ -51,12 +51,14 @@ pub enum AofError {
         error: crate::replication::apply::ApplyError,
     },
     /// It has something that this node does not.
-    #[error("Unknown command reading the append only file {name}: {error}")]
+    #[error(
+        "Unknown command '{command}' reading the append only file {name}: this node does not have it"
+    )]
     Unknown {
         /// The file.
         name: String,
         /// What.
-        error: crate::replication::apply::ApplyError,
+        command: String,
     },
     /// A snapshot in it cannot be loaded, or one could not be written.
     #[error(transparent)]

@@ -25,13 +25,7 @@ const SNAPSHOTS: [&[u8]; 2] = [b"REDIS", b"VALKE"];
 /// The files cannot be loaded, and the node is to stop; or it was told to, meanwhile.
 pub fn load(server: &Arc<Server>) -> Result<(), AofError> {
     let directory = Directory::of(&server.config);
-    let begun_ms = clock::unix_ms();
-    let manifest = directory.open()?;
-    if let Some(manifest) = &manifest {
-        load_all(server, &directory, manifest)?;
-        let seconds = (clock::unix_ms() - begun_ms) as f64 / 1000.0;
-        tracing::info!("DB loaded from append only file: {seconds:.3} seconds");
-    }
+    let manifest = load_files(server, &directory)?;
     if let Err(text) = persistence::claim_slots(server) {
         // The data is there, and its slots are as the cluster has them.
         tracing::error!("Claiming the slots of what was loaded: {text}");
@@ -39,6 +33,21 @@ pub fn load(server: &Arc<Server>) -> Result<(), AofError> {
     begin(server, &directory, manifest.unwrap_or_default())?;
     server.persistence.set_phase(Phase::Serving);
     Ok(())
+}
+
+/// Loads what there is; the manifest, if there is one.
+pub(super) fn load_files(
+    server: &Arc<Server>,
+    directory: &Directory,
+) -> Result<Option<Manifest>, AofError> {
+    let begun_ms = clock::unix_ms();
+    let manifest = directory.open()?;
+    if let Some(manifest) = &manifest {
+        load_all(server, directory, manifest)?;
+        let seconds = (clock::unix_ms() - begun_ms) as f64 / 1000.0;
+        tracing::info!("DB loaded from append only file: {seconds:.3} seconds");
+    }
+    Ok(manifest)
 }
 
 /// Loads all files that a manifest names.
@@ -140,7 +149,7 @@ fn load_one(
 fn bad_format(part: &Part, error: ApplyError) -> AofError {
     let name = part.name.clone();
     match error {
-        ApplyError::Unsupported(_) => AofError::Unknown { name, error },
+        ApplyError::Unsupported(command) => AofError::Unknown { name, command },
         error => AofError::Format { name, error },
     }
 }
@@ -177,7 +186,7 @@ fn cut_off(
 }
 
 /// Begins to write behind what was loaded.
-fn begin(
+pub(super) fn begin(
     server: &Arc<Server>,
     directory: &Directory,
     mut manifest: Manifest,
@@ -185,8 +194,9 @@ fn begin(
     directory.create()?;
     let before = manifest.clone();
     let is_new = manifest.loaded().next().is_none();
-    if is_new && server.config.flag(Key::AofUseRdbPreamble) {
-        let base = manifest.next_base(&directory.file_name, true);
+    if is_new {
+        let is_snapshot = server.config.flag(Key::AofUseRdbPreamble);
+        let base = manifest.next_base(&directory.file_name, is_snapshot);
         tracing::info!("Creating AOF base file {} on server start", base.name);
         let path = directory.path_of(&base.name);
         // Nothing is in it, as in the data.

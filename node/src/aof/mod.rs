@@ -4,6 +4,7 @@
 //! manifest.rs   which files there are, in Redis 7's format
 //! files.rs      the directory: the manifest on disk, old single files, why something fails
 //! load.rs       the files → the data, at start
+//! reload.rs     the same while the node runs: DEBUG LOADAOF
 //! sink.rs       the file that is written, and how much of the log it has
 //! writer.rs     who writes: workers before they answer, and a thread
 //! rewrite.rs    new data to go on from: BGREWRITEAOF, and `appendonly yes` at run time
@@ -19,6 +20,7 @@ mod files;
 mod hold;
 mod load;
 mod manifest;
+mod reload;
 mod rewrite;
 mod sink;
 mod writer;
@@ -33,6 +35,7 @@ use tokio::sync::Notify;
 pub use files::AofError;
 pub use hold::Hold;
 pub use load::load;
+pub use reload::reload;
 pub use rewrite::{Refused, begin_anew, has_to_wait, rewrite_if_due, start_rewrite};
 pub use writer::write_before_reply;
 

@@ -28,6 +28,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
     ("htstats", collections::htstats),
     ("htstats-key", collections::htstats_key),
     ("listpack", collections::listpack),
+    ("loadaof", super::persistence::loadaof),
     ("log", log),
     ("object", object),
     ("populate", populate),
@@ -39,6 +40,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
     ),
     ("reload", super::persistence::reload),
     ("set-active-expire", set_active_expire),
+    ("set-skip-checksum-validation", set_skip_checksum_validation),
     ("sleep", sleep),
     ("stringmatch-len", stringmatch_len),
 ];
@@ -91,6 +93,16 @@ fn set_active_expire(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandEr
         .store
         .settings()
         .set_active_expire(!args.is(2, "0"));
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn set_skip_checksum_validation(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    if args.len() != 3 {
+        return Err(wrong_use(args));
+    }
+    let settings = ctx.server.store.settings();
+    settings.set_skips_checksums(!args.is(2, "0"));
     ctx.reply.ok();
     Ok(())
 }
@@ -339,6 +351,8 @@ fn help(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
             "    Take a new replication ID.",
             "CONFIG-REWRITE-FORCE-ALL",
             "    As CONFIG REWRITE, with every directive written out.",
+            "LOADAOF",
+            "    Delete the data and load that of the append-only files.",
             "LOG <message>",
             "    Write a line to the server's log.",
             "OBJECT <key>",
@@ -368,6 +382,8 @@ fn help(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
             "    NOFLUSH keeps the keys that are there, MERGE lets those of the file replace them.",
             "SET-ACTIVE-EXPIRE (0|1)",
             "    Whether expired keys are removed before somebody asks for them.",
+            "SET-SKIP-CHECKSUM-VALIDATION (0|1)",
+            "    Whether RESTORE takes payloads whose checksum is wrong.",
             "SLEEP <seconds>",
             "    Stop this connection's thread for so long.",
             "STRINGMATCH-LEN <length> <pattern>",

@@ -118,7 +118,12 @@ fn restore(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     if ttl < 0 {
         return Err(CommandError::fixed("ERR Invalid TTL value, must be >= 0"));
     }
-    let payload = rdb::open(args.get(3)).map_err(CommandError::err)?;
+    let opened = if ctx.server.store.settings().skips_checksums() {
+        rdb::open_unchecked(args.get(3))
+    } else {
+        rdb::open(args.get(3))
+    };
+    let payload = opened.map_err(CommandError::err)?;
     let mut loader = Loader::new(Limits::of(ctx.server));
     let value = load(&mut loader, key, payload)?;
     let expiry = match ttl {
@@ -167,6 +172,13 @@ fn load<'l>(
             LoadError::Unsupported(_) => {
                 CommandError::err(format_args!("Bad data format: {}", error.of_key(key)))
             }
-            LoadError::Read(_) | LoadError::Invalid { .. } | LoadError::Empty => BAD_DATA,
+            LoadError::Read(_) | LoadError::Invalid { .. } | LoadError::Empty => {
+                tracing::warn!(
+                    "RESTORE of the key '{}' refused: {} integrity check failed: {error}",
+                    key.escape_ascii(),
+                    value_type.name()
+                );
+                BAD_DATA
+            }
         })
 }

@@ -1,4 +1,4 @@
-//! SAVE, BGSAVE, LASTSAVE; and DEBUG RELOAD.
+//! SAVE, BGSAVE, LASTSAVE, BGREWRITEAOF; and DEBUG RELOAD, DEBUG LOADAOF.
 
 use super::{Args, CommandError, Ctx, Handler};
 use crate::aof::{self, Refused};
@@ -126,6 +126,19 @@ pub(super) fn reload(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandEr
         persistence::reload(server, options).map_err(|error| match error {
             ReloadError::Save(_) => FAILED,
             ReloadError::Load(_) => CommandError::fixed("ERR Error trying to load the RDB dump"),
+        })?;
+        reply.ok();
+        Ok(())
+    });
+    Ok(())
+}
+
+/// DEBUG LOADAOF.
+pub(super) fn loadaof(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
+    refuse_while_loading(ctx.server)?;
+    ctx.in_background(|server, reply| {
+        aof::reload(server).map_err(|_| {
+            CommandError::fixed("ERR Error trying to load the AOF files, check server logs.")
         })?;
         reply.ok();
         Ok(())

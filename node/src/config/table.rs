@@ -177,6 +177,8 @@ directives! {
         "Log a report when the process crashes.";
     CrashMemcheckEnabled, "crash-memcheck-enabled", None, BOOL, "yes", MUTABLE, Never,
         "Test the memory after a crash.";
+    UseExitOnPanic, "use-exit-on-panic", None, BOOL, "no", HIDDEN, Never,
+        "End a process that has a bug without a dump of its memory.";
     IgnoreWarnings, "ignore-warnings", None, TEXT, "", MUTABLE, Never,
         "Warnings of the start that are no reason to stop.";
     DisableThp, "disable-thp", None, BOOL, "yes", IMMUTABLE, Never,
@@ -421,6 +423,8 @@ directives! {
         "For tests: time to wait after each key saved.";
     KeyLoadDelay, "key-load-delay", None, int(-2_147_483_648, 2_147_483_647, Unit::Microseconds), "0", HIDDEN, Now,
         "For tests: time to wait after each key loaded.";
+    LoadingProcessEventsIntervalBytes, "loading-process-events-interval-bytes", None, int(1024, 2_147_483_647, Unit::Count), "2097152", HIDDEN, Never,
+        "How much is loaded at a time before clients are heard.";
     WatchdogPeriod, "watchdog-period", None, int(0, 2_147_483_647, Unit::Milliseconds), "0", HIDDEN, Never,
         "For finding bugs: log a command that takes longer.";
 

@@ -11,6 +11,7 @@ use slotilla_common::resp::encode_command;
 use slotilla_common::slot::Slot;
 
 use crate::commands::dump_payload;
+use crate::config::Key;
 use crate::server::Server;
 use crate::store::{Digits, Entry, Scope};
 
@@ -18,6 +19,9 @@ use crate::store::{Digits, Entry, Scope};
 pub(super) fn write_all(server: &Server, out: &mut impl Write) -> io::Result<()> {
     let (store, now_ms) = (&server.store, clock::unix_ms());
     let mut piece = Vec::new();
+    if server.config.flag(Key::AofTimestampEnabled) {
+        piece = format!("#TS:{}\r\n", now_ms / 1000).into_bytes();
+    }
     for db in 0..store.databases() {
         let scope = Scope {
             db,

@@ -319,16 +319,17 @@ pub(super) struct Tally {
 impl Tally {
     pub(super) fn tell(&self) {
         let Self { keys, expired, .. } = self;
-        if self.empty > 0 {
-            tracing::warn!("Empty keys passed by: {}", self.empty);
-        }
         if self.imported > 0 {
             tracing::warn!(
                 "Keys passed by whose slots were being imported: {}",
                 self.imported
             );
         }
-        tracing::info!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}.");
+        let empty = match self.empty {
+            0 => String::new(),
+            empty => format!(", empty keys skipped: {empty}"),
+        };
+        tracing::info!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}{empty}.");
     }
 }
 
@@ -575,7 +576,7 @@ impl Tally {
     fn note_empty(&mut self, key: &[u8]) {
         self.empty += 1;
         if self.empty <= EMPTY_NAMED_MAX {
-            tracing::warn!("Skipping empty key: {}", key.escape_ascii());
+            tracing::warn!("Loading: skipping empty key: {}", key.escape_ascii());
         }
     }
 }

@@ -237,6 +237,10 @@ impl Loader {
             match reader.length("what a node is")? {
                 PLAIN => {
                     reader.string("an element", &mut self.text)?;
+                    // Redis refuses it: an empty one is always packed.
+                    if self.text.is_empty() {
+                        return Err(invalid(reader, "an element that stands alone is empty"));
+                    }
                     self.push(&mut list, reader)?;
                 }
                 PACKED => {

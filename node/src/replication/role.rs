@@ -80,6 +80,24 @@ impl Server {
         replication.ordered.notify_waiters();
     }
 
+    /// The data becomes another, without a word in the stream: all replicas need all of it, and so does
+    /// this node if it is one. At the gate.
+    pub(crate) fn forget_replicas(&self) {
+        let (replication, log) = (&self.replication, self.store.history());
+        let offset = replication.offset();
+        if replication.as_primary.unfollow() {
+            log.set_follower(Follower::Replicas, false);
+            log.keep(0);
+            replication.offset.store(offset, Ordering::Release);
+        }
+        if replication.is_replica() {
+            replication.forsake();
+        }
+        replication.change_replid();
+        replication.as_primary.end_confirming();
+        replication.as_primary.let_replicas_go();
+    }
+
     /// What is done from here on is the history's stream, or is in the append-only file alone.
     fn turn_log_over(&self, is_replica: bool) {
         let before = Arc::clone(self.store.log());

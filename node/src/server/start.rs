@@ -25,6 +25,7 @@ use crate::aof::{self, Aof, AofError};
 use crate::cluster::routing::{Condition, Health, Serving};
 use crate::cluster::shell as cluster;
 use crate::commands::Handlers;
+use crate::commands::connection::REDIS_VERSION;
 use crate::config::{Config, Key};
 use crate::persistence::{self, Persistence, Phase, Snapshot, SnapshotError};
 use crate::replication::apply::APPLIERS_MAX;
@@ -44,7 +45,7 @@ pub enum StartError {
     #[error(transparent)]
     Cluster(#[from] cluster::StartError),
     /// The snapshot that is there cannot be loaded.
-    #[error(transparent)]
+    #[error("Fatal error loading the DB: {0}")]
     Snapshot(#[from] SnapshotError),
     /// The append-only files that are there cannot be.
     #[error(transparent)]
@@ -87,6 +88,7 @@ impl Node {
     /// are told to stop.
     pub fn start(config: Arc<Config>) -> Result<Self, StartError> {
         let listeners = listeners::open(&config)?;
+        introduce(&config);
         let server = Arc::new(Server::new(config));
         super::reconfigure::follow(&server);
         server.replication.as_primary.restart.begin(&server);
@@ -165,6 +167,22 @@ impl Node {
             drop(thread.join());
         }
     }
+}
+
+/// Says who starts here. Scripts look for the words `PID: ` and `Server initialized`.
+fn introduce(config: &Config) {
+    let mode = if config.cluster_enabled() {
+        "cluster"
+    } else {
+        "standalone"
+    };
+    tracing::info!(
+        "Slotilla node {} (Redis {REDIS_VERSION}), {mode} mode, port: {}, PID: {}. \
+         Server initialized",
+        env!("CARGO_PKG_VERSION"),
+        config.port(),
+        std::process::id(),
+    );
 }
 
 fn start_cluster(server: &Arc<Server>) -> Result<JoinHandle<()>, StartError> {

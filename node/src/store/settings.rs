@@ -119,6 +119,7 @@ pub struct Settings {
     lfu_log_factor: AtomicU32,
     lfu_decay_minutes: AtomicU32,
     active_expire: AtomicBool,
+    skips_checksums: AtomicBool,
     active_expire_effort: AtomicU32,
     hide_expired: AtomicBool,
     unlinks_expired: AtomicBool,
@@ -137,6 +138,7 @@ impl Default for Settings {
             lfu_log_factor: AtomicU32::new(10),
             lfu_decay_minutes: AtomicU32::new(1),
             active_expire: AtomicBool::new(true),
+            skips_checksums: AtomicBool::new(false),
             active_expire_effort: AtomicU32::new(1),
             hide_expired: AtomicBool::new(false),
             unlinks_expired: AtomicBool::new(false),
@@ -216,6 +218,10 @@ impl Settings {
     setting!(
         /// DEBUG SET-ACTIVE-EXPIRE.
         active_expire, set_active_expire: bool
+    );
+    setting!(
+        /// DEBUG SET-SKIP-CHECKSUM-VALIDATION: RESTORE believes any.
+        skips_checksums, set_skips_checksums: bool
     );
     setting!(
         /// `active-expire-effort`.

@@ -162,6 +162,10 @@ fn what_cannot_be_is_refused() {
         ("05 00", "the value has no elements"),
         ("12 01 02 07 07000000 0000 ff", "the value has no elements"),
         ("10 07 07000000 0000 ff", "the value has no elements"),
+        (
+            "12 01 01 00",
+            "byte 4: an element that stands alone is empty",
+        ),
         ("0b 08 02000000 00000000", "the value has no elements"),
         ("02 02 0161 0161", "byte 6: a member is there twice"),
         (

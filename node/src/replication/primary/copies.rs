@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
@@ -159,11 +160,15 @@ fn copy(server: &Arc<Server>) -> bool {
     let Some((marked, mut group)) = begun else {
         return false;
     };
+    let copying = &server.replication.as_primary.copying;
+    copying.store(true, Ordering::Release);
     let names: Vec<String> = group.iter().map(|one| shown(&one.replica)).collect();
     tracing::info!(
         "Starting BGSAVE for SYNC with target: replicas sockets ({})",
         names.join(", ")
     );
+    let pid = std::process::id();
+    tracing::info!("Background RDB transfer started by pid {pid}");
     let written = marked.write(&Pace::default(), |piece| {
         let piece = Bytes::copy_from_slice(piece);
         group.retain(|one| hand(server, one, Piece::Data(piece.clone())));
@@ -175,12 +180,17 @@ fn copy(server: &Arc<Server>) -> bool {
     match written {
         Ok(()) => {
             group.retain(|one| hand(server, one, Piece::End));
+            tracing::info!(
+                "Diskless rdb transfer, done reading from pipe, {} replicas still up.",
+                group.len()
+            );
             tracing::info!("Background RDB transfer terminated with success");
         }
         // Their threads see that there is no more, and close.
         Err(Interrupted::Io(error)) => tracing::warn!("Background RDB transfer error: {error}"),
         Err(given_up) => tracing::warn!("Background RDB transfer given up: {given_up}"),
     }
+    copying.store(false, Ordering::Release);
     true
 }
 
@@ -197,7 +207,7 @@ fn hand(server: &Server, to: &Waiting, mut piece: Piece) -> bool {
         let waited_ms = (clock::unix_ms() - begun_ms).max(0).unsigned_abs();
         if waited_ms > timeout_ms || server.shutdown.is_cancelled() {
             tracing::warn!(
-                "Closing replica {}: it does not take the data that it is sent",
+                "Disconnecting timedout replica (full sync): {}, which does not take its data",
                 shown(&to.replica)
             );
             to.replica.disconnect();

@@ -78,8 +78,8 @@ impl Stage {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Waiting => "wait_bgsave",
-            Self::Copying => "send_bulk",
+            // As in Redis, of data that goes through no file.
+            Self::Waiting | Self::Copying => "wait_bgsave",
             Self::Online => "online",
         }
     }
@@ -179,6 +179,8 @@ pub struct Primary {
     leaving: leave::Leaving,
     /// Writes are refused, as too few are.
     refuses: AtomicBool,
+    /// All data is being written for some.
+    copying: AtomicBool,
     /// Since when there is no replica; 0 if there is one, or never was.
     alone_since_ms: AtomicI64,
     /// Whether the log is followed for replicas, those to come included.
@@ -204,14 +206,6 @@ impl Primary {
         self.replicas.lock().len()
     }
 
-    /// Whether a copy of all data is on its way to one.
-    #[must_use]
-    pub fn is_copying(&self) -> bool {
-        let replicas = self.replicas.lock();
-        let mut stages = replicas.iter().map(|replica| replica.stage());
-        stages.any(|stage| stage == Stage::Copying)
-    }
-
     /// How many have this much of the log.
     #[must_use]
     pub fn have(&self, offset: u64) -> usize {
@@ -234,6 +228,12 @@ impl Primary {
         self.refuses.load(Ordering::Relaxed)
     }
 
+    /// Whether all data is being written for replicas.
+    #[must_use]
+    pub fn is_copying(&self) -> bool {
+        self.copying.load(Ordering::Acquire)
+    }
+
     /// Whether what happens is kept for replicas.
     #[must_use]
     pub fn follows(&self) -> bool {
@@ -245,6 +245,11 @@ impl Primary {
         self.alone_since_ms
             .store(clock::unix_ms(), Ordering::Relaxed);
         self.follows.store(true, Ordering::Release);
+    }
+
+    /// The stream is kept no longer; whether it was.
+    pub(super) fn unfollow(&self) -> bool {
+        self.follows.swap(false, Ordering::AcqRel)
     }
 
     /// All replicas are to ask again, and have the time to.
