@@ -99,7 +99,8 @@ pub fn assert_same(primary: &Server, replica: &Server) {
 }
 
 /// All keys with what they have and when they expire, in each database.
-fn all_values(server: &Server) -> BTreeMap<(usize, String), (Vec<String>, i64)> {
+#[must_use]
+pub fn all_values(server: &Server) -> BTreeMap<(usize, String), (Vec<String>, i64)> {
     let mut all = BTreeMap::new();
     let mut client = server.client();
     for db in 0..16 {
@@ -228,7 +229,8 @@ fn write(mut client: Client, random: &mut Rng, stop: &AtomicBool, written: &Atom
 }
 
 /// A command that may change something, or a transaction of some.
-fn some_write(random: &mut Rng) -> Vec<Command> {
+#[must_use]
+pub fn some_write(random: &mut Rng) -> Vec<Command> {
     if random.u8(..20) > 0 {
         return vec![one_write(random)];
     }

@@ -179,6 +179,21 @@ impl Server {
         self.process.terminate()
     }
 
+    /// Changes a setting for its next start; `None` takes it away. Words between spaces are words of
+    /// their own, as all makes take them.
+    pub fn set(&mut self, name: &str, value: Option<&str>) {
+        let option = format!("--{name}");
+        if let Some(at) = self.args.iter().position(|arg| *arg == option) {
+            let rest = &self.args[at + 1..];
+            let values = rest.iter().take_while(|arg| !arg.starts_with("--")).count();
+            self.args.drain(at..=at + values);
+        }
+        if let Some(value) = value {
+            self.args.push(option);
+            self.args.extend(value.split(' ').map(str::to_owned));
+        }
+    }
+
     /// Starts it again after its end, on the same port and directory.
     #[must_use]
     pub fn restart(self) -> Self {
