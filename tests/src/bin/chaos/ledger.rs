@@ -16,6 +16,9 @@ pub(crate) const DATABASE: &str = "9";
 /// So many numbers at most before a client begins with new keys.
 const NUMBERS_MAX: usize = 20_000;
 
+/// So many keys are asked about in one write.
+const BATCH: usize = 500;
+
 /// What is known of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -286,28 +289,31 @@ impl Book {
 
     /// Adds the numbers that have keys of their own.
     fn keys_there(&self, client: &mut Client, there: &mut BTreeSet<usize>) -> Result<(), String> {
-        for at in self.own_keys() {
-            let key = self.key(&at.to_string());
-            let commands = [vec!["get", &key], vec!["pttl", &key]];
+        let own: Vec<usize> = self.own_keys().collect();
+        for batch in own.chunks(BATCH) {
             let mut request = Vec::new();
-            for command in &commands {
-                slotilla_tests::encode(&mut request, command);
+            for at in batch {
+                let key = self.key(&at.to_string());
+                slotilla_tests::encode(&mut request, &["get", &key]);
+                slotilla_tests::encode(&mut request, &["pttl", &key]);
             }
-            client
-                .try_send(&request)
-                .map_err(|error| error.to_string())?;
-            let mut read = || client.try_read().map_err(|error| error.to_string());
-            let (value, left) = (read()?, read()?);
-            if value.is_null() {
-                continue;
+            let sent = client.try_send(&request);
+            sent.map_err(|error| error.to_string())?;
+            for at in batch {
+                let mut read = || client.try_read().map_err(|error| error.to_string());
+                let (value, left) = (read()?, read()?);
+                if value.is_null() {
+                    continue;
+                }
+                let expires = left != Value::Integer(-1);
+                let is_right = value == Value::Bulk(at.to_string().into_bytes())
+                    && expires == (self.entries[*at].0 == Place::Expiring);
+                if !is_right {
+                    let key = self.key(&at.to_string());
+                    return Err(format!("{key} is {value:?}, and expires: {left:?}"));
+                }
+                there.insert(*at);
             }
-            let expires = left != Value::Integer(-1);
-            let is_right = value == Value::Bulk(at.to_string().into_bytes())
-                && expires == (self.entries[at].0 == Place::Expiring);
-            if !is_right {
-                return Err(format!("{key} is {value:?}, and expires: {left:?}"));
-            }
-            there.insert(at);
         }
         Ok(())
     }

@@ -95,7 +95,7 @@ fn play(options: &Options, number: u64, length: Duration, tally: &mut Tally) {
     let seed = options.seed.wrapping_add(number << 32);
     let mut plan = Rng::with_seed(seed);
     let setting = Setting::random(&mut plan, number, options);
-    println!("round {number}: {setting}");
+    println!("round {number}, {} s: {setting}", length.as_secs());
     tally.rounds += 1;
     let makes = format!("{:?} -> {:?}", setting.primary, setting.replicas);
     *tally.makes.entry(makes).or_default() += 1;

@@ -203,6 +203,7 @@ impl<'a> Round<'a> {
 
     /// Has clients rest, and looks whether all servers have the same, and all that was acknowledged.
     pub(crate) fn compare(&mut self) -> Result<(), String> {
+        self.note("comparing".to_owned());
         self.load.rest_all()?;
         self.settle()?;
         let time = Deadline::after(SETTLE_LIMIT);
@@ -230,6 +231,7 @@ impl<'a> Round<'a> {
             }
             self.tally.check("replica as its primary");
         }
+        self.note("all have the same".to_owned());
         self.check_ledger(Allowed::Nothing, false)?;
         let mut client = self.members[self.primary].get().client();
         client.ok(&["select", DATABASE]);
