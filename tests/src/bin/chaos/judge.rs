@@ -67,6 +67,11 @@ impl Round<'_> {
         let target = self.members[at].follows.unwrap_or(self.primary);
         let answerer = self.members[target].kind();
         let is_current = exchange.era == self.members[at].way.era();
+        if is_current && let Some((from, to)) = went_back(exchange) {
+            return Err(format!(
+                "asks a primary whose offset went back from {from} to {to}"
+            ));
+        }
         let Some((replid, next)) = &exchange.asked else {
             if was_in_step && asker == Kind::Node {
                 return Err("asked for all data, though it had been in step".to_owned());
@@ -149,6 +154,14 @@ impl Round<'_> {
         self.tally.check("counters of syncs");
         Ok(())
     }
+}
+
+/// The offsets before and after it answered, if a primary has gone back though its history has not
+/// begun anew.
+fn went_back(exchange: &Exchange) -> Option<(i64, i64)> {
+    let (before, after) = (exchange.before.as_ref()?, exchange.after.as_ref()?);
+    let is_same = !before.is_replica && after.replid2 == before.replid2;
+    (is_same && after.offset < before.offset).then_some((before.offset, after.offset))
 }
 
 fn add(sum: &mut Served, exchange: &Exchange) {
