@@ -7,7 +7,7 @@ use std::time::Duration;
 use slotilla_tests::{Deadline, Kind};
 
 use crate::ledger::Allowed;
-use crate::member::LOOK;
+use crate::member::{LOOK, Member};
 use crate::plan::{Fault, Lane, Succession, Who};
 use crate::round::Round;
 use crate::way::{Answer, Flow, Side};
@@ -17,7 +17,10 @@ const LIMIT: Duration = Duration::from_secs(15);
 /// How long FAILOVER may take, in milliseconds.
 const FAILOVER_MS: &str = "5000";
 
-/// Whether nodes follow the restart rule of acknowledged writes.
+/// How long a primary that has restarted may look for what its replicas have.
+const SERVICE_LIMIT: Duration = Duration::from_secs(30);
+/// Whether a primary of acknowledged writes that was killed always gets back what replicas have. While
+/// this is false, one that serves at once is counted as one that cannot.
 const HAS_RESTART_RULE: bool = false;
 
 /// Why something could not be done, if it could not; or what must not be.
@@ -192,7 +195,7 @@ impl Round<'_> {
         if has_primary {
             // One that acknowledges by replicas alone has to be sent what it lacks by one of them,
             // which it cannot if all were killed.
-            let by_replicas = self.acks() && all.len() == 1 && self.has_restart_rule();
+            let by_replicas = self.acks() && self.await_service()? && all.len() == 1;
             let allowed = if self.setting.append_only == "always" || by_replicas {
                 Allowed::Nothing
             } else {
@@ -204,14 +207,53 @@ impl Round<'_> {
         Ok(None)
     }
 
-    /// Whether a primary that lacks what it has acknowledged is sent it before it serves again. The
-    /// one place to change once nodes do that.
-    fn has_restart_rule(&mut self) -> bool {
-        if !HAS_RESTART_RULE {
+    /// Waits until a primary that has restarted serves, or has given its role to a replica; whether
+    /// it has looked for what replicas may have more than it has.
+    fn await_service(&mut self) -> Result<bool, String> {
+        let old = self.primary;
+        let mut has_rule = HAS_RESTART_RULE;
+        let time = Deadline::after(SERVICE_LIMIT);
+        loop {
+            let reply = self.members[old].tell(&["GET", "any"])?;
+            let is_down = reply
+                .error()
+                .is_some_and(|text| text.starts_with("MASTERDOWN"));
+            let roles: Vec<_> = self.members.iter().map(Member::facts).collect();
+            let is_replica = |at: usize| roles[at].as_ref().map(|facts| facts.is_replica);
+            let heir = (0..roles.len()).find(|at| *at != old && is_replica(*at) == Some(false));
+            if let Some(heir) = heir
+                && is_replica(old) == Some(true)
+            {
+                self.note(format!("member {heir} has taken over from {old}"));
+                self.hand_over(old, heir)?;
+                return Ok(true);
+            }
+            if !is_down && is_replica(old) == Some(false) {
+                break;
+            }
+            has_rule = true;
+            if time.is_over() {
+                return Err(format!(
+                    "the primary does not serve after its restart: {reply:?}"
+                ));
+            }
+            std::thread::sleep(LOOK);
+        }
+        if !has_rule {
             self.tally
                 .not_there("a primary that is killed gets back what replicas have");
         }
-        HAS_RESTART_RULE
+        Ok(has_rule)
+    }
+
+    /// The role has passed from one server to another, by themselves.
+    fn hand_over(&mut self, old: usize, new: usize) -> Result<(), String> {
+        self.members[new].follows = None;
+        self.members[new].plan_to_follow(false);
+        self.primary = new;
+        self.load.write_to(self.members[new].port());
+        self.lead_all_to(new);
+        self.members[old].follow_way(true)
     }
 
     /// It ends in good order, and has all it had when it starts.
@@ -228,6 +270,9 @@ impl Round<'_> {
         // Its snapshot tells where it was.
         self.members[at].is_in_step = goes_on;
         if at == self.primary {
+            if self.acks() {
+                self.await_service()?;
+            }
             self.check_ledger(Allowed::Nothing, true)?;
             self.load.go_on();
         }
@@ -340,14 +385,9 @@ impl Round<'_> {
             std::thread::sleep(LOOK);
         }
         self.load.rest_all()?;
-        self.members[best].follows = None;
-        self.members[best].plan_to_follow(false);
-        self.primary = best;
-        self.load.write_to(self.members[best].port());
+        self.hand_over(old, best)?;
         self.check_ledger(Allowed::Nothing, true)?;
         self.load.go_on();
-        self.lead_all_to(best);
-        self.members[old].follow_way(true)?;
         Ok(None)
     }
 

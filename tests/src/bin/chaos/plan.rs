@@ -224,44 +224,7 @@ impl Fault {
         let replica = random.usize(..8);
         let away_ms = [random.u64(1..100), random.u64(100..1500)][random.usize(..2)];
         match random.u8(..100) {
-            0..10 => Self::Cut {
-                replica,
-                resets: random.bool(),
-            },
-            10..16 => Self::Flap {
-                replica,
-                gaps_ms: (0..random.usize(2..10))
-                    .map(|_| random.u64(1..150))
-                    .collect(),
-            },
-            16..23 => Self::Hold {
-                replica,
-                lane: [Lane::Both, Lane::Up, Lane::Down][random.usize(..3)],
-                ms: silence_ms(random),
-            },
-            23..26 => Self::Slow {
-                replica,
-                bytes: random.usize(100..5000),
-                ms: random.u64(500..2500),
-            },
-            26..33 => Self::CutCopy {
-                replica,
-                after: (0..random.usize(1..4))
-                    .map(|_| 1 << random.u64(8..20))
-                    .collect(),
-            },
-            33..36 => Self::CutHandshake {
-                replica,
-                after: (0..random.usize(1..4)).map(|_| random.u64(1..90)).collect(),
-            },
-            36..39 => Self::CloseClients {
-                of: Who::Primary,
-                kind: "replica",
-            },
-            39..41 => Self::CloseClients {
-                of: Who::Replica(replica),
-                kind: "master",
-            },
+            0..41 => Self::of_link(random, replica),
             41..49 => Self::Freeze {
                 who: who(random),
                 ms: silence_ms(random),
@@ -300,6 +263,49 @@ impl Fault {
             94..97 => Self::Rewrite { who: who(random) },
             _ => Self::FlushAll {
                 is_async: random.bool(),
+            },
+        }
+    }
+
+    fn of_link(random: &mut Rng, replica: usize) -> Self {
+        match random.u8(..41) {
+            0..10 => Self::Cut {
+                replica,
+                resets: random.bool(),
+            },
+            10..16 => Self::Flap {
+                replica,
+                gaps_ms: (0..random.usize(2..10))
+                    .map(|_| random.u64(1..150))
+                    .collect(),
+            },
+            16..23 => Self::Hold {
+                replica,
+                lane: [Lane::Both, Lane::Up, Lane::Down][random.usize(..3)],
+                ms: silence_ms(random),
+            },
+            23..26 => Self::Slow {
+                replica,
+                bytes: random.usize(100..5000),
+                ms: random.u64(500..2500),
+            },
+            26..33 => Self::CutCopy {
+                replica,
+                after: (0..random.usize(1..4))
+                    .map(|_| 1 << random.u64(8..20))
+                    .collect(),
+            },
+            33..36 => Self::CutHandshake {
+                replica,
+                after: (0..random.usize(1..4)).map(|_| random.u64(1..90)).collect(),
+            },
+            36..39 => Self::CloseClients {
+                of: Who::Primary,
+                kind: "replica",
+            },
+            _ => Self::CloseClients {
+                of: Who::Replica(replica),
+                kind: "master",
             },
         }
     }
