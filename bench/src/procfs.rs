@@ -94,6 +94,59 @@ fn status_kilobytes(status: &str, field: &str) -> Option<u64> {
     rest.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
+/// Processor time of a process and of its children that have ended and were waited for, in seconds,
+/// to a hundredth.
+pub(crate) fn cpu_seconds_with_children(pid: u32) -> Outcome<f64> {
+    let path = format!("/proc/{pid}/stat");
+    let stat = fs::read_to_string(&path).map_err(Failure::io(&path))?;
+    // utime, stime, cutime and cstime stand side by side.
+    let fields = stat
+        .rsplit_once(')')
+        .map_or("", |(_, after_name)| after_name);
+    let fields = fields.split_whitespace().skip(11).take(4);
+    let ticks: u64 = fields.filter_map(|field| field.parse::<u64>().ok()).sum();
+    Ok(ticks as f64 / TICKS_PER_SECOND)
+}
+
+/// Memory of a process and of all its descendants in bytes. What several of them share is counted
+/// once, so a page that a forked child shares with its parent is one until either writes to it.
+pub(crate) fn family_bytes(pid: u32) -> Outcome<u64> {
+    let mut sum = proportional_bytes(pid)
+        .ok_or_else(|| Failure::Subject(format!("process {pid} has ended")))?;
+    for child in descendants(pid) {
+        // One that has just ended has nothing any more.
+        sum += proportional_bytes(child).unwrap_or(0);
+    }
+    Ok(sum)
+}
+
+/// A process's own pages, and its share of those that others have as well.
+fn proportional_bytes(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    status_kilobytes(&text, "Pss:").map(|kilobytes| kilobytes * 1024)
+}
+
+/// The children of a process, and theirs.
+fn descendants(pid: u32) -> Vec<u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pairs = entries.filter_map(|entry| {
+        let child: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+        let (_, after_name) = stat.rsplit_once(')')?;
+        let parent: u32 = after_name.split_whitespace().nth(1)?.parse().ok()?;
+        Some((parent, child))
+    });
+    let pairs: Vec<(u32, u32)> = pairs.collect();
+    let mut found = vec![pid];
+    let mut at = 0;
+    while let Some(parent) = found.get(at).copied() {
+        let children = pairs.iter().filter(|(of, _)| *of == parent);
+        found.extend(children.map(|(_, child)| *child));
+        at += 1;
+    }
+    found.split_off(1)
+}
+
 /// The processes that trace a process's threads; 0 for a thread that nobody traces.
 pub(crate) fn tracers(pid: u32) -> Vec<u64> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task"));
@@ -185,6 +238,34 @@ mod tests {
         let now = machine_time(stat).unwrap();
         assert!((now.busy_seconds_since(earlier) - 1.63).abs() < 1e-9);
         assert!((now.stolen_seconds_since(earlier) - 0.80).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_child_belongs_to_the_family_and_counts_what_it_has_alone() {
+        let own = std::process::id();
+        let before = family_bytes(own).unwrap();
+        let mut child = std::process::Command::new("cat")
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        assert!(descendants(own).contains(&child.id()));
+        assert!(!descendants(child.id()).contains(&own));
+        assert!(proportional_bytes(own).unwrap() <= resident_bytes(own).unwrap());
+        assert!(before > 100_000);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!descendants(own).contains(&child.id()));
+        assert!(family_bytes(child.id()).is_err());
+    }
+
+    #[test]
+    fn children_that_have_ended_count_with_their_parent() {
+        let pid = std::process::id();
+        let before = cpu_seconds_with_children(pid).unwrap();
+        let busy = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done";
+        let status = std::process::Command::new("sh").args(["-c", busy]).status();
+        assert!(status.unwrap().success());
+        assert!(cpu_seconds_with_children(pid).unwrap() > before);
     }
 
     #[test]

@@ -96,6 +96,10 @@ fn a_wrong_command_line_ends_with_2_and_says_what_is_right() {
             "none of node, memory, types, proxy",
         ),
         (
+            &["compare", "--suite", "replication", "--part", "large"],
+            "none of sync, save, cost, apply, acked",
+        ),
+        (
             &["compare", "--check", "--wrong"],
             "unknown argument --wrong",
         ),

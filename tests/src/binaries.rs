@@ -32,6 +32,12 @@ pub fn proxy() -> PathBuf {
     ours().join("slotilla-proxy")
 }
 
+/// `slotilla-bench`.
+#[must_use]
+pub fn bench() -> PathBuf {
+    ours().join("slotilla-bench")
+}
+
 /// Where our programs lie: `SLOTILLA_BIN_DIR`, or cargo's directory of the profile that this
 /// test was built with, brought up to date first so that no test runs yesterday's server.
 fn ours() -> &'static Path {
@@ -42,7 +48,9 @@ fn ours() -> &'static Path {
         }
         let mut build = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
         build.current_dir(root()).args(["build", "--quiet"]);
-        build.args(["--bin", "slotilla-node", "--bin", "slotilla-proxy"]);
+        for program in ["slotilla-node", "slotilla-proxy", "slotilla-bench"] {
+            build.args(["--bin", program]);
+        }
         if !cfg!(debug_assertions) {
             build.arg("--release");
         }

@@ -14,8 +14,10 @@ pub(super) struct Layout {
     pub(super) subject_two_threads: Vec<usize>,
     /// The generator's.
     pub(super) generator: usize,
-    /// The primaries' behind a proxy: the generator's if there is no other.
+    /// The primaries' behind a proxy, and a replica's: the generator's if there is no other.
     pub(super) primaries: Vec<usize>,
+    /// All of them.
+    pub(super) all: Vec<usize>,
 }
 
 impl Layout {
@@ -31,6 +33,7 @@ impl Layout {
                 subject_two_threads: vec![*subject, *generator],
                 generator: *generator,
                 primaries: vec![*generator],
+                all: allowed.to_vec(),
             }),
             [subject, generator, third, rest @ ..] => Ok(Self {
                 subject: vec![*subject],
@@ -41,6 +44,7 @@ impl Layout {
                 } else {
                     rest.to_vec()
                 },
+                all: allowed.to_vec(),
             }),
             _ => {
                 let text = "a subject and a generator need a processor each: two at least";

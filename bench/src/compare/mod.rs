@@ -14,6 +14,7 @@ mod process;
 mod programs;
 mod proxies;
 mod proxy;
+mod replication;
 mod report;
 mod subject;
 mod syscalls;
@@ -64,6 +65,7 @@ struct Results {
     types: Option<types::Results>,
     proxy: Option<proxy::Results>,
     long: Option<long::Results>,
+    replication: Option<replication::Results>,
 }
 
 /// The `compare` subcommand.
@@ -112,6 +114,7 @@ fn measure(bench: &Bench, others_before: f64) -> Outcome<Results> {
         types: None,
         proxy: None,
         long: None,
+        replication: None,
     };
     say(&report::head(&results))?;
     for suite in &options.suites {
@@ -139,6 +142,9 @@ fn measure(bench: &Bench, others_before: f64) -> Outcome<Results> {
                 say(&report::long(&found))?;
                 results.long = Some(found);
             }
+            Suite::Replication => {
+                results.replication = Some(replication::run(bench)?);
+            }
         }
     }
     results.calibrated_after = noise::calibrate(&bench.layout)?;
@@ -156,6 +162,7 @@ fn programs_of(options: &Options) -> Outcome<Vec<&str>> {
             Suite::Types => types::SUBJECTS,
             Suite::Proxy => proxy::SUBJECTS,
             Suite::Long => long::SUBJECTS,
+            Suite::Replication => replication::SUBJECTS,
         });
     }
     needed.retain(|name| options.wants(name));

@@ -5,20 +5,21 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::types::PARTS;
+use super::{replication, types};
 use crate::args::{Args, Flag};
 use crate::failure::{Failure, Outcome};
+use crate::workload::Shape;
 
 pub(crate) const FLAGS: &[Flag] = &[
     Flag {
         name: "suite",
         value: "NAME,...",
-        help: "node, memory, types, proxy, long or all (all)",
+        help: "node, memory, types, proxy, long, replication or all (all)",
     },
     Flag {
         name: "part",
         value: "NAME,...",
-        help: "of the suite of types: default, random, large, memory (all)",
+        help: "of types: default random large memory; of replication: sync save cost apply acked",
     },
     Flag {
         name: "subjects",
@@ -29,6 +30,11 @@ pub(crate) const FLAGS: &[Flag] = &[
         name: "primaries",
         value: "NAME",
         help: "what stands behind the proxies: redis, valkey or node (redis)",
+    },
+    Flag {
+        name: "keys",
+        value: "N",
+        help: "keys that are copied, saved and loaded in the suite of replication (5000000)",
     },
     Flag {
         name: "rounds",
@@ -81,6 +87,19 @@ pub(super) enum Suite {
     Proxy,
     /// Clients beside one whose commands take long.
     Long,
+    /// Full syncs, snapshots, and what replicas cost their primary.
+    Replication,
+}
+
+impl Suite {
+    /// The parts that can be measured by themselves.
+    fn parts(self) -> &'static [&'static str] {
+        match self {
+            Self::Types => types::PARTS,
+            Self::Replication => replication::PARTS,
+            Self::Node | Self::Memory | Self::Proxy | Self::Long => &[],
+        }
+    }
 }
 
 /// Everything that can be compared, in the order of the tables.
@@ -103,7 +122,7 @@ const PRIMARIES: &[&str] = &["redis", "valkey", "node"];
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Options {
     pub(super) suites: Vec<Suite>,
-    /// Parts of the suite of types.
+    /// Parts of the suites of types and replication.
     pub(super) parts: Vec<String>,
     pub(super) subjects: Vec<String>,
     pub(super) primaries: String,
@@ -118,6 +137,8 @@ pub(super) struct Options {
     pub(super) requests: u64,
     /// Keys in the suite of memory.
     pub(super) memory_keys: u64,
+    /// Keys in the suite of replication.
+    pub(super) replication_keys: u64,
     /// Connections in the suite of memory.
     pub(super) idle_connections: usize,
     /// What counts system calls; empty for the better one that works.
@@ -141,9 +162,16 @@ impl Options {
         if rounds == 0 {
             return Err(Failure::Usage("--rounds: one at least".to_owned()));
         }
+        let replication_keys = args.value("keys", pick(5_000_000, 200_000))?;
+        let shape = Shape {
+            keys: replication_keys,
+            ..Shape::default()
+        };
+        shape.validate()?;
+        let suites = suites(args)?;
         Ok(Self {
-            suites: suites(args)?,
-            parts: known("part", args.list("part"), PARTS)?,
+            parts: parts(args, &suites)?,
+            suites,
             subjects: known("subjects", args.list("subjects"), SUBJECTS)?,
             primaries: primaries(args)?,
             rounds,
@@ -152,12 +180,18 @@ impl Options {
             keys: pick(1_000_000, 100_000),
             requests: pick(70_000, 20_000),
             memory_keys: pick(5_000_000, 500_000),
+            replication_keys,
             idle_connections: if quick { 1_000 } else { 10_000 },
             counter: counter(args)?,
             quick,
             force: args.has("force"),
             json: args.text("json").map(PathBuf::from),
         })
+    }
+
+    /// Whether a part of a suite is measured.
+    pub(super) fn wants_part(&self, part: &str) -> bool {
+        self.parts.iter().any(|wanted| wanted == part)
     }
 
     /// Whether a subject takes part.
@@ -173,6 +207,7 @@ fn suites(args: &Args) -> Outcome<Vec<Suite>> {
         Suite::Types,
         Suite::Proxy,
         Suite::Long,
+        Suite::Replication,
     ];
     let names = args.list("suite");
     if names.is_empty() {
@@ -186,10 +221,13 @@ fn suites(args: &Args) -> Outcome<Vec<Suite>> {
             "types" => suites.push(Suite::Types),
             "proxy" => suites.push(Suite::Proxy),
             "long" => suites.push(Suite::Long),
+            "replication" => suites.push(Suite::Replication),
             "all" => suites.extend(all),
             other => {
-                let text =
-                    format!("--suite: {other:?} is none of node, memory, types, proxy, long, all");
+                let text = format!(
+                    "--suite: {other:?} is none of node, memory, types, proxy, long, replication, \
+                     all"
+                );
                 return Err(Failure::Usage(text));
             }
         }
@@ -208,6 +246,20 @@ fn known(flag: &str, given: Vec<String>, known: &[&str]) -> Outcome<Vec<String>>
         return Ok(known.iter().map(|&name| name.to_owned()).collect());
     }
     Ok(given)
+}
+
+/// The parts given, which these suites have; or all that they have.
+fn parts(args: &Args, suites: &[Suite]) -> Outcome<Vec<String>> {
+    let parts: Vec<&str> = suites
+        .iter()
+        .flat_map(|suite| suite.parts())
+        .copied()
+        .collect();
+    if parts.is_empty() && !args.list("part").is_empty() {
+        let text = "--part: none of these suites has parts".to_owned();
+        return Err(Failure::Usage(text));
+    }
+    known("part", args.list("part"), &parts)
 }
 
 fn counter(args: &Args) -> Outcome<String> {
@@ -241,10 +293,11 @@ mod tests {
                 Suite::Memory,
                 Suite::Types,
                 Suite::Proxy,
-                Suite::Long
+                Suite::Long,
+                Suite::Replication
             ]
         );
-        assert_eq!(all.parts, PARTS);
+        assert_eq!(all.parts, [types::PARTS, replication::PARTS].concat());
         assert!(SUBJECTS.iter().all(|subject| all.wants(subject)));
         assert_eq!((all.rounds, all.keys), (3, 1_000_000));
         let few = options("--suite proxy --subjects envoy,nutcracker --quick").unwrap();
@@ -260,6 +313,9 @@ mod tests {
         assert!(said("--subjects keydb").contains("\"keydb\" is none of floor, floor-2"));
         assert!(said("--primaries floor").contains("none of redis, valkey, node"));
         assert!(said("--part small").contains("\"small\" is none of default, random"));
+        assert!(said("--suite types --part sync").contains("\"sync\" is none of default"));
+        assert!(said("--suite node --part sync").contains("none of these suites has parts"));
+        assert!(said("--keys 0").contains("between one and a hundred million keys"));
         assert!(said("--counter ltrace").contains("none of perf, strace"));
         assert!(said("--seconds 0").contains("--seconds"));
         assert!(said("--rounds 0").contains("--rounds"));

@@ -105,6 +105,16 @@ impl Drop for Process {
 pub(super) fn wait_for<T>(
     what: &str,
     processes: &mut [&mut Process],
+    condition: impl FnMut() -> Outcome<T>,
+) -> Outcome<T> {
+    wait_within(READY_LIMIT, what, processes, condition)
+}
+
+/// As [`wait_for`], for what may take longer.
+pub(super) fn wait_within<T>(
+    limit: Duration,
+    what: &str,
+    processes: &mut [&mut Process],
     mut condition: impl FnMut() -> Outcome<T>,
 ) -> Outcome<T> {
     let clock = Monotonic::new();
@@ -120,8 +130,8 @@ pub(super) fn wait_for<T>(
             Err(failure) => failure,
         };
         let waited = Duration::from_nanos(clock.nanos_between(start, clock.now()));
-        if waited > READY_LIMIT {
-            let text = format!("{what}: not after {} s: {failure}", READY_LIMIT.as_secs());
+        if waited > limit {
+            let text = format!("{what}: not after {} s: {failure}", limit.as_secs());
             return Err(Failure::Subject(text));
         }
         thread::sleep(POLL);

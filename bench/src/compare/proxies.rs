@@ -123,6 +123,7 @@ fn start_proxy(
         pipelined_address,
         answers: Answers::Values,
         process,
+        dir,
         upstream: primaries.pids(),
     };
     await_answers(&mut subject, primaries)?;

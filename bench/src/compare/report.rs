@@ -5,8 +5,13 @@ use super::measure::{Comparison, Row};
 use super::noise::Calibration;
 use super::{long, memory, node, proxy};
 
+mod replication;
 mod types;
 
+pub(super) use replication::{
+    replication_acked, replication_apply, replication_cost, replication_head, replication_save,
+    replication_sync,
+};
 pub(super) use types::{types_benchmark, types_head, types_large, types_memory};
 
 /// Peers that servers are compared with, and peers that proxies are.

@@ -1,7 +1,7 @@
 //! Servers and proxies that take part, and how each is started.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::layout::Layout;
 use super::process::{Process, Start, free_address, wait_for};
@@ -21,6 +21,8 @@ pub(super) struct Subject {
     pub(super) pipelined_address: SocketAddr,
     pub(super) answers: Answers,
     pub(super) process: Process,
+    /// Where its files are.
+    pub(super) dir: PathBuf,
     /// The processes that it sends to.
     pub(super) upstream: Vec<u32>,
 }
@@ -65,6 +67,29 @@ pub(super) fn start_server(name: &str, layout: &Layout, dir: &Path) -> Outcome<S
 pub(super) fn start_at(name: &str, place: Place<'_>) -> Outcome<Subject> {
     let address = free_address()?;
     let dir = place.dir.join(format!("{name}-{}", address.port()));
+    let place = Place { dir: &dir, ..place };
+    let mut process = launch(name, address, place)?;
+    let answers = if name.starts_with("floor") {
+        Answers::AlwaysOk
+    } else {
+        Answers::Values
+    };
+    wait_for(&format!("{name} answers"), &mut [&mut process], || {
+        Client::connect(address)?.text("PING")
+    })?;
+    Ok(Subject {
+        name: name.to_owned(),
+        address,
+        pipelined_address: address,
+        answers,
+        process,
+        dir,
+        upstream: Vec::new(),
+    })
+}
+
+/// Starts a server at an address, in a directory of its own, and does not wait for it.
+pub(super) fn launch(name: &str, address: SocketAddr, place: Place<'_>) -> Outcome<Process> {
     let (program, arguments) = match name {
         "floor" => (programs::ours("slotilla-bench")?, floor(address, 1)),
         "floor-2" => (programs::ours("slotilla-bench")?, floor(address, 2)),
@@ -88,29 +113,13 @@ pub(super) fn start_at(name: &str, place: Place<'_>) -> Outcome<Subject> {
         "valkey" => programs::jemalloc().map(|library| ("LD_PRELOAD", library)),
         _ => None,
     };
-    let mut process = Process::start(Start {
+    Process::start(Start {
         name,
         program: &program,
         arguments,
         environment: preload.into_iter().collect(),
         cores: place.cores,
-        dir: &dir,
-    })?;
-    let answers = if name.starts_with("floor") {
-        Answers::AlwaysOk
-    } else {
-        Answers::Values
-    };
-    wait_for(&format!("{name} answers"), &mut [&mut process], || {
-        Client::connect(address)?.text("PING")
-    })?;
-    Ok(Subject {
-        name: name.to_owned(),
-        address,
-        pipelined_address: address,
-        answers,
-        process,
-        upstream: Vec::new(),
+        dir: place.dir,
     })
 }
 

@@ -12,9 +12,9 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 pub(crate) use engine::drive;
-pub(crate) use window::LoadReport;
 #[cfg(test)]
-pub(crate) use window::{Latency, Watched};
+pub(crate) use window::Watched;
+pub(crate) use window::{Latency, LoadReport};
 
 use crate::args::{Args, Flag};
 use crate::failure::{Failure, Outcome};

@@ -113,7 +113,7 @@ fn spread(line: &Comparison) -> String {
 }
 
 /// A ratio, in bold if it misses its goal as shown.
-fn judged(ratio: Option<f64>, most: f64) -> String {
+pub(super) fn judged(ratio: Option<f64>, most: f64) -> String {
     let Some(ratio) = ratio.map(|ratio| format!("{ratio:.2}")) else {
         return missing();
     };

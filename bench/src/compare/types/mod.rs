@@ -49,7 +49,7 @@ impl Results {
 
 /// Runs the suite; each part prints its table when it is through.
 pub(super) fn run(bench: &Bench) -> Outcome<Results> {
-    let wants = |part: &str| bench.options.parts.iter().any(|wanted| wanted == part);
+    let wants = |part: &str| bench.options.wants_part(part);
     let mut results = Results::default();
     say(&report::types_head())?;
     for (part, keys) in [("default", Keys::Fixed), ("random", Keys::Random)] {
