@@ -171,16 +171,19 @@ impl Connection {
             self.session.state.client.set_waker(cx.waker());
             self.introduced = true;
         }
-        loop {
-            match ready!(self.step(worker, cx)) {
-                Ok(Step::Go) => {}
-                Ok(Step::Yield) => {
+        let ended = loop {
+            match self.step(worker, cx) {
+                Poll::Ready(Ok(Step::Go)) => {}
+                Poll::Ready(Ok(Step::Yield)) => {
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
-                Err(Ended) => return Poll::Ready(()),
+                Poll::Ready(Err(Ended)) => break Poll::Ready(()),
+                Poll::Pending => break Poll::Pending,
             }
-        }
+        };
+        worker.nudge();
+        ended
     }
 
     /// Sends what there is, waits for what it must, runs what it has, reads: the first that
@@ -616,6 +619,8 @@ impl Connection {
         if self.unsent.is_empty() {
             return Poll::Ready(Ok(()));
         }
+        // The others have run. This connection may have more to do for long.
+        worker.nudge();
         while !self.unsent.is_empty() {
             match self.send_some(worker) {
                 Ok(()) => {}

@@ -205,7 +205,8 @@ impl Session {
     }
 
     /// Runs the requests at the start of `input`, at most a batch of them, and appends the
-    /// replies to `out`. What is not consumed must come again, with what follows it.
+    /// replies to `out`. What is not consumed must come again, with what follows it. Whoever runs
+    /// them tells those who wait for the log, by [`Worker::nudge`].
     pub fn run(
         &mut self,
         worker: &mut Worker,
@@ -235,7 +236,7 @@ impl Session {
         let ran = self.run_parsed(batch, worker, server, input, out);
         self.state.in_line = None;
         drop(seated);
-        server.store.log().nudge(worker.number);
+        worker.owe_nudge();
 
         match ran {
             Ran::All { consumed } => match end {

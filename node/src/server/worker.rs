@@ -39,6 +39,8 @@ pub struct Worker {
     tick: Tick,
     now_ms: i64,
     failed: bool,
+    /// Commands have run, and who waits for the log has not been told.
+    owes_nudge: bool,
 }
 
 /// Bytes that one read may bring. Bounds the work of one turn.
@@ -60,6 +62,22 @@ pub fn with<R>(work: impl FnOnce(&mut Worker) -> R) -> Option<R> {
 }
 
 impl Worker {
+    /// Commands have run: [`nudge`](Self::nudge) is due.
+    #[inline]
+    pub(crate) fn owe_nudge(&mut self) {
+        self.owes_nudge = true;
+    }
+
+    /// Tells who waits for the log that there may be more. To wake a thread costs more than to run
+    /// a few commands, so it is done once for what all connections that have something to do have
+    /// asked for.
+    #[inline]
+    pub(crate) fn nudge(&mut self) {
+        if std::mem::take(&mut self.owes_nudge) {
+            self.server.store.log().nudge(self.number);
+        }
+    }
+
     pub(crate) fn new(server: Arc<Server>, number: usize, seat: SeatId) -> Self {
         let clock = server.clock.clone();
         Self {
@@ -73,6 +91,7 @@ impl Worker {
             outputs: Vec::new(),
             now_ms: clock::unix_ms(),
             failed: false,
+            owes_nudge: false,
         }
     }
 

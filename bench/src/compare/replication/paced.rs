@@ -38,6 +38,8 @@ pub(super) struct Traffic<'a> {
 pub(super) struct Felt {
     pub(super) before: Latency,
     pub(super) meanwhile: Latency,
+    /// Seconds after the beginning at which the one was due that took longest.
+    pub(super) longest_at: f64,
     /// What the server took in truth.
     pub(super) writes_per_second: f64,
 }
@@ -90,6 +92,7 @@ pub(super) fn beside<R>(
     let felt = Felt {
         before: latency(&felt.before),
         meanwhile: latency(&felt.meanwhile),
+        longest_at: felt.longest.1 as f64 / 1e9,
         writes_per_second: writer.map_err(panicked)??,
     };
     Ok((worked, felt))
@@ -99,6 +102,8 @@ pub(super) fn beside<R>(
 struct Histograms {
     before: Histogram<u64>,
     meanwhile: Histogram<u64>,
+    /// What took longest of the latter, and when it was due, in nanoseconds.
+    longest: (u64, u64),
 }
 
 impl Histograms {
@@ -111,6 +116,7 @@ impl Histograms {
         Ok(Self {
             before: new()?,
             meanwhile: new()?,
+            longest: (0, 0),
         })
     }
 
@@ -118,6 +124,7 @@ impl Histograms {
         // Of the same bounds, so they fit.
         self.before.add(&other.before).unwrap_or_default();
         self.meanwhile.add(&other.meanwhile).unwrap_or_default();
+        self.longest = self.longest.max(other.longest);
     }
 }
 
@@ -180,6 +187,7 @@ fn probe(
     let mut found = Histograms::new()?;
     let mut random = fastrand::Rng::with_seed(number);
     let mut timetable = Timetable::new(clock, PROBE_EVERY_NANOS);
+    let mut begun = None;
     loop {
         let key = random.u64(..traffic.shape.keys);
         let from = timetable.wait();
@@ -197,6 +205,8 @@ fn probe(
             found.before.saturating_record(nanos);
         } else {
             found.meanwhile.saturating_record(nanos);
+            let due = from - *begun.get_or_insert(from);
+            found.longest = found.longest.max((nanos, due));
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::compare::subject::Subject;
 use crate::failure::{Failure, Outcome};
 use crate::load::Latency;
 use crate::note;
-use crate::procfs::{cpu_seconds_with_children, family_bytes};
+use crate::procfs::{MachineTime, cpu_seconds_with_children, family_bytes};
 use crate::workload::Shape;
 
 /// Random writes a second beside the copy: none, and as many as the goal for memory is set for.
@@ -49,7 +49,11 @@ pub(in crate::compare) struct Copy {
     pub(in crate::compare) primary_cpu_seconds: f64,
     pub(in crate::compare) before: Latency,
     pub(in crate::compare) meanwhile: Latency,
+    /// Seconds after its beginning at which a client waited longest.
+    pub(in crate::compare) longest_at: f64,
     pub(in crate::compare) writes_per_second: f64,
+    /// The part of a processor that the hypervisor took.
+    pub(in crate::compare) stolen: f64,
     pub(in crate::compare) memory: Memory,
 }
 
@@ -95,13 +99,17 @@ fn from(bench: &Bench, name: &str, replicas: &[&str]) -> Outcome<Vec<Synced>> {
         for synced in &mut found {
             let copy = copy(bench, &mut primary, synced, &shape)?;
             note(&format!(
-                "  {name} to {} beside {} writes/s: {:.2} s, p99 {:.2} ms, {:.0} MB above {:.0}",
+                "  {name} to {} beside {} writes/s: {:.2} s, p99 {:.2} ms, longest {:.0} ms after \
+                 {:.1} s, {:.0} MB above {:.0}, {:.0} % stolen",
                 synced.replica,
                 synced.writes,
                 copy.seconds,
                 copy.meanwhile.p99_us / 1e3,
+                copy.meanwhile.max_us / 1e3,
+                copy.longest_at,
                 (copy.memory.peak - copy.memory.steady) as f64 / 1e6,
                 copy.memory.steady as f64 / 1e6,
+                copy.stolen * 100.0,
             ));
             synced.copies.push(copy);
         }
@@ -129,13 +137,15 @@ fn copy(bench: &Bench, primary: &mut Subject, of: &Synced, shape: &Shape) -> Out
         let steady = family_bytes(process)?;
         let (worked, most) = watch(process, address, || {
             let cpu_before = cpu_seconds_with_children(process)?;
+            let machine_before = MachineTime::now()?;
             stage.begin();
             let start = clock.now();
             pair::follow(&replica, primary)?;
             pair::await_equal(primary, &mut replica)?;
             let nanos = clock.nanos_between(start, clock.now());
             let cpu_seconds = cpu_seconds_with_children(process)? - cpu_before;
-            Ok((nanos as f64 / 1e9, cpu_seconds))
+            let stolen = MachineTime::now()?.stolen_seconds_since(machine_before);
+            Ok((nanos as f64 / 1e9, cpu_seconds, stolen))
         })?;
         let memory = Memory {
             steady,
@@ -144,13 +154,15 @@ fn copy(bench: &Bench, primary: &mut Subject, of: &Synced, shape: &Shape) -> Out
         };
         Ok((worked, memory))
     })?;
-    let ((seconds, primary_cpu_seconds), memory) = measured;
+    let ((seconds, primary_cpu_seconds, stolen_seconds), memory) = measured;
+    let stolen = stolen_seconds / seconds.max(1e-9);
     // The writes have ended: the rest of them is on its way.
     pair::await_equal(primary, &mut replica)?;
     pair::compare(primary, &replica, shape)?;
     let Felt {
         before,
         meanwhile,
+        longest_at,
         writes_per_second,
     } = felt;
     Ok(Copy {
@@ -158,7 +170,9 @@ fn copy(bench: &Bench, primary: &mut Subject, of: &Synced, shape: &Shape) -> Out
         primary_cpu_seconds,
         before,
         meanwhile,
+        longest_at,
         writes_per_second,
+        stolen,
         memory,
     })
 }

@@ -47,6 +47,7 @@ pub(in crate::compare) fn replication_sync(found: &[Synced]) -> String {
         &above,
         "kept MB",
         "unsent MB",
+        "stolen",
     ];
     let rows = found.iter().map(|one| {
         let redis = found.iter().find(|other| {
@@ -101,6 +102,7 @@ fn sync_row(one: &Synced, redis: Option<&Synced>) -> Vec<String> {
         above_shown,
         megabytes(|copy| copy.memory.kept as f64),
         megabytes(|copy| copy.memory.unsent as f64),
+        format!("{:.0} %", median(one, |copy| copy.stolen) * 100.0),
     ]
 }
 
@@ -317,7 +319,9 @@ mod tests {
                 primary_cpu_seconds: seconds,
                 before: latency(100.0),
                 meanwhile: latency(p99_us),
+                longest_at: 0.5,
                 writes_per_second: 19_990.0,
+                stolen: 0.0,
                 memory: Memory {
                     steady: 1_000_000_000,
                     peak,

@@ -12,22 +12,25 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 /// Bytes of a block. What a reader gets is at most that.
 pub(super) const BLOCK_BYTES: usize = 64 * 1024;
+/// What is open is copied for a reader that wants less than this; more becomes a block, so that it
+/// need not be.
+const COPIED_MAX: usize = 4 * 1024;
 
 /// Bytes for a reader.
 pub(super) type Chunk = Bytes;
 
 #[derive(Debug)]
 pub(super) struct Backlog {
-    /// Whole blocks, of any length, oldest first.
-    blocks: VecDeque<Bytes>,
+    /// Whole blocks, of any length, oldest first, and where each ends.
+    blocks: VecDeque<(u64, Bytes)>,
     /// The first byte of the first block.
     start: u64,
     /// What comes next is added here, until it is a block.
-    open: Vec<u8>,
+    open: BytesMut,
     /// The byte that comes next.
     end: u64,
     /// So many are kept for readers to come.
@@ -41,7 +44,7 @@ impl Backlog {
         Self {
             blocks: VecDeque::new(),
             start,
-            open: Vec::new(),
+            open: BytesMut::new(),
             end: start,
             kept: 0,
             readers: Vec::new(),
@@ -66,21 +69,25 @@ impl Backlog {
     }
 
     pub(super) fn push(&mut self, mut bytes: &[u8]) {
-        self.end = self.end.wrapping_add(bytes.len() as u64);
         while !bytes.is_empty() {
-            let room = BLOCK_BYTES.saturating_sub(self.open.len());
+            if self.open.capacity() == self.open.len() {
+                self.close_block();
+                self.open = BytesMut::with_capacity(BLOCK_BYTES);
+            }
+            let room = self.open.capacity().saturating_sub(self.open.len());
             let (now, later) = bytes.split_at(room.min(bytes.len()));
             self.open.extend_from_slice(now);
+            self.end = self.end.wrapping_add(now.len() as u64);
             bytes = later;
-            if self.open.len() >= BLOCK_BYTES {
-                self.close_block();
-            }
         }
     }
 
+    /// What is open is a block; what comes next uses the memory behind it.
     fn close_block(&mut self) {
-        let block = std::mem::take(&mut self.open);
-        self.blocks.push_back(block.into());
+        if !self.open.is_empty() {
+            let block = self.open.split().freeze();
+            self.blocks.push_back((self.end, block));
+        }
     }
 
     /// A reader from `offset` on, by its number; `None` if that is gone, or has not come.
@@ -112,18 +119,19 @@ impl Backlog {
     /// What a reader has next, which may be nothing; `None` if it was let go.
     pub(super) fn read(&mut self, number: usize) -> Option<Chunk> {
         let position = self.position(number)?;
-        let mut start = self.start;
-        for block in &self.blocks {
-            let end = start.wrapping_add(block.len() as u64);
-            if position < end {
-                let skipped = usize::try_from(position.wrapping_sub(start)).ok()?;
-                return Some(block.slice(skipped..));
+        let open_start = self.end.wrapping_sub(self.open.len() as u64);
+        if position >= open_start {
+            let skipped = usize::try_from(position.wrapping_sub(open_start)).ok()?;
+            let rest = self.open.get(skipped..).unwrap_or_default();
+            if rest.len() < COPIED_MAX {
+                return Some(Bytes::copy_from_slice(rest));
             }
-            start = end;
+            self.close_block();
         }
-        let skipped = usize::try_from(position.wrapping_sub(start)).ok()?;
-        let rest = self.open.get(skipped..).unwrap_or_default();
-        Some(Bytes::copy_from_slice(rest))
+        let found = self.blocks.partition_point(|(end, _)| *end <= position);
+        let (end, block) = self.blocks.get(found)?;
+        let left = usize::try_from(end.wrapping_sub(position)).ok()?;
+        Some(block.slice(block.len().saturating_sub(left)..))
     }
 
     /// A reader has done with so many bytes.
@@ -138,12 +146,11 @@ impl Backlog {
         let kept_from = self.end.saturating_sub(self.kept);
         let needed = self.readers.iter().flatten().min();
         let needed = needed.map_or(kept_from, |first| kept_from.min(*first));
-        while let Some(block) = self.blocks.front() {
-            let end = self.start.wrapping_add(block.len() as u64);
-            if end > needed {
+        while let Some((end, _)) = self.blocks.front() {
+            if *end > needed {
                 return;
             }
-            self.start = end;
+            self.start = *end;
             self.blocks.pop_front();
         }
         if needed == self.end {
