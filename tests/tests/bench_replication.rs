@@ -7,7 +7,7 @@ use slotilla_tests::binaries;
 
 #[test]
 fn every_part_has_its_table_and_a_row_for_everybody() {
-    let line = "compare --suite replication --quick --keys 20000 --rounds 1 --seconds 0.2 --force \
+    let line = "compare --suite replication --quick --keys 5000 --rounds 1 --seconds 0.2 --force \
                 --subjects redis,node";
     let output = Command::new(binaries::bench())
         .args(line.split_whitespace())

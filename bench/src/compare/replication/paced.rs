@@ -205,7 +205,7 @@ fn probe(
             found.before.saturating_record(nanos);
         } else {
             found.meanwhile.saturating_record(nanos);
-            let due = from - *begun.get_or_insert(from);
+            let due = from.saturating_sub(*begun.get_or_insert(from));
             found.longest = found.longest.max((nanos, due));
         }
     }

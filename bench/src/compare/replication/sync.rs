@@ -119,7 +119,9 @@ fn from(bench: &Bench, name: &str, replicas: &[&str]) -> Outcome<Vec<Synced>> {
 
 fn copy(bench: &Bench, primary: &mut Subject, of: &Synced, shape: &Shape) -> Outcome<Copy> {
     let mut replica = pair::start(bench, &of.replica, &bench.layout.all)?;
-    await_steady(primary, 5)?;
+    if !bench.options.quick {
+        await_steady(primary, 5)?;
+    }
     let traffic = Traffic {
         target: primary.address,
         shape,
