@@ -53,16 +53,7 @@ pub fn run(args: impl Iterator<Item = String>) -> ExitCode {
     process::limit_clients(&config);
     let node = match Node::start(Arc::clone(&config)) {
         Ok(node) => node,
-        Err(error) => {
-            tracing::error!("{error}");
-            if matches!(error, StartError::Listen(_)) {
-                tracing::error!(
-                    "Failed listening on port {} (TCP), aborting.",
-                    config.port()
-                );
-            }
-            return fail(&error.to_string());
-        }
+        Err(error) => return fail_to_start(&error, &config),
     };
     let marked = log.clone();
     node.server.replication.on_role(move |is_replica| {
@@ -89,6 +80,17 @@ pub fn run(args: impl Iterator<Item = String>) -> ExitCode {
     let exit = serve(node, &config);
     drop(pid_file);
     exit
+}
+
+fn fail_to_start(error: &StartError, config: &Config) -> ExitCode {
+    tracing::error!("{error}");
+    if matches!(error, StartError::Listen(_)) {
+        tracing::error!(
+            "Failed listening on port {} (TCP), aborting.",
+            config.port()
+        );
+    }
+    fail(&error.to_string())
 }
 
 /// Stops the node for a signal. Another one while its data is saved ends the process, so this comes

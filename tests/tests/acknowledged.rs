@@ -343,16 +343,23 @@ fn one_question_is_for_all_who_wait() {
     replica.process().freeze();
     let before = questions();
     let mut clients: Vec<Client> = (0..CLIENTS).map(|_| node.client()).collect();
+    let await_waiting = |count: usize| {
+        wait_for("clients to wait", LIMIT, || {
+            (number(&node, "replica_ack_waiting_clients") == count as u64).then_some(())
+        });
+    };
     for (number, client) in clients.iter_mut().enumerate() {
         client.send(if number % 2 == 0 {
             b"incr a\r\n"
         } else {
             b"wait 1 0\r\n"
         });
+        if number == 0 {
+            // Before there is anything to wait for nobody waits.
+            await_waiting(1);
+        }
     }
-    wait_for("all to wait", LIMIT, || {
-        (number(&node, "replica_ack_waiting_clients") == CLIENTS as u64).then_some(())
-    });
+    await_waiting(CLIENTS);
     replica.process().thaw();
     for (number, client) in clients.iter_mut().enumerate() {
         let reply = client.read();

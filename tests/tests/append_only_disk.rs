@@ -222,7 +222,9 @@ fn who_asks_while_another_snapshot_is_written_hears_what_redis_says() {
 #[test]
 fn what_a_killed_node_has_left_is_removed() {
     let node = Server::start(Kind::Node, ON);
-    let long_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+    let an_hour_ago = slotilla_common::clock::unix_ms() - 3_600_000;
+    let long_ago = std::time::SystemTime::UNIX_EPOCH
+        + Duration::from_millis(u64::try_from(an_hour_ago).unwrap());
     // No Linux gives a process this number.
     let left = node.dir().join("temp-bgsave-4200000.rdb");
     let rewritten = directory(node.dir()).join("temp-rewriteaof-bg-4200000.aof");

@@ -261,7 +261,9 @@ fn save(server: &Arc<Server>, marked: Marked) -> Result<(), BackgroundError> {
 /// second.
 pub fn begin_if_due(server: &Arc<Server>) {
     let background = &server.persistence.background;
-    if background.is_running() || !server.persistence.is_serving() {
+    // As in Redis, a rewrite of the append-only file comes to its end first.
+    let is_busy = background.is_running() || server.aof.is_rewriting();
+    if is_busy || !server.persistence.is_serving() {
         return;
     }
     if !background.scheduled.load(Ordering::Acquire) && !is_due(server) {

@@ -96,6 +96,11 @@ mod tests {
     use super::*;
     use std::time::SystemTime;
 
+    fn now() -> SystemTime {
+        let since = u64::try_from(slotilla_common::clock::unix_ms()).unwrap();
+        SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(since)
+    }
+
     /// More than any Linux gives.
     const GONE: u32 = 4_200_000;
 
@@ -127,7 +132,7 @@ mod tests {
     fn what_is_left_goes_and_what_somebody_may_write_stays() {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
-        let long_ago = SystemTime::now() - 2 * STILL_FOR;
+        let long_ago = now() - 2 * STILL_FOR;
         let make = |name: &str| {
             let file = File::create(path(name)).unwrap();
             file.set_modified(long_ago).unwrap();
@@ -149,7 +154,7 @@ mod tests {
         let _made = others.map(make);
         let lock = make(&locked);
         lock.lock().unwrap();
-        make(&young).set_modified(SystemTime::now()).unwrap();
+        make(&young).set_modified(now()).unwrap();
         fs::create_dir(path(&format!("temp-{GONE}.rdb"))).unwrap();
         clear(dir.path());
         for name in &left {

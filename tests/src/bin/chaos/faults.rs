@@ -21,7 +21,7 @@ const FAILOVER_MS: &str = "5000";
 const SERVICE_LIMIT: Duration = Duration::from_secs(30);
 /// Whether a primary of acknowledged writes that was killed always gets back what replicas have. While
 /// this is false, one that serves at once is counted as one that cannot.
-const HAS_RESTART_RULE: bool = false;
+const HAS_RESTART_RULE: bool = true;
 
 /// Why something could not be done, if it could not; or what must not be.
 type Done = Result<Option<String>, String>;
