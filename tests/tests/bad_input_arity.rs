@@ -72,6 +72,10 @@ fn compare(ours: &Server) {
     let wrong = COMMANDS.iter().flat_map(wrong_calls).chain(half);
     for call in wrong {
         let (expected, got) = (redis.call(&call), ours.call(&call));
+        // Redis has none of our own.
+        if call.get(1).is_some_and(|word| word == "ack-writes") {
+            continue;
+        }
         calls += usize::from(has(&got));
         if has(&got) && expected != got {
             faults.push(format!("{}: redis {expected}, ours {got}", call.join(" ")));

@@ -19,9 +19,6 @@ const FAILOVER_MS: &str = "5000";
 
 /// How long a primary that has restarted may look for what its replicas have.
 const SERVICE_LIMIT: Duration = Duration::from_secs(30);
-/// Whether a primary of acknowledged writes that was killed always gets back what replicas have. While
-/// this is false, one that serves at once is counted as one that cannot.
-const HAS_RESTART_RULE: bool = true;
 
 /// Why something could not be done, if it could not; or what must not be.
 type Done = Result<Option<String>, String>;
@@ -195,7 +192,10 @@ impl Round<'_> {
         if has_primary {
             // One that acknowledges by replicas alone has to be sent what it lacks by one of them,
             // which it cannot if all were killed.
-            let by_replicas = self.acks() && self.await_service()? && all.len() == 1;
+            if self.acks() {
+                self.await_service()?;
+            }
+            let by_replicas = self.acks() && all.len() == 1;
             let allowed = if self.setting.append_only == "always" || by_replicas {
                 Allowed::Nothing
             } else {
@@ -207,31 +207,17 @@ impl Round<'_> {
         Ok(None)
     }
 
-    /// Waits until a primary that has restarted serves, or has given its role to a replica; whether
-    /// it has looked for what replicas may have more than it has.
-    fn await_service(&mut self) -> Result<bool, String> {
+    /// Waits until a primary that has restarted serves: before, it has one of its replicas take over
+    /// for as long as it takes to get what that has.
+    fn await_service(&self) -> Result<(), String> {
         let old = self.primary;
-        let mut has_rule = HAS_RESTART_RULE;
         let time = Deadline::after(SERVICE_LIMIT);
         loop {
             let reply = self.members[old].tell(&["GET", "any"])?;
-            let is_down = reply
-                .error()
-                .is_some_and(|text| text.starts_with("MASTERDOWN"));
-            let roles: Vec<_> = self.members.iter().map(Member::facts).collect();
-            let is_replica = |at: usize| roles[at].as_ref().map(|facts| facts.is_replica);
-            let heir = (0..roles.len()).find(|at| *at != old && is_replica(*at) == Some(false));
-            if let Some(heir) = heir
-                && is_replica(old) == Some(true)
-            {
-                self.note(format!("member {heir} has taken over from {old}"));
-                self.hand_over(old, heir)?;
-                return Ok(true);
+            let is_replica = self.members[old].facts().map(|facts| facts.is_replica);
+            if reply.error().is_none() && is_replica == Some(false) {
+                return Ok(());
             }
-            if !is_down && is_replica(old) == Some(false) {
-                break;
-            }
-            has_rule = true;
             if time.is_over() {
                 return Err(format!(
                     "the primary does not serve after its restart: {reply:?}"
@@ -239,11 +225,6 @@ impl Round<'_> {
             }
             std::thread::sleep(LOOK);
         }
-        if !has_rule {
-            self.tally
-                .not_there("a primary that is killed gets back what replicas have");
-        }
-        Ok(has_rule)
     }
 
     /// The role has passed from one server to another, by themselves.
