@@ -71,7 +71,8 @@ mod tests {
     #[test]
     fn there_are_as_many_rows_as_redis_has_commands() {
         assert_eq!(top_level().count(), 240);
-        assert_eq!(COMMANDS.len(), 240 + 126);
+        // One of them is our own: CLIENT ACK-WRITES.
+        assert_eq!(COMMANDS.len(), 240 + 126 + 1);
     }
 
     #[test]

@@ -12,6 +12,8 @@ const TIME_MAX: f64 = 0.7;
 const P99_MS_MAX: f64 = 2.0;
 /// What a full sync may take of memory, as a part of what is taken anyway.
 const MEMORY_MAX: f64 = 0.10;
+/// What is a goal to this much meets it: 1.1 less 1 is a little more than 0.1.
+const ROUNDING: f64 = 1e-9;
 /// What a primary may need beyond what it needs by itself, with one replica and with two.
 const COST_MAX: [f64; 2] = [0.10, 0.15];
 /// How fast a replica is at least, beside its primary.
@@ -76,7 +78,7 @@ fn sync_row(one: &Synced, redis: Option<&Synced>) -> Vec<String> {
         copy.memory.peak as f64 / copy.memory.steady as f64 - 1.0
     });
     let mut above_shown = format!("{:.1} %", above * 100.0);
-    if ours && above > MEMORY_MAX {
+    if ours && above > MEMORY_MAX + ROUNDING {
         above_shown = format!("**{above_shown}**");
     }
     vec![
@@ -168,7 +170,7 @@ pub(in crate::compare) fn replication_cost(found: &[Cost]) -> String {
         cells.extend(goals.map(|(figures, most)| {
             let more = more(&cost.cpu_us[0], figures);
             let text = format!("{:+.0} %", more * 100.0);
-            if cost.subject == "node" && more > most {
+            if cost.subject == "node" && more > most + ROUNDING {
                 format!("**{text}**")
             } else {
                 text
