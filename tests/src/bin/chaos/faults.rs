@@ -7,7 +7,7 @@ use std::time::Duration;
 use slotilla_tests::{Deadline, Kind};
 
 use crate::ledger::Allowed;
-use crate::member::{LOOK, Member};
+use crate::member::LOOK;
 use crate::plan::{Fault, Lane, Succession, Who};
 use crate::round::Round;
 use crate::way::{Answer, Flow, Side};
@@ -193,6 +193,9 @@ impl Round<'_> {
             // One that acknowledges by replicas alone has to be sent what it lacks by one of them,
             // which it cannot if all were killed.
             if self.acks() {
+                if all.len() > 1 {
+                    self.accept_loss()?;
+                }
                 self.await_service()?;
             }
             let by_replicas = self.acks() && all.len() == 1;
@@ -207,10 +210,25 @@ impl Round<'_> {
         Ok(None)
     }
 
+    /// No replica has what was confirmed: somebody has to say that what the primary has counts.
+    fn accept_loss(&self) -> Result<(), String> {
+        let primary = &self.members[self.primary];
+        for count in ["0".to_owned(), self.setting.ack.to_string()] {
+            primary.tell(&["CONFIG", "SET", "replica-ack-writes", &count])?;
+        }
+        Ok(())
+    }
+
     /// Waits until a primary that has restarted serves: before, it has one of its replicas take over
     /// for as long as it takes to get what that has.
-    fn await_service(&self) -> Result<(), String> {
+    fn await_service(&mut self) -> Result<(), String> {
         let old = self.primary;
+        // It comes for the data by no way that is watched.
+        for (at, member) in self.members.iter_mut().enumerate() {
+            if at != old {
+                member.served = None;
+            }
+        }
         let time = Deadline::after(SERVICE_LIMIT);
         loop {
             let reply = self.members[old].tell(&["GET", "any"])?;
