@@ -221,7 +221,20 @@ fn writes_need_as_many_replicas_as_they_are_to() {
         client.ok(&["config", "set", "min-replicas-to-write", wanted]);
         assert_eq!(refused(&mut client), is_refused, "{wanted}");
     }
+    // And for a transaction whose writes were taken before.
+    client.line("multi");
+    client.line("set a 2");
+    let mut other = node.client();
+    other.ok(&["config", "set", "min-replicas-to-write", "2"]);
+    assert_eq!(
+        client.line("exec").error(),
+        Some(
+            "EXECABORT Transaction discarded because of: NOREPLICAS Not enough good replicas to \
+             write."
+        )
+    );
     client.ok(&["config", "set", "min-replicas-to-write", "1"]);
+    assert_eq!(client.line("get a").text(), "1");
     replica.kill();
     wait_for("writes to be refused", LIMIT, || {
         refused(&mut client).then_some(())

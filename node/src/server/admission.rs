@@ -47,13 +47,8 @@ pub(super) fn admit(
     if !server.persistence.is_serving() {
         check_phase(server, spec)?;
     }
-    if server.replication.as_primary.refuses_writes()
-        && spec.flags.contains(Flags::WRITE)
-        && session.stream.is_none()
-    {
-        return Err(CommandError::fixed(
-            "NOREPLICAS Not enough good replicas to write.",
-        ));
+    if server.replication.as_primary.refuses_writes() {
+        check_good_replicas(session, spec)?;
     }
     if server.replication.as_primary.confirm.is_used() {
         check_replicas(session, server, spec)?;
@@ -73,6 +68,19 @@ fn without_handler(server: &Server, spec: &'static Spec, args: &Args<'_>) -> Com
     } else {
         unknown(args, spec.parent())
     }
+}
+
+/// What a primary with too few replicas refuses: writes, and transactions that have some.
+#[cold]
+fn check_good_replicas(session: &SessionState, spec: &Spec) -> Result<(), CommandError> {
+    let queue = session.transaction.queue().filter(|_| spec.name == "exec");
+    let writes = spec.flags.contains(Flags::WRITE) || queue.is_some_and(|q| q.union().write);
+    if writes && session.stream.is_none() {
+        return Err(CommandError::fixed(
+            "NOREPLICAS Not enough good replicas to write.",
+        ));
+    }
+    Ok(())
 }
 
 /// What a replica refuses: writes, and answers from data that its primary may have changed.

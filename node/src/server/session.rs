@@ -206,7 +206,7 @@ impl Session {
 
     /// Runs the requests at the start of `input`, at most a batch of them, and appends the
     /// replies to `out`. What is not consumed must come again, with what follows it. Whoever runs
-    /// them tells those who wait for the log, by [`Worker::nudge`].
+    /// them tells those who wait for the log, by `Worker::nudge`.
     pub fn run(
         &mut self,
         worker: &mut Worker,

@@ -196,7 +196,6 @@ fn copy(server: &Arc<Server>) -> bool {
 
 /// Hands a piece to a replica's thread; false if the replica has gone, or does not take it in time.
 fn hand(server: &Server, to: &Waiting, mut piece: Piece) -> bool {
-    let timeout_ms = server.config.repl_timeout_seconds().saturating_mul(1000);
     let begun_ms = clock::unix_ms();
     loop {
         match to.pieces.try_send(piece) {
@@ -205,6 +204,8 @@ fn hand(server: &Server, to: &Waiting, mut piece: Piece) -> bool {
             Err(TrySendError::Full(back)) => piece = back,
         }
         let waited_ms = (clock::unix_ms() - begun_ms).max(0).unsigned_abs();
+        // It may be changed meanwhile.
+        let timeout_ms = server.config.repl_timeout_seconds().saturating_mul(1000);
         if waited_ms > timeout_ms || server.shutdown.is_cancelled() {
             tracing::warn!(
                 "Disconnecting timedout replica (full sync): {}, which does not take its data",
