@@ -113,18 +113,26 @@ fn a_blocked_client_is_answered_once_its_pop_is_on_disk() {
     assert_eq!(node.client().line("exists l").integer(), 0);
 }
 
-#[test]
-fn while_the_disk_is_full_writes_are_refused() {
-    let mut node = Server::start(Kind::Node, ON);
+/// Has a node's disk full after `a` and a part of `b` are on it: how large its file is without that
+/// part, and what it says to who writes.
+fn fill_disk(node: &mut Server) -> (u64, String) {
     let mut client = node.client();
     client.ok(&["set", "a", "1"]);
-    settle(&node);
+    settle(node);
     let size = fs::metadata(last_increment(node.dir())).unwrap().len();
-    limit_files(&mut node, &(size + 10).to_string());
+    limit_files(node, &(size + 10).to_string());
     client.ok(&["set", "b", "1"]);
     let refused = wait_for("writes to be refused", LIMIT, || {
         client.line("set c 1").error().map(str::to_owned)
     });
+    (size, refused)
+}
+
+#[test]
+fn while_the_disk_is_full_writes_are_refused() {
+    let mut node = Server::start(Kind::Node, ON);
+    let mut client = node.client();
+    let (size, refused) = fill_disk(&mut node);
     assert_eq!(
         refused,
         "MISCONF Errors writing to the AOF file: File too large"
@@ -154,14 +162,7 @@ fn while_the_disk_is_full_writes_are_refused() {
 fn a_full_disk_is_of_no_matter_once_the_file_is_off() {
     let mut node = Server::start(Kind::Node, ON);
     let mut client = node.client();
-    client.ok(&["set", "a", "1"]);
-    settle(&node);
-    let size = fs::metadata(last_increment(node.dir())).unwrap().len();
-    limit_files(&mut node, &(size + 10).to_string());
-    client.ok(&["set", "b", "1"]);
-    wait_for("writes to be refused", LIMIT, || {
-        client.line("set c 1").error().map(str::to_owned)
-    });
+    fill_disk(&mut node);
     client.ok(&["config", "set", "appendonly", "no"]);
     client.ok(&["set", "c", "1"]);
     assert_eq!(client.line("ping").to_string(), "PONG");
@@ -189,34 +190,52 @@ fn a_full_disk_is_of_no_matter_once_the_file_is_off() {
 /// Each reply is a redis-server 7.0.15's.
 #[test]
 fn who_asks_while_another_snapshot_is_written_hears_what_redis_says() {
-    let settings = with(&[("rdb-key-save-delay", "20000"), ("save", "")]);
-    let node = Server::start(Kind::Node, &settings);
+    // A save or a rewrite lasts until the delay is taken from it.
+    const LONG: &str = "100000";
+    let node = Server::start(Kind::Node, &with(&[("save", "")]));
     let mut client = node.client();
-    for n in 0..100 {
+    for n in 0..600 {
         client.ok(&["set", &format!("key:{n}"), "1"]);
     }
     let mut ask = |line: &str| client.line(line).to_string();
+    let hurry = |delay: &str| {
+        let mut client = node.client();
+        client.ok(&["config", "set", "rdb-key-save-delay", delay]);
+    };
+    let is = |field: &str, value: &str| node.info(field).as_deref() == Some(value);
+    hurry(LONG);
     assert_eq!(ask("bgsave"), "Background saving started");
-    let saving = "ERR Background save already in progress";
-    assert!(ask("bgsave").contains(saving));
-    assert!(ask("bgsave schedule").contains(saving));
-    assert!(ask("save").contains(saving));
+    let saving = "(error) ERR Background save already in progress";
+    for command in ["bgsave", "bgsave schedule", "save"] {
+        assert_eq!(ask(command), saving, "{command}");
+    }
     let scheduled = "Background append only file rewriting scheduled";
     assert_eq!(ask("bgrewriteaof"), scheduled);
-    assert_eq!(node.info("aof_rewrite_scheduled").unwrap(), "1");
+    assert!(is("aof_rewrite_scheduled", "1"));
     assert_eq!(ask("bgrewriteaof"), scheduled);
-    wait_until("the rewrite to begin", || {
-        node.info("aof_rewrite_in_progress").as_deref() == Some("1")
-            && node.info("aof_rewrite_scheduled").as_deref() == Some("0")
+    let before: u64 = node.info("aof_rewrites").unwrap().parse().unwrap();
+    hurry("0");
+    wait_until("the rewrite to be done", || {
+        let rewrites = node.info("aof_rewrites").unwrap();
+        rewrites.parse::<u64>().unwrap() > before && is("aof_rewrite_in_progress", "0")
     });
-    let rewriting = "ERR Background append only file rewriting already in progress";
-    assert!(ask("bgrewriteaof").contains(rewriting));
-    assert!(ask("bgsave").contains("ERR Another child process is active (AOF?)"));
+    assert!(is("aof_rewrite_scheduled", "0"));
+
+    hurry(LONG);
+    let started = "Background append only file rewriting started";
+    assert_eq!(ask("bgrewriteaof"), started);
+    let rewriting = "(error) ERR Background append only file rewriting already in progress";
+    assert_eq!(ask("bgrewriteaof"), rewriting);
+    let other = "(error) ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE \
+                 SCHEDULE in order to schedule a BGSAVE whenever possible.";
+    assert_eq!(ask("bgsave"), other);
     assert_eq!(ask("bgsave schedule"), "Background saving scheduled");
-    wait_until("the save to begin", || {
-        node.info("rdb_bgsave_in_progress").as_deref() == Some("1")
+    assert!(is("aof_rewrite_in_progress", "1") && is("rdb_bgsave_in_progress", "0"));
+    hurry("0");
+    wait_until("the save to be done", || {
+        let saved = "Background saving terminated with success";
+        node.log().matches(saved).count() == 2
     });
-    assert_eq!(node.info("aof_rewrite_in_progress").unwrap(), "0");
 }
 
 #[test]
@@ -245,7 +264,6 @@ fn what_a_killed_node_has_left_is_removed() {
 #[test]
 fn a_kill_at_any_moment_of_a_save_or_rewrite_leaves_the_data() {
     let seed = seed();
-    println!("SLOTILLA_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let settings = with(&[("save", ""), ("rdb-key-save-delay", "-20")]);
     let mut node = Server::start(Kind::Node, &settings);

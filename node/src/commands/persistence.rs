@@ -56,7 +56,13 @@ fn bgsave(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         return Ok(());
     }
     ctx.in_background(move |server, reply| {
-        match persistence::begin(server) {
+        // A rewrite that has been answered for has perhaps not come to its instant yet.
+        let begun = if server.aof.is_rewriting() {
+            Err(Busy::Other)
+        } else {
+            persistence::begin(server)
+        };
+        match begun {
             Ok(()) => reply.simple("Background saving started"),
             Err(Busy::Saving) => return Err(SAVING),
             // The copy has just begun, or is written for one that is gone.
