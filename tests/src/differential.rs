@@ -11,13 +11,15 @@ pub type Command = Vec<Vec<u8>>;
 /// Longer words are cut in what a failure prints.
 const SHOWN_MAX: usize = 200;
 
-/// The seed of a random test, to be printed: `SLOTILLA_SEED` repeats a run.
+/// The seed of a random test, which is printed: `SLOTILLA_SEED` repeats a run.
 #[must_use]
+#[expect(clippy::print_stdout, reason = "a failed test shows what it printed")]
 pub fn seed() -> u64 {
-    std::env::var("SLOTILLA_SEED")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or_else(|| fastrand::u64(..))
+    let given = std::env::var("SLOTILLA_SEED").ok();
+    let given = given.and_then(|text| text.parse().ok());
+    let seed = given.unwrap_or_else(|| fastrand::u64(..));
+    println!("SLOTILLA_SEED={seed}");
+    seed
 }
 
 /// One of several words.

@@ -18,6 +18,18 @@ use crate::{Client, Deadline, Kind, Server, Value, wait_for};
 /// How long two servers may take to be in step.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// A server that begins a full copy as soon as it is asked for one, and keeps enough of its stream
+/// for whoever was away for a while.
+#[must_use]
+pub fn start_eager(kind: Kind, settings: &[(&str, &str)]) -> Server {
+    let mut all = vec![
+        ("repl-diskless-sync-delay", "0"),
+        ("repl-backlog-size", "64mb"),
+    ];
+    all.extend(settings);
+    Server::start(kind, &all)
+}
+
 /// Has `replica` copy whatever listens on a port.
 pub fn replicate(replica: &Server, port: u16) {
     tell(replica, "127.0.0.1", &port.to_string());

@@ -41,21 +41,30 @@ impl Deadline {
     pub fn is_over(&self) -> bool {
         self.elapsed() >= self.limit
     }
+
+    /// Waits until `condition` gives a value; `None` if it has not before the moment has passed.
+    pub fn wait<T>(&self, mut condition: impl FnMut() -> Option<T>) -> Option<T> {
+        loop {
+            // The condition is read once more after the deadline, so a slow machine that was
+            // suspended between the two does not fail what has come true meanwhile.
+            let over = self.is_over();
+            let value = condition();
+            if value.is_some() || over {
+                return value;
+            }
+            thread::sleep(POLL);
+        }
+    }
 }
 
 /// Waits until `condition` gives a value, and panics with `what` if that takes over `limit`.
-pub fn wait_for<T>(what: &str, limit: Duration, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Deadline::after(limit);
-    loop {
-        // The condition is read once more after the deadline, so a slow machine that was
-        // suspended between the two does not fail what has come true meanwhile.
-        let over = deadline.is_over();
-        if let Some(value) = condition() {
-            return value;
-        }
-        assert!(!over, "waited {limit:?} in vain for: {what}");
-        thread::sleep(POLL);
-    }
+///
+/// # Panics
+/// It takes longer.
+pub fn wait_for<T>(what: &str, limit: Duration, condition: impl FnMut() -> Option<T>) -> T {
+    let value = Deadline::after(limit).wait(condition);
+    assert!(value.is_some(), "waited {limit:?} in vain for: {what}");
+    value.expect("it was just seen")
 }
 
 /// Waits until `condition` holds, at most ten seconds.

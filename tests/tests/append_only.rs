@@ -39,7 +39,6 @@ fn other(kind: Kind, of: &Server, settings: &[(&str, &str)]) -> (Server, TempDir
 #[test]
 fn what_was_done_is_there_after_a_kill_and_a_redis_server_reads_it() {
     let seed = seed();
-    println!("SLOTILLA_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     for preamble in ["yes", "no"] {
         let settings = with(&[("aof-use-rdb-preamble", preamble), ("io-threads", "2")]);

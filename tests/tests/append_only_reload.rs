@@ -20,7 +20,6 @@ fn file(server: &Server, name: &str) -> PathBuf {
 
 fn fill(client: &mut Client) {
     let seed = seed();
-    println!("SLOTILLA_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     for db in ["9", "0"] {
         client.ok(&["select", db]);

@@ -148,7 +148,6 @@ fn a_snapshot_is_of_one_instant_while_clients_write() {
 #[test]
 fn values_of_every_kind_are_saved() {
     let seed = seed();
-    println!("SLOTILLA_SEED={seed}");
     let node = Server::start(Kind::Node, &[("maxmemory-policy", "allkeys-lru")]);
     let mut client = node.client();
     for db in ["5", "0"] {

@@ -263,7 +263,6 @@ fn look() -> Vec<Command> {
 
 fn compare(protocol: &str, theirs: Client, ours: Client) {
     let seed = seed();
-    eprintln!("seed {seed}");
     let mut pair = Pair { theirs, ours, seed };
     pair.speak(protocol);
     let mut generator = Generator(Rng::with_seed(seed));

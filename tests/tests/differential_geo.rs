@@ -190,11 +190,7 @@ impl Generator {
 }
 
 fn compare(protocol: &str, settings: &[(&str, &str)]) {
-    let seed = std::env::var("SLOTILLA_SEED")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or_else(|| fastrand::u64(..));
-    eprintln!("seed {seed}");
+    let seed = slotilla_tests::differential::seed();
     let redis = Server::start(Kind::Redis, settings);
     let node = Server::start(Kind::Node, settings);
     let (mut theirs, mut ours): (Client, Client) = (redis.client(), node.client());

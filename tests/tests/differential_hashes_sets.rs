@@ -396,7 +396,6 @@ fn compare_state(pair: &mut Pair) {
 
 fn compare(protocol: &str) {
     let seed = seed();
-    eprintln!("seed {seed}");
     let settings = [("enable-debug-command", "yes")];
     let redis = Server::start(Kind::Redis, &settings);
     let node = Server::start(Kind::Node, &settings);

@@ -184,7 +184,6 @@ fn is_cut_short(bytes: &[u8]) -> bool {
 
 fn compare(protocol: &str, theirs: Client, ours: Client, may_configure: bool) {
     let seed = seed();
-    eprintln!("seed {seed}");
     let mut pair = Pair { theirs, ours, seed };
     pair.speak(protocol);
     let mut generator = Generator {
@@ -239,7 +238,6 @@ fn a_growing_one_has_the_same_bytes_at_every_step() {
     let redis = Server::start(Kind::Redis, &[]);
     let node = Server::start(Kind::Node, &[]);
     let seed = seed();
-    eprintln!("seed {seed}");
     let mut random = Rng::with_seed(seed);
     let mut pair = Pair {
         theirs: redis.client(),

@@ -229,7 +229,6 @@ fn compare_state(pair: &mut Pair) {
 
 fn compare(protocol: &str, size: &str) {
     let seed = seed();
-    eprintln!("seed {seed}");
     let settings = [
         ("list-max-listpack-size", size),
         ("enable-debug-command", "yes"),

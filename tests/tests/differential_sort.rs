@@ -174,7 +174,6 @@ fn shape(command: &Command, reply: &Value) -> Vec<String> {
 
 fn compare(protocol: &str) {
     let seed = seed();
-    eprintln!("seed {seed}");
     let redis = Server::start(Kind::Redis, &[]);
     let node = Server::start(Kind::Node, &[]);
     let mut pair = Pair {

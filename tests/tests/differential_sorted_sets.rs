@@ -431,7 +431,6 @@ fn compare_state(pair: &mut Pair) {
 
 fn compare(protocol: &str, settings: &[(&str, &str)], members: usize) {
     let seed = seed();
-    eprintln!("seed {seed}");
     let redis = Server::start(Kind::Redis, settings);
     let node = Server::start(Kind::Node, settings);
     let mut pair = Pair {

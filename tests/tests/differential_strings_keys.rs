@@ -380,7 +380,6 @@ fn compare_state(pair: &mut Pair) {
 
 fn compare(protocol: &str) {
     let seed = seed();
-    eprintln!("seed {seed}");
     let redis = Server::start(Kind::Redis, &[]);
     let node = Server::start(Kind::Node, &[]);
     let mut pair = Pair {

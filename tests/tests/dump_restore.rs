@@ -71,7 +71,6 @@ fn carry(from: &mut Client, to: &mut Client, encodings_too: bool) {
 /// Fills `first`, and carries all to `second` and back.
 fn both_ways(first: Kind, second: Kind, settings: &[(&str, &str)], encodings_too: bool) {
     let seed = seed();
-    println!("SLOTILLA_SEED={seed}");
     let (first, second) = (
         Server::start(first, settings),
         Server::start(second, settings),
@@ -491,7 +490,6 @@ fn memory_is_refused_and_waiting_clients_are_not_woken_for_nothing() {
 #[test]
 fn damaged_payloads_never_hurt() {
     let seed = seed();
-    println!("SLOTILLA_SEED={seed}");
     let mut random = Rng::with_seed(seed);
     let (ours, theirs, modern) = (
         Server::start(Kind::Node, &[]),

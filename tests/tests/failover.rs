@@ -6,29 +6,14 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use slotilla_tests::differential::seed;
-use slotilla_tests::replication::{Writers, assert_same, await_link, fill, replicate};
+use slotilla_tests::replication::{Writers, assert_same, await_link, fill, replicate, start_eager};
 use slotilla_tests::{Kind, Server, Value, wait_for};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-fn new_seed() -> u64 {
-    let seed = seed();
-    println!("SLOTILLA_SEED={seed}");
-    seed
-}
-
-fn start(kind: Kind, settings: &[(&str, &str)]) -> Server {
-    let mut all = vec![
-        ("repl-diskless-sync-delay", "0"),
-        ("repl-backlog-size", "64mb"),
-    ];
-    all.extend(settings);
-    Server::start(kind, &all)
-}
-
 /// A primary of this kind, and two replicas of those.
 fn three(kinds: [Kind; 3]) -> [Server; 3] {
-    let servers = kinds.map(|kind| start(kind, &[]));
+    let servers = kinds.map(|kind| start_eager(kind, &[]));
     for replica in &servers[1..] {
         replicate(replica, servers[0].port());
         await_link(replica);
@@ -48,7 +33,7 @@ fn await_state(server: &Server, field: &str, wanted: &str) {
 
 #[test]
 fn the_role_changes_hands_under_load() {
-    let seed = new_seed();
+    let seed = seed();
     let all = [
         [Kind::Node, Kind::Node, Kind::Node],
         [Kind::Node, Kind::Redis, Kind::Node],
@@ -98,12 +83,12 @@ fn failover_refuses_what_redis_refuses() {
         ]
     };
     let answers = [Kind::Redis, Kind::Node].map(|kind| {
-        let alone = start(kind, &[]);
+        let alone = start_eager(kind, &[]);
         let mut answers: Vec<Value> = lines(1)
             .iter()
             .map(|line| alone.client().line(line))
             .collect();
-        let replica = start(kind, &[]);
+        let replica = start_eager(kind, &[]);
         replicate(&replica, alone.port());
         await_link(&replica);
         let on_replica = lines(1);
@@ -154,10 +139,10 @@ fn a_replica_that_does_not_catch_up_is_waited_for_as_long_as_told() {
 
 #[test]
 fn a_primary_that_stops_waits_for_its_replicas() {
-    let seed = new_seed();
+    let seed = seed();
     for kind in [Kind::Redis, Kind::Node] {
-        let mut primary = start(Kind::Node, &[("save", "3600 1000000")]);
-        let mut replica = start(kind, &[]);
+        let mut primary = start_eager(Kind::Node, &[("save", "3600 1000000")]);
+        let mut replica = start_eager(kind, &[]);
         replicate(&replica, primary.port());
         await_link(&replica);
         replica.process().freeze();
@@ -198,8 +183,8 @@ fn a_primary_that_stops_waits_for_its_replicas() {
 
 #[test]
 fn a_replica_that_takes_nothing_is_not_waited_for_longer_than_told() {
-    let mut primary = start(Kind::Node, &[("shutdown-timeout", "1")]);
-    let mut replica = start(Kind::Node, &[]);
+    let mut primary = start_eager(Kind::Node, &[("shutdown-timeout", "1")]);
+    let mut replica = start_eager(Kind::Node, &[]);
     replicate(&replica, primary.port());
     await_link(&replica);
     replica.process().freeze();

@@ -4,29 +4,16 @@
 
 use std::time::Duration;
 
+use slotilla_common::clock;
 use slotilla_tests::differential::seed;
 use slotilla_tests::replication::{
-    Cutter, Writers, assert_same, await_link, await_step, fill, replicate, stop_replicating,
+    Cutter, Writers, assert_same, await_link, await_step, fill, replicate, start_eager,
+    stop_replicating,
 };
-use slotilla_tests::{Kind, Server, wait_for};
+use slotilla_tests::{Kind, Server, wait_for, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(30);
 const KINDS: [Kind; 3] = [Kind::Redis, Kind::Valkey, Kind::Node];
-
-fn new_seed() -> u64 {
-    let seed = seed();
-    println!("SLOTILLA_SEED={seed}");
-    seed
-}
-
-fn start(kind: Kind, settings: &[(&str, &str)]) -> Server {
-    let mut all = vec![
-        ("repl-diskless-sync-delay", "0"),
-        ("repl-backlog-size", "64mb"),
-    ];
-    all.extend(settings);
-    Server::start(kind, &all)
-}
 
 fn number(server: &Server, field: &str) -> u64 {
     server.info(field).unwrap().parse().unwrap()
@@ -41,19 +28,19 @@ fn await_partial(server: &Server, count: u64) {
 
 #[test]
 fn replicas_of_a_replica_have_what_its_primary_has() {
-    let seed = new_seed();
+    let seed = seed();
     for kind in [Kind::Redis, Kind::Node] {
-        let primary = start(kind, &[]);
+        let primary = start_eager(kind, &[]);
         fill(&primary, seed);
         let way = Cutter::start(primary.port());
-        let middle = start(Kind::Node, &[("io-threads", "2")]);
+        let middle = start_eager(Kind::Node, &[("io-threads", "2")]);
         replicate(&middle, way.port());
         await_link(&middle);
         let writers = Writers::start(primary.port(), 3, seed);
         writers.await_more(500);
         let below = Cutter::start(middle.port());
         let last = KINDS.map(|kind| {
-            let replica = start(kind, &[]);
+            let replica = start_eager(kind, &[]);
             replicate(&replica, below.port());
             await_link(&replica);
             writers.await_more(300);
@@ -78,15 +65,15 @@ fn replicas_of_a_replica_have_what_its_primary_has() {
 
 #[test]
 fn a_copy_begins_in_the_database_that_the_stream_is_in() {
-    let primary = start(Kind::Redis, &[]);
-    let middle = start(Kind::Node, &[]);
+    let primary = start_eager(Kind::Redis, &[]);
+    let middle = start_eager(Kind::Node, &[]);
     replicate(&middle, primary.port());
     let mut client = primary.client();
     client.ok(&["select", "5"]);
     client.ok(&["set", "first", "1"]);
     await_step(&primary, &middle);
     let last = [Kind::Redis, Kind::Node].map(|kind| {
-        let replica = start(kind, &[]);
+        let replica = start_eager(kind, &[]);
         replicate(&replica, middle.port());
         await_link(&replica);
         replica
@@ -108,13 +95,13 @@ fn a_copy_begins_in_the_database_that_the_stream_is_in() {
 
 #[test]
 fn a_replica_that_takes_over_is_followed_by_all_without_a_copy() {
-    let seed = new_seed();
+    let seed = seed();
     for kind in KINDS {
         println!("beside {kind:?}");
-        let old = start(kind, &[]);
+        let old = start_eager(kind, &[]);
         fill(&old, seed);
-        let new = start(Kind::Node, &[]);
-        let siblings = [Kind::Node, kind].map(|kind| start(kind, &[]));
+        let new = start_eager(Kind::Node, &[]);
+        let siblings = [Kind::Node, kind].map(|kind| start_eager(kind, &[]));
         for replica in siblings.iter().chain([&new]) {
             replicate(replica, old.port());
             await_link(replica);
@@ -159,14 +146,14 @@ fn a_replica_that_takes_over_is_followed_by_all_without_a_copy() {
 
 #[test]
 fn replicas_of_a_replica_that_takes_over_go_on() {
-    let seed = new_seed();
-    let old = start(Kind::Redis, &[]);
+    let seed = seed();
+    let old = start_eager(Kind::Redis, &[]);
     fill(&old, seed);
-    let new = start(Kind::Node, &[]);
+    let new = start_eager(Kind::Node, &[]);
     replicate(&new, old.port());
     await_link(&new);
     let below = [Kind::Redis, Kind::Node].map(|kind| {
-        let replica = start(kind, &[]);
+        let replica = start_eager(kind, &[]);
         replicate(&replica, new.port());
         await_link(&replica);
         replica
@@ -188,11 +175,11 @@ fn replicas_of_a_replica_that_takes_over_go_on() {
 
 #[test]
 fn a_primary_that_restarts_is_gone_on_with() {
-    let seed = new_seed();
-    let mut primary = start(Kind::Node, &[("save", "3600 1000000")]);
+    let seed = seed();
+    let mut primary = start_eager(Kind::Node, &[("save", "3600 1000000")]);
     fill(&primary, seed);
     let replicas = KINDS.map(|kind| {
-        let replica = start(kind, &[]);
+        let replica = start_eager(kind, &[]);
         replicate(&replica, primary.port());
         await_link(&replica);
         replica
@@ -204,8 +191,9 @@ fn a_primary_that_restarts_is_gone_on_with() {
     for replica in &replicas {
         await_step(&primary, replica);
     }
+    let gone_ms = clock::unix_ms() + 300;
     assert!(primary.terminate().success(), "{}", primary.log());
-    std::thread::sleep(Duration::from_millis(300));
+    wait_until("the keys' time to be over", || clock::unix_ms() > gone_ms);
     let primary = primary.restart();
     for replica in &replicas {
         await_link(replica);
@@ -225,10 +213,10 @@ fn a_primary_that_restarts_is_gone_on_with() {
 
 #[test]
 fn a_primary_that_went_back_in_time_is_not_gone_on_with() {
-    let primary = start(Kind::Node, &[("save", "")]);
+    let primary = start_eager(Kind::Node, &[("save", "")]);
     primary.client().ok(&["set", "a", "1"]);
     let replicas = [Kind::Redis, Kind::Node].map(|kind| {
-        let replica = start(kind, &[]);
+        let replica = start_eager(kind, &[]);
         replicate(&replica, primary.port());
         await_link(&replica);
         replica
@@ -250,12 +238,12 @@ fn a_primary_that_went_back_in_time_is_not_gone_on_with() {
 
 #[test]
 fn the_file_has_what_was_done_in_every_role() {
-    let seed = new_seed();
+    let seed = seed();
     let settings = [("appendonly", "yes"), ("appendfsync", "always")];
-    let other = start(Kind::Redis, &[]);
-    let mut node = start(Kind::Node, &settings);
+    let other = start_eager(Kind::Redis, &[]);
+    let mut node = start_eager(Kind::Node, &settings);
     fill(&node, seed);
-    let reader = start(Kind::Node, &[]);
+    let reader = start_eager(Kind::Node, &[]);
     replicate(&reader, node.port());
     for round in 0..3 {
         let writers = Writers::start(node.port(), 3, seed + round);

@@ -410,7 +410,6 @@ fn what_valkey_saved_is_loaded() {
 }
 
 fn fill(server: &Server, seed: u64) {
-    println!("SLOTILLA_SEED={seed}");
     let mut client = server.client();
     for db in ["9", "0"] {
         client.ok(&["select", db]);

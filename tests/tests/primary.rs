@@ -13,12 +13,6 @@ use slotilla_tests::{Client, Kind, Server, wait_for};
 const LIMIT: Duration = Duration::from_secs(30);
 const KINDS: [Kind; 3] = [Kind::Redis, Kind::Valkey, Kind::Node];
 
-fn new_seed() -> u64 {
-    let seed = seed();
-    println!("SLOTILLA_SEED={seed}");
-    seed
-}
-
 fn node(settings: &[(&str, &str)]) -> Server {
     let mut all = vec![("repl-diskless-sync-delay", "0")];
     all.extend(settings);
@@ -31,7 +25,7 @@ fn number(server: &Server, field: &str) -> u64 {
 
 #[test]
 fn replicas_of_every_make_have_all_data() {
-    let seed = new_seed();
+    let seed = seed();
     let node = node(&[]);
     fill(&node, seed);
     let mut expected = 0;
@@ -49,7 +43,7 @@ fn replicas_of_every_make_have_all_data() {
 
 #[test]
 fn what_clients_write_reaches_all_replicas() {
-    let seed = new_seed();
+    let seed = seed();
     let node = node(&[("io-threads", "2"), ("repl-backlog-size", "64mb")]);
     fill(&node, seed);
     let writers = Writers::start(node.port(), 4, seed);
@@ -72,7 +66,7 @@ fn what_clients_write_reaches_all_replicas() {
 
 #[test]
 fn a_link_that_is_cut_goes_on_where_it_was() {
-    let seed = new_seed();
+    let seed = seed();
     let node = node(&[("repl-backlog-size", "64mb")]);
     fill(&node, seed);
     for kind in KINDS {
@@ -121,7 +115,7 @@ fn what_is_no_longer_in_the_backlog_is_sent_anew() {
 #[test]
 fn who_waits_for_a_copy_together_gets_one() {
     let node = Server::start(Kind::Node, &[("repl-diskless-sync-delay", "2")]);
-    fill(&node, new_seed());
+    fill(&node, seed());
     let replicas = [Kind::Redis, Kind::Node, Kind::Redis].map(|kind| Server::start(kind, &[]));
     for replica in &replicas {
         replicate(replica, node.port());
@@ -245,7 +239,7 @@ fn writes_need_as_many_replicas_as_they_are_to() {
 #[test]
 fn a_full_copy_shows_as_a_save() {
     let node = node(&[("rdb-key-save-delay", "10000")]);
-    fill(&node, new_seed());
+    fill(&node, seed());
     assert_eq!(number(&node, "rdb_bgsave_in_progress"), 0);
     let replica = Server::start(Kind::Redis, &[]);
     replicate(&replica, node.port());
@@ -352,7 +346,7 @@ fn a_client_that_goes_while_it_waits_is_gone() {
 /// What it has then is no history that its replicas could follow.
 #[test]
 fn who_becomes_a_replica_lets_its_replicas_go() {
-    let seed = new_seed();
+    let seed = seed();
     let (first, node) = (node(&[]), node(&[]));
     fill(&first, seed);
     node.client().ok(&["set", "own", "1"]);

@@ -335,7 +335,6 @@ impl Generator {
 fn random_commands_are_written_down_as_redis_does() {
     const PER_BATCH: usize = 40;
     let seed = seed();
-    println!("SLOTILLA_SEED={seed}");
     let mut generator = Generator(Rng::with_seed(seed));
     let mut both = [Kind::Redis, Kind::Node].map(Told::start);
     let deadline = Deadline::after(TIME);

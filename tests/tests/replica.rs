@@ -18,19 +18,13 @@ fn primary(kind: Kind, settings: &[(&str, &str)]) -> Server {
     Server::start(kind, &all)
 }
 
-fn new_seed() -> u64 {
-    let seed = seed();
-    println!("SLOTILLA_SEED={seed}");
-    seed
-}
-
 fn number(server: &Server, field: &str) -> u64 {
     server.info(field).unwrap().parse().unwrap()
 }
 
 #[test]
 fn all_data_comes_in_every_form_and_into_every_place() {
-    let seed = new_seed();
+    let seed = seed();
     for kind in [Kind::Redis, Kind::Valkey] {
         for diskless in ["yes", "no"] {
             let primary = primary(kind, &[("repl-diskless-sync", diskless)]);
@@ -59,7 +53,7 @@ fn all_data_comes_in_every_form_and_into_every_place() {
 
 #[test]
 fn a_stream_of_every_command_leaves_both_with_the_same() {
-    let seed = new_seed();
+    let seed = seed();
     for kind in [Kind::Redis, Kind::Valkey] {
         let primary = primary(kind, &[]);
         let node = Server::start(Kind::Node, &[("io-threads", "4")]);
@@ -77,7 +71,7 @@ fn a_stream_of_every_command_leaves_both_with_the_same() {
 
 #[test]
 fn links_that_are_cut_go_on_where_they_were() {
-    let seed = new_seed();
+    let seed = seed();
     let primary = primary(Kind::Redis, &[("repl-backlog-size", "64mb")]);
     let node = Server::start(Kind::Node, &[]);
     let cutter = Cutter::start(primary.port());
@@ -139,7 +133,7 @@ fn a_copy_that_breaks_off_leaves_what_was_there() {
 
 #[test]
 fn a_node_that_restarts_goes_on_from_its_snapshot() {
-    let seed = new_seed();
+    let seed = seed();
     let primary = primary(Kind::Redis, &[]);
     let port = primary.port().to_string();
     let replicaof = format!("127.0.0.1 {port}");
@@ -167,7 +161,7 @@ fn a_node_that_restarts_goes_on_from_its_snapshot() {
 
 #[test]
 fn a_snapshot_of_a_replica_has_its_offset_while_it_is_written_to() {
-    let seed = new_seed();
+    let seed = seed();
     let primary = primary(Kind::Redis, &[("repl-backlog-size", "64mb")]);
     let replicaof = format!("127.0.0.1 {}", primary.port());
     let mut node = Server::start(Kind::Node, &[("replicaof", &replicaof)]);

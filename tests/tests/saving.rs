@@ -28,7 +28,6 @@ fn start_with(kind: Kind, file: &Path) -> Server {
 
 fn fill(server: &Server) {
     let seed = seed();
-    println!("SLOTILLA_SEED={seed}");
     let mut client = server.client();
     for db in ["9", "0"] {
         client.ok(&["select", db]);

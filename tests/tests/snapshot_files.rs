@@ -111,7 +111,6 @@ fn digest_of(file: &Path) -> String {
 
 /// Fills a server, has it save, and copies the file.
 fn saved_and_copied(kind: Kind, policy: &str, seed: u64) -> (Server, Vec<Tally>) {
-    println!("SLOTILLA_SEED={seed}");
     let server = Server::start(kind, &[("maxmemory-policy", policy)]);
     let mut client = server.client();
     fill(&mut client, seed);

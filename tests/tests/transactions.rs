@@ -444,11 +444,7 @@ fn random_line(random: &mut Rng) -> String {
 
 #[test]
 fn random_clients_in_turn_get_the_same_replies() {
-    let seed = std::env::var("SLOTILLA_SEED")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or_else(|| fastrand::u64(..));
-    eprintln!("seed {seed}");
+    let seed = slotilla_tests::differential::seed();
     let (redis, node) = (
         Server::start(Kind::Redis, &[]),
         Server::start(Kind::Node, &[]),

@@ -7,7 +7,6 @@ use std::time::Duration;
 use slotilla_tests::{Deadline, Kind};
 
 use crate::ledger::Allowed;
-use crate::member::LOOK;
 use crate::plan::{Fault, Lane, Succession, Who};
 use crate::round::Round;
 use crate::way::{Answer, Flow, Side};
@@ -23,6 +22,7 @@ const SERVICE_LIMIT: Duration = Duration::from_secs(30);
 /// Why something could not be done, if it could not; or what must not be.
 type Done = Result<Option<String>, String>;
 
+/// A fault lasts so long, by the plan: there is nothing that is waited for.
 fn pause(ms: u64) {
     std::thread::sleep(Duration::from_millis(ms));
 }
@@ -139,10 +139,8 @@ impl Round<'_> {
 
     /// Waits until all connections have been cut that are to be. One that carries less is not.
     fn await_cuts(&self, at: usize) {
-        let time = Deadline::after(LIMIT);
-        while self.members[at].way.cuts_left() > 0 && !time.is_over() {
-            std::thread::sleep(LOOK);
-        }
+        let way = &self.members[at].way;
+        let _cut = Deadline::after(LIMIT).wait(|| (way.cuts_left() == 0).then_some(()));
     }
 
     /// A replica begins with nothing, and the copy breaks off some times.
@@ -155,10 +153,9 @@ impl Round<'_> {
         self.members[at].restart()?;
         self.await_cuts(at);
         // The last of them is under way.
+        let (way, cuts) = (&self.members[at].way, cuts + after.len() as u64);
         let time = Deadline::after(Duration::from_secs(2));
-        while self.members[at].way.cuts() < cuts + after.len() as u64 && !time.is_over() {
-            std::thread::sleep(LOOK);
-        }
+        let _cut = time.wait(|| (way.cuts() >= cuts).then_some(()));
         Ok(None)
     }
 
@@ -229,20 +226,14 @@ impl Round<'_> {
                 member.served = None;
             }
         }
-        let time = Deadline::after(SERVICE_LIMIT);
-        loop {
-            let reply = self.members[old].tell(&["GET", "any"])?;
+        let mut reply = Err("it was not asked".to_owned());
+        let served = Deadline::after(SERVICE_LIMIT).wait(|| {
+            reply = self.members[old].tell(&["GET", "any"]);
             let is_replica = self.members[old].facts().map(|facts| facts.is_replica);
-            if reply.error().is_none() && is_replica == Some(false) {
-                return Ok(());
-            }
-            if time.is_over() {
-                return Err(format!(
-                    "the primary does not serve after its restart: {reply:?}"
-                ));
-            }
-            std::thread::sleep(LOOK);
-        }
+            let is_served = reply.as_ref().is_ok_and(|reply| reply.error().is_none());
+            (is_served && is_replica == Some(false)).then_some(())
+        });
+        served.ok_or_else(|| format!("the primary does not serve after its restart: {reply:?}"))
     }
 
     /// The role has passed from one server to another, by themselves.
@@ -368,20 +359,17 @@ impl Round<'_> {
         if let Some(error) = reply.error() {
             return Ok(Some(format!("{:?}: {error}", self.members[old].kind())));
         }
-        let time = Deadline::after(LIMIT);
-        loop {
+        let mut roles = [None; 2];
+        let changed = Deadline::after(LIMIT).wait(|| {
             let facts = [old, best].map(|at| self.members[at].facts());
-            let roles = facts.map(|facts| facts.map(|facts| facts.is_replica));
-            if roles == [Some(true), Some(false)] {
-                break;
-            }
-            if time.is_over() {
-                return match roles {
-                    [Some(false), Some(true)] => Ok(Some("it was given up".to_owned())),
-                    roles => Err(format!("after it, who is a replica: {roles:?}")),
-                };
-            }
-            std::thread::sleep(LOOK);
+            roles = facts.map(|facts| facts.map(|facts| facts.is_replica));
+            (roles == [Some(true), Some(false)]).then_some(())
+        });
+        if changed.is_none() {
+            return match roles {
+                [Some(false), Some(true)] => Ok(Some("it was given up".to_owned())),
+                roles => Err(format!("after it, who is a replica: {roles:?}")),
+            };
         }
         self.load.rest_all()?;
         self.hand_over(old, best)?;
@@ -409,19 +397,16 @@ impl Round<'_> {
             return Ok(Some("it takes two replicas of the primary".to_owned()));
         }
         self.lead(second, first);
-        let time = Deadline::after(LIMIT);
-        while !time.is_over() {
-            match self.members[second].way.last_answer() {
-                Some(Answer::Partial | Answer::Full) => return Ok(None),
-                Some(Answer::Refused(text)) => {
-                    // Nodes that cannot have replicas of replicas refuse them.
-                    self.lead(second, self.primary);
-                    return Ok(Some(format!("{:?}: {text}", self.members[first].kind())));
-                }
-                None => std::thread::sleep(LOOK),
+        let answer = Deadline::after(LIMIT).wait(|| self.members[second].way.last_answer());
+        match answer {
+            Some(Answer::Partial | Answer::Full) => Ok(None),
+            Some(Answer::Refused(text)) => {
+                // Its link to its own primary may be down just then.
+                self.lead(second, self.primary);
+                Ok(Some(format!("{:?}: {text}", self.members[first].kind())))
             }
+            None => Err(format!("member {second} does not get on with {first}")),
         }
-        Err(format!("member {second} does not get on with {first}"))
     }
 
     /// One server copies another from now on.

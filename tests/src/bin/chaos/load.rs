@@ -114,19 +114,11 @@ impl Load {
     /// Has clients of a class stop between two batches, and waits until all have.
     pub(crate) fn rest(&self, class: Class) -> Result<(), String> {
         self.shared.want(class, Wanted::Rest);
-        let deadline = Deadline::after(REST_LIMIT);
-        loop {
-            {
-                let group = self.shared.groups[class as usize].lock().expect("no panic");
-                if group.resting == group.clients {
-                    return Ok(());
-                }
-            }
-            if deadline.is_over() {
-                return Err(format!("clients did not come to rest ({class:?})"));
-            }
-            thread::sleep(Duration::from_millis(2));
-        }
+        let rested = Deadline::after(REST_LIMIT).wait(|| {
+            let group = self.shared.groups[class as usize].lock().expect("no panic");
+            (group.resting == group.clients).then_some(())
+        });
+        rested.ok_or_else(|| format!("clients did not come to rest ({class:?})"))
     }
 
     /// Has all clients stop between two batches, and waits until they have.

@@ -15,8 +15,6 @@ use crate::way::Way;
 const START_LIMIT: Duration = Duration::from_secs(40);
 /// How long it may take to end.
 const END_LIMIT: Duration = Duration::from_secs(30);
-/// How often somebody who waits looks.
-pub(crate) const LOOK: Duration = Duration::from_millis(15);
 
 /// A server of a round.
 #[derive(Debug)]
@@ -103,21 +101,16 @@ impl Member {
 
     /// Sends a command until it is taken; an error that says "later" is none.
     pub(crate) fn tell(&self, command: &[&str]) -> Result<Value, String> {
-        let deadline = Deadline::after(START_LIMIT);
-        loop {
-            let reply = call(self.port(), command);
-            let later = reply.as_ref().is_none_or(|reply| {
-                let error = reply.error();
-                error.is_some_and(|text| text.starts_with("LOADING") || text.starts_with("BUSY"))
-            });
-            match reply {
-                Some(reply) if !later => return Ok(reply),
-                _ if deadline.is_over() => {
-                    return Err(format!("{} got no answer: {reply:?}", command.join(" ")));
-                }
-                _ => std::thread::sleep(LOOK),
-            }
-        }
+        let mut last = None;
+        let taken = Deadline::after(START_LIMIT).wait(|| {
+            let reply = call(self.port(), command)?;
+            let later = reply
+                .error()
+                .is_some_and(|text| text.starts_with("LOADING") || text.starts_with("BUSY"));
+            last = later.then(|| reply.clone());
+            (!later).then_some(reply)
+        });
+        taken.ok_or_else(|| format!("{} got no answer: {last:?}", command.join(" ")))
     }
 
     /// Has it copy whoever its way leads to, after its next start as well; or nobody.
@@ -151,15 +144,11 @@ impl Member {
     pub(crate) fn terminate(&mut self) -> Result<(), String> {
         self.end_life();
         self.process().signal(Signal::TERM);
-        let deadline = Deadline::after(END_LIMIT);
-        while !deadline.is_over() {
-            match self.process().exit_status() {
-                Some(status) if status.success() => return Ok(()),
-                Some(status) => return Err(format!("SIGTERM ended it with {status}")),
-                None => std::thread::sleep(LOOK),
-            }
+        match Deadline::after(END_LIMIT).wait(|| self.process().exit_status()) {
+            Some(status) if status.success() => Ok(()),
+            Some(status) => Err(format!("SIGTERM ended it with {status}")),
+            None => Err("it did not end within 30 s of SIGTERM".to_owned()),
         }
-        Err("it did not end within 30 s of SIGTERM".to_owned())
     }
 
     fn end_life(&mut self) {
@@ -176,16 +165,14 @@ impl Member {
     }
 
     fn await_loaded(&mut self) -> Result<(), String> {
-        let deadline = Deadline::after(START_LIMIT);
-        while !deadline.is_over() {
-            self.assert_alive()?;
-            let text = ask(self.port(), &["INFO", "persistence"]).unwrap_or_default();
-            if field(&text, "loading") == Some("0") {
-                return Ok(());
+        let loaded = Deadline::after(START_LIMIT).wait(|| {
+            if let Err(fault) = self.assert_alive() {
+                return Some(Err(fault));
             }
-            std::thread::sleep(LOOK);
-        }
-        Err("it did not start within 40 s".to_owned())
+            let text = ask(self.port(), &["INFO", "persistence"]).unwrap_or_default();
+            (field(&text, "loading") == Some("0")).then_some(Ok(()))
+        });
+        loaded.unwrap_or_else(|| Err("it did not start within 40 s".to_owned()))
     }
 
     /// Deletes all files but its log, as it does not run.

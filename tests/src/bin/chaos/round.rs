@@ -8,7 +8,7 @@ use slotilla_tests::{Deadline, Kind};
 
 use crate::ledger::{Allowed, DATABASE};
 use crate::load::{Class, Load};
-use crate::member::{LOOK, Member};
+use crate::member::Member;
 use crate::plan::{Setting, Step};
 use crate::same;
 use crate::tally::Tally;
@@ -168,29 +168,13 @@ impl<'a> Round<'a> {
             member.way.heal();
         }
         let time = Deadline::after(SETTLE_LIMIT);
-        let mut goal = None;
+        let mut goal: Option<i64> = None;
         for at in self.in_order() {
-            loop {
-                for member in &mut self.members {
-                    member.assert_alive()?;
-                }
-                let facts = self.members[at].facts();
-                if at == self.primary {
-                    goal = facts.map(|facts| facts.offset);
-                    if goal.is_some() {
-                        break;
-                    }
-                } else if facts.is_some_and(|facts| {
-                    facts.is_replica && facts.is_link_up && Some(facts.applied) >= goal
-                }) {
-                    break;
-                }
-                if time.is_over() {
-                    let fault = format!("member {at} was not in step after {SETTLE_LIMIT:?}");
-                    return Err(format!("{fault}; the goal was {goal:?}"));
-                }
-                std::thread::sleep(LOOK);
-            }
+            let in_step = time.wait(|| self.look_for_step(at, &mut goal).transpose());
+            in_step.unwrap_or_else(|| {
+                let fault = format!("member {at} was not in step after {SETTLE_LIMIT:?}");
+                Err(format!("{fault}; the goal was {goal:?}"))
+            })?;
         }
         self.judge_all()?;
         for member in &mut self.members {
@@ -201,6 +185,22 @@ impl<'a> Round<'a> {
         Ok(())
     }
 
+    /// Whether a replica has what is the goal; the primary says what that is.
+    fn look_for_step(&mut self, at: usize, goal: &mut Option<i64>) -> Result<Option<()>, String> {
+        for member in &mut self.members {
+            member.assert_alive()?;
+        }
+        let Some(facts) = self.members[at].facts() else {
+            return Ok(None);
+        };
+        if at == self.primary {
+            *goal = Some(facts.offset);
+            return Ok(Some(()));
+        }
+        let is_there = facts.is_replica && facts.is_link_up && Some(facts.applied) >= *goal;
+        Ok(is_there.then_some(()))
+    }
+
     /// Has clients rest, and looks whether all servers have the same, and all that was acknowledged.
     pub(crate) fn compare(&mut self) -> Result<(), String> {
         self.note("comparing".to_owned());
@@ -208,27 +208,16 @@ impl<'a> Round<'a> {
         self.settle()?;
         let time = Deadline::after(SETTLE_LIMIT);
         for at in self.in_order().into_iter().skip(1) {
-            loop {
-                let theirs = self.members[self.primary].facts();
-                let ours = self.members[at].facts();
-                let offsets = [theirs, ours].map(|facts| facts.map(|facts| facts.offset));
-                let fault = if offsets[0].is_none() || offsets[0] != offsets[1] {
-                    format!("offsets differ: {offsets:?}")
-                } else {
-                    let (primary, member) = (&self.members[self.primary], &self.members[at]);
-                    match same::compare(primary.get(), member.get()) {
-                        Ok(keys) => {
-                            self.tally.keys_compared += keys;
-                            break;
-                        }
-                        Err(fault) => fault,
-                    }
-                };
-                if time.is_over() {
-                    return Err(format!("member {at} is not as the primary: {fault}"));
+            let mut fault = String::new();
+            let same = time.wait(|| match self.compare_with_primary(at) {
+                Ok(keys) => Some(keys),
+                Err(difference) => {
+                    fault = difference;
+                    None
                 }
-                std::thread::sleep(LOOK);
-            }
+            });
+            self.tally.keys_compared +=
+                same.ok_or_else(|| format!("member {at} is not as the primary: {fault}"))?;
             self.tally.check("replica as its primary");
         }
         self.note("all have the same".to_owned());
@@ -240,6 +229,16 @@ impl<'a> Round<'a> {
         }
         self.load.go_on();
         Ok(())
+    }
+
+    /// How many keys a replica has, if they and its offset are its primary's.
+    fn compare_with_primary(&self, at: usize) -> Result<u64, String> {
+        let (primary, member) = (&self.members[self.primary], &self.members[at]);
+        let offsets = [primary, member].map(|of| of.facts().map(|facts| facts.offset));
+        if offsets[0].is_none() || offsets[0] != offsets[1] {
+            return Err(format!("offsets differ: {offsets:?}"));
+        }
+        same::compare(primary.get(), member.get())
     }
 
     /// Looks whether the primary has what it has acknowledged. The ledger must rest.
