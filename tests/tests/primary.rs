@@ -143,8 +143,24 @@ fn a_length_comes_first_for_who_knows_no_mark() {
     };
     let data = tool.read_bytes(length);
     assert!(data.starts_with(b"REDIS0010"));
-    node.client().ok(&["set", "b", "2"]);
-    assert_eq!(tool.read().to_string(), "[set, b, 2]");
+    let mut client = node.client();
+    for line in [
+        "set b 2", "set c 3", "select 3", "set d 4", "select 0", "set e 5",
+    ] {
+        client.line(line);
+    }
+    // A SELECT stands where the database changes, and at the beginning.
+    let expected = [
+        "[SELECT, 0]",
+        "[set, b, 2]",
+        "[set, c, 3]",
+        "[SELECT, 3]",
+        "[set, d, 4]",
+        "[SELECT, 0]",
+        "[set, e, 5]",
+    ];
+    let read: Vec<String> = expected.iter().map(|_| tool.read().to_string()).collect();
+    assert_eq!(read, expected);
 }
 
 #[test]

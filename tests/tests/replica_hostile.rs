@@ -145,6 +145,7 @@ fn no_data() -> Vec<Case> {
         ("an error", b"-ERR no\r\n".to_vec(), "does not support PSYNC"),
         ("later", b"-LOADING x\r\n".to_vec(), "unable to PSYNC but should be"),
         ("nonsense", b"HTTP/1.1 400 Bad\r\n".to_vec(), "Unexpected reply to PSYNC"),
+        ("too long a history", full(i64::MAX).into_bytes(), "wrong +FULLRESYNC syntax"),
         ("no length", format!("{}*3\r\n", full(1)).into_bytes(), "a length was expected"),
         ("a long line", endless, "a line of more than"),
         ("no snapshot", sized(20, b"xxxxxxxxxxxxxxxxxxxx"), "Failed trying to load"),

@@ -346,6 +346,7 @@ fn begin_following(server: &Server) -> Option<Reader> {
     // What a writer of before was told is none of this one's.
     server.aof.orders.lock().clear();
     log.set_follower(Follower::File, true);
+    log.select_anyway();
     log.reader(log.end())
 }
 

@@ -362,6 +362,8 @@ fn turn_over(server: &Server, turn: Option<Turn>) -> Begun {
     let at = log.end();
     match turn? {
         Turn::Rotate(file) => {
+            // Each file begins in database 0.
+            log.select_anyway();
             let order = Order::Rotate { at, file };
             server.aof.orders.lock().push_back(order);
             log.interrupt();

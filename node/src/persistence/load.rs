@@ -19,6 +19,7 @@ use crate::cluster;
 use crate::cluster::routing::Serving;
 use crate::config::Config;
 use crate::rdb::{KeyError, Limits, LoadError, Loader};
+use crate::replication::log::OFFSET_MAX;
 use crate::replication::{Position, ReplId};
 use crate::server::Server;
 use crate::store::{Duplicate, Entry, Feed, NewValue, Scope};
@@ -557,7 +558,8 @@ impl<'s> Loading<'s> {
         let Told { replid, offset, db } = self.told;
         Some(Position {
             replid: replid?,
-            offset: offset.filter(|offset| *offset >= 0)?,
+            offset: offset
+                .filter(|offset| u64::try_from(*offset).is_ok_and(|offset| offset <= OFFSET_MAX))?,
             db: db.filter(|db| *db < self.server.store.databases())?,
         })
     }

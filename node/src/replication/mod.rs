@@ -254,12 +254,10 @@ impl Replication {
         self.as_primary.begin_following();
     }
 
-    /// What follows is this node's own stream, in which every change begins in database 0. `db` is
-    /// selected in it so far.
+    /// What follows is this node's own stream. `db` is selected in it so far.
     fn begin_own_stream(&self, db: u16) {
-        self.db.store(0, Ordering::Relaxed);
-        if db != 0 && self.as_primary.follows() {
-            self.log.feed(b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n");
+        if self.as_primary.follows() {
+            self.log.note_selected(db);
         }
     }
 
@@ -356,9 +354,12 @@ impl Replication {
         self.orders.load(Ordering::Acquire)
     }
 
-    /// The database that the primary's stream has selected at the offset.
+    /// The database that the stream has selected at the offset. While it stands still.
     fn db(&self) -> u16 {
-        self.db.load(Ordering::Relaxed)
+        if self.is_replica() || !self.as_primary.follows() {
+            return self.db.load(Ordering::Relaxed);
+        }
+        self.log.selected_db()
     }
 
     fn note_failure(&self) {
@@ -440,17 +441,24 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_of_one_s_own_begins_in_database_0() {
-        let primary = replication(None);
-        let position = Position {
-            replid: ReplId::random(),
-            offset: 7,
-            db: 3,
-        };
-        primary.restore(position, KEPT);
-        let select = b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n";
-        let reader = primary.log.reader(7).unwrap();
-        assert_eq!(reader.peek().unwrap(), &select[..]);
-        assert_eq!(primary.db(), 0);
+    fn a_stream_of_one_s_own_selects_its_database_first() {
+        let select = |db: u16| format!("*2\r\n$6\r\nSELECT\r\n$1\r\n{db}\r\n");
+        for (db, has_before) in [(3, String::new()), (300, select(0))] {
+            let primary = replication(None);
+            let position = Position {
+                replid: ReplId::random(),
+                offset: 7,
+                db,
+            };
+            primary.restore(position, KEPT);
+            assert_eq!(primary.db(), if db > 15 { 0 } else { db });
+            let mut reader = primary.log.reader(7).unwrap();
+            assert_eq!(reader.peek().unwrap(), has_before.as_bytes());
+            reader.advance(has_before.len());
+            primary.log.append_command(0, 3, &[b"FLUSHDB"]);
+            let flush = "*1\r\n$7\r\nFLUSHDB\r\n";
+            assert_eq!(reader.peek().unwrap(), (select(3) + flush).as_bytes());
+            assert_eq!(primary.db(), 3);
+        }
     }
 }

@@ -42,12 +42,13 @@ impl Server {
         let is_new = !replication.is_replica();
         let is_replica = primary.is_some();
         // Counted in another way from here on.
-        let offset = replication.offset();
+        let (offset, db) = (replication.offset(), replication.db());
         replication.orders.fetch_add(1, Ordering::AcqRel);
         replication.link.set_state(LinkState::Down);
         *replication.primary.lock() = primary.clone();
         replication.is_replica.store(is_replica, Ordering::Release);
         replication.offset.store(offset, Ordering::Release);
+        replication.db.store(db, Ordering::Relaxed);
         self.settle_expired();
         // They are to hear of the other history before they get any of it.
         replication.as_primary.let_replicas_go();
@@ -122,7 +123,7 @@ impl Server {
             return;
         }
         replication.rename(replid);
-        replication.begin_own_stream(replication.db());
+        replication.begin_own_stream(replication.db.load(Ordering::Relaxed));
         let second = replication.history().previous;
         let offset = second.map_or(-1, |(_, offset)| offset);
         tracing::warn!(

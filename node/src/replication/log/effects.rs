@@ -1,8 +1,8 @@
 //! What a command has done, as commands that do it again.
 //!
 //! ```text
-//! SELECT 3   MULTI  SREM s a  SREM s b  EXEC   LPOP l   SELECT 0
-//! └ if it is not database 0    └ a part of several ┘    └ a part of one
+//! SELECT 3            MULTI  SREM s a  SREM s b  EXEC   LPOP l
+//! └ by who appends, if another one is selected    └ a part of several   └ a part of one
 //! ```
 //!
 //! A *part* is what Redis runs as one: a command, a transaction, the pop of a client that is served.
@@ -14,7 +14,11 @@ use std::cell::Cell;
 use slotilla_common::resp::{encode_command, encode_words};
 use smallvec::SmallVec;
 
+use super::tail::DB_MAX;
 use crate::store::Digits;
+
+/// The database of a command that is in none, as PING.
+pub const ANY_DB: u16 = u16::MAX;
 
 /// Larger buffers are freed rather than kept for the next command.
 const KEPT_BYTES: usize = 64 * 1024;
@@ -31,6 +35,14 @@ pub struct Effects {
     is_told: bool,
     /// As it goes into the log, unless that is `bytes`.
     sealed: Vec<u8>,
+}
+
+/// Commands as they go into the log, behind a SELECT if need be.
+#[derive(Debug)]
+pub(super) struct Sealed<'e> {
+    pub(super) bytes: &'e [u8],
+    /// The databases that they begin and end in, if any of them is in one.
+    pub(super) dbs: Option<(u16, u16)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -100,13 +112,23 @@ impl Effects {
         other.clear();
     }
 
-    /// All of it as it goes into the log: begun in database 0 and ended there.
-    pub(super) fn seal(&mut self) -> &[u8] {
+    /// All of it as it goes into the log.
+    pub(super) fn seal(&mut self) -> Sealed<'_> {
         match self.commands.as_slice() {
-            [] | [Command { db: 0, .. }] => &self.bytes,
+            [] => Sealed {
+                bytes: &[],
+                dbs: None,
+            },
+            [Command { db, .. }] if *db <= DB_MAX || *db == ANY_DB => Sealed {
+                bytes: &self.bytes,
+                dbs: (*db != ANY_DB).then_some((*db, *db)),
+            },
             commands => {
-                seal(&mut self.sealed, &self.bytes, commands);
-                &self.sealed
+                let dbs = seal(&mut self.sealed, &self.bytes, commands);
+                Sealed {
+                    bytes: &self.sealed,
+                    dbs,
+                }
             }
         }
     }
@@ -120,8 +142,10 @@ impl Effects {
     }
 }
 
-fn seal(out: &mut Vec<u8>, bytes: &[u8], commands: &[Command]) {
-    let (mut selected, mut start) = (0, 0);
+fn seal(out: &mut Vec<u8>, bytes: &[u8], commands: &[Command]) -> Option<(u16, u16)> {
+    let first = commands.iter().map(|command| command.db);
+    let first = first.into_iter().find(|db| *db != ANY_DB);
+    let (mut selected, mut start) = (first, 0);
     for part in commands.chunk_by(|a, b| a.part == b.part) {
         if let Some(first) = part.first() {
             select(out, &mut selected, first.db);
@@ -139,14 +163,18 @@ fn seal(out: &mut Vec<u8>, bytes: &[u8], commands: &[Command]) {
             encode_command(out, &[b"EXEC"]);
         }
     }
-    select(out, &mut selected, 0);
+    if selected.is_some_and(|db| db > DB_MAX) {
+        select(out, &mut selected, 0);
+    }
+    first.zip(selected)
 }
 
-fn select(out: &mut Vec<u8>, selected: &mut u16, db: u16) {
-    if *selected != db {
+/// Adds a SELECT, unless the database is the one that is selected, or any.
+pub(super) fn select(out: &mut Vec<u8>, selected: &mut Option<u16>, db: u16) {
+    if db != ANY_DB && *selected != Some(db) {
         let mut digits = Digits::default();
         encode_command(out, &[b"SELECT", digits.of(i64::from(db))]);
-        *selected = db;
+        *selected = Some(db);
     }
 }
 
@@ -161,7 +189,7 @@ mod tests {
 
     /// As Redis's inline commands, for reading.
     fn sealed(effects: &mut Effects) -> String {
-        let text = String::from_utf8(effects.seal().to_vec()).unwrap();
+        let text = String::from_utf8(effects.seal().bytes.to_vec()).unwrap();
         let mut words = text.split("\r\n").filter(|word| !word.starts_with('$'));
         let mut commands: Vec<Vec<&str>> = Vec::new();
         words.by_ref().for_each(|word| match commands.last_mut() {
@@ -176,21 +204,35 @@ mod tests {
     #[test]
     fn a_single_command_goes_as_it_is() {
         let mut effects = Effects::default();
-        assert_eq!(effects.seal(), b"");
-        push(&mut effects, 0, "set a 1");
-        assert_eq!(effects.seal(), b"*3\r\n$3\r\nset\r\n$1\r\na\r\n$1\r\n1\r\n");
+        assert_eq!(effects.seal().bytes, b"");
+        push(&mut effects, 7, "set a 1");
+        let sealed = effects.seal();
+        assert_eq!(sealed.bytes, b"*3\r\n$3\r\nset\r\n$1\r\na\r\n$1\r\n1\r\n");
+        assert_eq!(sealed.dbs, Some((7, 7)));
+        effects.clear();
+        push(&mut effects, ANY_DB, "ping");
+        assert_eq!(effects.seal().dbs, None);
     }
 
     #[test]
-    fn several_of_a_part_are_a_transaction_and_the_end_is_in_database_0() {
+    fn several_of_a_part_are_a_transaction_and_change_databases() {
         let mut effects = Effects::default();
         push(&mut effects, 1, "set q 1");
         push(&mut effects, 0, "set r 1");
         effects.begin_part();
         push(&mut effects, 3, "LPOP l");
-        let expected = "SELECT 1; MULTI; set q 1; SELECT 0; set r 1; EXEC; SELECT 3; LPOP l; \
-                        SELECT 0";
+        push(&mut effects, ANY_DB, "ping");
+        let expected =
+            "MULTI; set q 1; SELECT 0; set r 1; EXEC; SELECT 3; MULTI; LPOP l; ping; EXEC";
         assert_eq!(sealed(&mut effects), expected);
+        effects.clear();
+        push(&mut effects, 1, "set q 1");
+        push(&mut effects, 3, "set r 1");
+        assert_eq!(effects.seal().dbs, Some((1, 3)));
+        effects.clear();
+        push(&mut effects, 300, "set q 1");
+        assert_eq!(sealed(&mut effects), "set q 1; SELECT 0");
+        assert_eq!(effects.seal().dbs, Some((300, 0)));
         effects.clear();
         push(&mut effects, 0, "set a 1");
         assert_eq!(sealed(&mut effects), "set a 1");
@@ -207,6 +249,6 @@ mod tests {
         push(&mut two, 0, "LPOP l");
         all.absorb(&mut two);
         assert_eq!(sealed(&mut all), "MULTI; flushall; set a 1; EXEC; LPOP l");
-        assert_eq!((one.seal().len(), two.seal().len()), (0, 0));
+        assert!(one.seal().bytes.is_empty() && two.seal().bytes.is_empty());
     }
 }

@@ -9,12 +9,14 @@
 //! ```
 //!
 //! A command has its effects written down while it runs ([`Effects`]), and appends them before it
-//! lets its slots go: it reserves their place by one atomic addition, and copies them into its
+//! lets its slots go: it reserves their place by one atomic exchange, and copies them into its
 //! thread's stage. So the order in the log is the order in every slot; and what one command,
 //! transaction or served client did lies together. Whoever reads merges the stages first; if nobody
 //! does, whoever has filled a stage.
 //!
-//! Between two appends the stream is in database 0, outside of any transaction.
+//! Between two appends the stream is outside of any transaction. Which database is selected there is
+//! told together with the place (`tail.rs`), so a SELECT stands only where the database changes, and
+//! where somebody begins to read who does not know it.
 //!
 //! While nobody needs the log, a command that writes reads one flag of it, and that is all.
 
@@ -22,6 +24,7 @@ mod backlog;
 mod effects;
 mod reader;
 mod stage;
+mod tail;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -30,9 +33,12 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use backlog::{Backlog, Chunk};
-pub use effects::Effects;
+use effects::Sealed;
+pub use effects::{ANY_DB, Effects};
 pub use reader::{Reader, Watch};
 use stage::{Batch, Merge};
+pub use tail::OFFSET_MAX;
+use tail::{DB_MAX, Tail};
 
 /// Stages; threads beyond share them.
 const STAGES: usize = 64;
@@ -53,8 +59,8 @@ pub enum Follower {
 pub struct Log {
     /// Who needs it, a bit for each; commands write their effects down for any.
     followers: AtomicU8,
-    /// Where the next append begins: so many bytes there are.
-    end: AtomicU64,
+    /// Where the next append begins, and in which database.
+    tail: Tail,
     /// The oldest byte that is kept, as of the last look.
     start: AtomicU64,
     /// What makes an offset here one of the append-only file, which goes from one log to another.
@@ -92,7 +98,7 @@ impl Log {
     pub fn new() -> Self {
         Self {
             followers: AtomicU8::new(0),
-            end: AtomicU64::new(0),
+            tail: Tail::new(0),
             start: AtomicU64::new(0),
             file_shift: AtomicU64::new(0),
             stages: (0..STAGES).map(|_| Stage::default()).collect(),
@@ -137,7 +143,7 @@ impl Log {
     /// that have ended.
     #[must_use]
     pub fn end(&self) -> u64 {
-        self.end.load(Ordering::Acquire)
+        self.tail.offset()
     }
 
     /// Whether this one needs the log.
@@ -162,6 +168,30 @@ impl Log {
     pub fn take_file_from(&self, other: &Self) {
         let shift = other.file_end().wrapping_sub(self.end());
         self.file_shift.store(shift, Ordering::Relaxed);
+        self.tail.select_anyway();
+    }
+
+    /// The database that is selected at the end. To be called while nobody appends.
+    #[must_use]
+    pub fn selected_db(&self) -> u16 {
+        self.tail.db()
+    }
+
+    /// Who reads from the end on does not know which database is selected: the next command that is in
+    /// one selects it. To be called at the gate.
+    pub fn select_anyway(&self) {
+        self.tail.select_anyway();
+    }
+
+    /// What was fed so far has selected this database, and commands append from here on. To be called
+    /// at the gate.
+    pub fn note_selected(&self, db: u16) {
+        if db > DB_MAX {
+            let mut select = Vec::new();
+            effects::select(&mut select, &mut None, 0);
+            self.feed(&select);
+        }
+        self.tail.note_selected(if db > DB_MAX { 0 } else { db });
     }
 
     /// Where the last append of a thread ended.
@@ -177,14 +207,14 @@ impl Log {
             self.gathered.lock().absorb(effects);
             return;
         }
-        let bytes = effects.seal();
-        if !bytes.is_empty() {
-            self.append_bytes(thread, bytes);
+        let sealed = effects.seal();
+        if !sealed.bytes.is_empty() {
+            self.append_sealed(thread, &sealed);
         }
         effects.clear();
     }
 
-    /// As [`append`](Self::append), of a single command.
+    /// As [`append`](Self::append), of a single command; of [`ANY_DB`] if it is in no database.
     pub fn append_command(&self, thread: usize, db: u16, words: &[&[u8]]) {
         let mut effects = Effects::take_spare();
         effects.push(db, words.iter().copied());
@@ -192,15 +222,39 @@ impl Log {
         effects.give_back();
     }
 
+    fn append_sealed(&self, thread: usize, sealed: &Sealed<'_>) {
+        let Some((first, last)) = sealed.dbs else {
+            self.append_bytes(thread, sealed.bytes);
+            return;
+        };
+        self.put(thread, |batch| {
+            let (at, select) = self.tail.reserve(sealed.bytes.len(), first, last);
+            let select = select.unwrap_or_default();
+            if !select.is_empty() {
+                batch.push(at, &select);
+            }
+            let at = at.wrapping_add(select.len() as u64);
+            batch.push(at, sealed.bytes);
+            at.wrapping_add(sealed.bytes.len() as u64)
+        });
+    }
+
     fn append_bytes(&self, thread: usize, bytes: &[u8]) {
+        self.put(thread, |batch| {
+            let at = self.tail.reserve_bytes(bytes.len());
+            batch.push(at, bytes);
+            at.wrapping_add(bytes.len() as u64)
+        });
+    }
+
+    /// Has bytes put into a thread's stage, and notes where they end.
+    fn put(&self, thread: usize, push: impl FnOnce(&mut Batch) -> u64) {
         let stage = self.stage(thread);
         let mut batch = stage.batch.lock();
-        // Its place is told under the stage's lock: in a stage, places ascend.
-        let at = self.end.fetch_add(bytes.len() as u64, Ordering::SeqCst);
-        batch.push(at, bytes);
+        // Their place is told under the stage's lock: in a stage, places ascend.
+        let end = push(&mut batch);
         let is_full = batch.len() > STAGE_BYTES_MAX;
         // Under the lock: of threads that share a stage none sees less than its own.
-        let end = at.wrapping_add(bytes.len() as u64);
         stage.last.store(end, Ordering::Relaxed);
         drop(batch);
         if is_full {
@@ -264,7 +318,7 @@ impl Log {
         for stage in &self.stages {
             stage.batch.lock().clear();
         }
-        self.end.store(offset, Ordering::SeqCst);
+        self.tail.restart(offset);
         merged.merge = Merge::new(STAGES, offset);
         merged.backlog.restart(offset);
         self.note_start(&merged);
@@ -339,7 +393,7 @@ impl Log {
         let mut waiting = self.waiting.lock();
         self.is_awaited.store(true, Ordering::SeqCst);
         // Either this sees the append, or whoever appended sees this: both are in one order.
-        if self.end.load(Ordering::SeqCst) > offset {
+        if self.tail.offset() > offset {
             return true;
         }
         let _timed_out = self.grown.wait_for(&mut waiting, timeout);
@@ -391,7 +445,7 @@ impl Default for Log {
 impl std::fmt::Debug for Log {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Log")
-            .field("end", &self.end)
+            .field("tail", &self.tail)
             .finish_non_exhaustive()
     }
 }

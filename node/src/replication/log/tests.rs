@@ -5,7 +5,7 @@ use super::*;
 const MANY: Duration = Duration::from_secs(60);
 
 fn one(log: &Log, thread: usize, words: &[&[u8]]) {
-    log.append_command(thread, 0, words);
+    log.append_command(thread, ANY_DB, words);
 }
 
 /// What a reader finds up to the log's end.

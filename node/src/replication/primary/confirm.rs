@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 use super::record::Record;
 use super::{Replica, Stage};
 use crate::config::AckWrites;
+use crate::replication::log::ANY_DB;
 use crate::server::Server;
 
 /// Replicas that are told apart while writes wait for some. Those beyond do not count.
@@ -274,7 +275,7 @@ impl Confirm {
         }
         // What is answered is at least this.
         self.asked.store(log.end(), Ordering::SeqCst);
-        log.append_command(ASKER, 0, &[b"REPLCONF", b"GETACK", b"*"]);
+        log.append_command(ASKER, ANY_DB, &[b"REPLCONF", b"GETACK", b"*"]);
         log.nudge(ASKER);
         self.questions.fetch_add(1, Ordering::Relaxed);
     }

@@ -142,6 +142,8 @@ fn copy(server: &Arc<Server>) -> bool {
         let marked = Marked::new(server, gate, still.as_ref())?;
         let (history, log) = (server.replication.history(), server.store.history());
         let offset = log.end();
+        // Not every reader of the stream is a replica that has been told what is selected.
+        log.select_anyway();
         let begin = |waiting: Waiting| {
             let reader = log.reader(offset)?;
             waiting.replica.set_stage(Stage::Copying);

@@ -8,7 +8,7 @@ use slotilla_common::clock;
 use super::attach::shown;
 use super::{Replica, Stage};
 use crate::config::OutputLimit;
-use crate::replication::log::Follower;
+use crate::replication::log::{ANY_DB, Follower};
 use crate::server::Server;
 
 /// Sees to replicas: once a second, `second` counting them.
@@ -42,7 +42,7 @@ fn ping(server: &Server) {
     // While a replica is to have all there is, there is to be no more.
     if !replication.is_replica() && !replication.failover.is_on() {
         let log = server.store.history();
-        log.append_command(0, 0, &[b"PING"]);
+        log.append_command(0, ANY_DB, &[b"PING"]);
         log.interrupt();
     }
 }

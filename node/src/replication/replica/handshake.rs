@@ -14,6 +14,7 @@
 use slotilla_common::resp::{encode_command, parse_u64};
 
 use crate::replication::ReplId;
+use crate::replication::log::OFFSET_MAX;
 
 /// A line may be so long.
 const LINE_MAX: usize = 4096;
@@ -273,7 +274,8 @@ impl Handshake {
         let words: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
         match words.as_slice() {
             [b"+FULLRESYNC", replid, offset] => {
-                let offset = parse_u64(offset).and_then(|offset| i64::try_from(offset).ok());
+                let offset = parse_u64(offset).filter(|offset| *offset <= OFFSET_MAX);
+                let offset = offset.and_then(|offset| i64::try_from(offset).ok());
                 let (Some(replid), Some(offset)) = (ReplId::parse(replid), offset) else {
                     return Err(nonsense(
                         "Master replied with wrong +FULLRESYNC syntax",
