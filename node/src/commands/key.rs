@@ -115,8 +115,7 @@ fn move_key(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
         return Err(CommandError::SameObject);
     }
     let free = ctx.db.find(key).is_some() && ctx.db.within(to, |there| there.find(key).is_none());
-    if free && let Some(entry) = ctx.db.take(key) {
-        ctx.db.within(to, |there| there.put(entry));
+    if free && ctx.db.move_to(key, to) {
         ctx.db.notify(EventClass::Generic, "move_from", key);
         ctx.db.within(to, |there| {
             there.notify(EventClass::Generic, "move_to", key);

@@ -401,7 +401,10 @@ impl<'s> Db<'s> {
 
     /// Deletes a key; whether it was there. A big value is freed by the freeing thread.
     pub fn remove(&mut self, key: &[u8]) -> bool {
-        let Some(entry) = self.take_out(key, Fate::Dropped) else {
+        let Some((number, place)) = self.live(key) else {
+            return false;
+        };
+        let Some(entry) = self.take_out(key, number, place, Fate::Dropped) else {
             return false;
         };
         self.store.lazy_free.entry(entry);
@@ -415,13 +418,7 @@ impl<'s> Db<'s> {
         }
     }
 
-    /// Takes an entry out.
-    pub fn take(&mut self, key: &[u8]) -> Option<Entry> {
-        self.take_out(key, Fate::Taken)
-    }
-
-    fn take_out(&mut self, key: &[u8], fate: Fate) -> Option<Entry> {
-        let (number, place) = self.live(key)?;
+    fn take_out(&mut self, key: &[u8], number: usize, place: Place, fate: Fate) -> Option<Entry> {
         let guard = self.guards.get_mut(number)?;
         let entry = guard.remove(self.scope.db, place, fate)?;
         self.store
@@ -483,12 +480,39 @@ impl<'s> Db<'s> {
 
     /// Gives an entry another key, in place of whatever has that; whether `from` is there.
     pub fn rename(&mut self, from: &[u8], to: &[u8]) -> bool {
-        let Some(entry) = self.take(from) else {
+        let is_there = self.give(from, to, self.scope.db);
+        if is_there {
+            // One change, not two.
+            self.tally.changes -= 1;
+        }
+        is_there
+    }
+
+    /// Moves an entry to database `db`, in place of whatever has its key there; whether it is there.
+    pub fn move_to(&mut self, key: &[u8], db: u16) -> bool {
+        self.give(key, key, db)
+    }
+
+    fn give(&mut self, from: &[u8], to: &[u8], db: u16) -> bool {
+        let Some((number, place)) = self.live(from) else {
             return false;
         };
-        self.put(entry.renamed(to));
-        // One change, not two.
-        self.tally.changes -= 1;
+        let guard = self.guards.get_mut(number);
+        let origin = guard.and_then(|guard| guard.release(self.scope.db, place));
+        let Some(entry) = self.take_out(from, number, place, Fate::Taken) else {
+            return false;
+        };
+        let entry = if from == to { entry } else { entry.renamed(to) };
+        self.within(db, |there| {
+            there.put(entry);
+            let Some(origin) = origin else {
+                return;
+            };
+            let located = there.locate(to);
+            if let Some(guard) = located.and_then(|(number, _)| there.guards.get_mut(number)) {
+                guard.adopt(db, to, origin);
+            }
+        });
         true
     }
 

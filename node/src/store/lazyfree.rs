@@ -60,6 +60,7 @@ struct Job {
 enum Load {
     Value(#[expect(dead_code, reason = "held to be dropped")] Garbage),
     Table(#[expect(dead_code, reason = "held to be dropped")] Table),
+    Leavings(#[expect(dead_code, reason = "held to be dropped")] Box<dyn Send>),
 }
 
 impl LazyFree {
@@ -97,6 +98,15 @@ impl LazyFree {
             load: Load::Table(table),
         };
         self.send(job);
+    }
+
+    /// Frees what is no value: it is not counted as one.
+    pub(crate) fn leavings(&self, leavings: Box<dyn Send>) {
+        self.send(Job {
+            load: Load::Leavings(leavings),
+            values: 0,
+            bytes: 0,
+        });
     }
 
     fn send(&self, job: Job) {

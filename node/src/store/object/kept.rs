@@ -5,15 +5,16 @@
 //! leaves the name, so that the steps pass it by. So neither the snapshot nor a change takes longer
 //! than an element, or a step, however many elements there are.
 
-use std::collections::HashSet;
-
 use super::super::hash::KeyHasher;
 use super::super::table::{Keyed, POSITIONS, Table, position};
+use super::fields::Fields;
 use super::word::{Form, FormMut};
 use super::{Kind, Object};
 
 /// About what an element takes here beyond its bytes.
 const OVERHEAD: usize = 64;
+/// Old elements are kept in pieces of so many: none is moved to make room for more.
+const PIECE: usize = if cfg!(test) { 2 } else { 4096 };
 
 /// See the module's page.
 pub(crate) struct Kept<E> {
@@ -24,9 +25,9 @@ pub(crate) struct Kept<E> {
     /// Elements of lower positions are written, or in `old`.
     from: u32,
     /// Elements of higher positions that are not to be written as they are now.
-    touched: HashSet<Box<[u8]>>,
-    /// Elements as they were.
-    old: Vec<E>,
+    touched: Fields,
+    /// Elements as they were, in pieces.
+    old: Vec<Vec<E>>,
     /// About what all of that takes.
     bytes: usize,
 }
@@ -38,7 +39,7 @@ impl<E: Keyed> Kept<E> {
             len,
             written: 0,
             from: 0,
-            touched: HashSet::new(),
+            touched: Fields::default(),
             old: Vec::new(),
             bytes: 0,
         }
@@ -67,14 +68,23 @@ impl<E: Keyed> Kept<E> {
     /// To be called before an element is changed, or taken out: `old` gives what it is.
     pub(super) fn keep(&mut self, hash: u64, name: &[u8], old: impl FnOnce() -> E) {
         if self.touch(hash, name) {
-            self.old.push(old());
+            self.push_old(old());
             self.bytes += name.len() + OVERHEAD;
+        }
+    }
+
+    fn push_old(&mut self, element: E) {
+        if self.old.last().is_none_or(|piece| piece.len() >= PIECE) {
+            self.old.push(Vec::with_capacity(PIECE.min(self.len)));
+        }
+        if let Some(piece) = self.old.last_mut() {
+            piece.push(element);
         }
     }
 
     /// Whether the snapshot needs to know what the element is now.
     fn touch(&mut self, hash: u64, name: &[u8]) -> bool {
-        let is_new = position(hash) >= self.from && self.touched.insert(name.into());
+        let is_new = position(hash) >= self.from && self.touched.add(name);
         if is_new {
             self.bytes += name.len() + OVERHEAD;
         }
@@ -89,21 +99,29 @@ impl<E: Keyed> Kept<E> {
         count: usize,
         mut visit: impl FnMut(&E),
     ) -> bool {
-        let here = self.old.len().min(count);
-        for element in self.old.drain(self.old.len() - here..) {
-            visit(&element);
-            self.written += 1;
+        let mut here = 0;
+        while here < count
+            && let Some(piece) = self.old.last_mut()
+        {
+            match piece.pop() {
+                Some(element) => {
+                    visit(&element);
+                    here += 1;
+                }
+                None => drop(self.old.pop()),
+            }
         }
+        self.written += here;
         if here < count && self.from < POSITIONS {
             let next = table.scan(self.from, count - here, hasher, |element| {
-                if self.touched.is_empty() || !self.touched.remove(element.key()) {
+                if self.touched.len() == 0 || !self.touched.remove(element.key()) {
                     visit(element);
                     self.written += 1;
                 }
             });
             self.from = next.unwrap_or(POSITIONS);
         }
-        self.from < POSITIONS || !self.old.is_empty()
+        self.from < POSITIONS || self.old.iter().any(|piece| !piece.is_empty())
     }
 }
 
@@ -153,12 +171,12 @@ impl Object {
         }
     }
 
-    /// Keeps nothing any more.
-    pub(crate) fn forget_kept(&mut self) {
+    /// Keeps nothing any more; what it has kept, to be dropped where that may take long.
+    pub(crate) fn forget_kept(&mut self) -> Option<Box<dyn Send>> {
         match self.0.form_mut() {
-            FormMut::Fields(fields) => *fields.kept_mut() = None,
-            FormMut::Scored(scored) => *scored.kept_mut() = None,
-            FormMut::Pack(_) | FormMut::Ints(_) | FormMut::Row(_) => {}
+            FormMut::Fields(fields) => fields.kept_mut().take().map(|kept| kept as _),
+            FormMut::Scored(scored) => scored.kept_mut().take().map(|kept| kept as _),
+            FormMut::Pack(_) | FormMut::Ints(_) | FormMut::Row(_) => None,
         }
     }
 

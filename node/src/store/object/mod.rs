@@ -35,7 +35,7 @@ mod word;
 use std::mem::ManuallyDrop;
 
 pub use draw::Draw;
-use fields::Fields;
+pub(crate) use fields::Fields;
 pub use hash::Hash;
 pub use image::{BadImage, Image};
 use intset::Intset;

@@ -22,6 +22,17 @@ impl SlotGuard<'_> {
         extra.pending.get_or_insert_default()
     }
 
+    /// A snapshot is to have more of the slot, though not from what there is; whether it was done
+    /// with it.
+    pub(in crate::store) fn reopen_pending(&mut self) -> bool {
+        if self.cell.is_unreached() {
+            return false;
+        }
+        self.cell.set_unreached(true);
+        self.data_mut().extra.get_or_insert_default().pending = Some(Box::default());
+        true
+    }
+
     /// Works on a database's table, and on what a snapshot is still to have of the slot.
     pub(in crate::store) fn with_pending<R>(
         &mut self,

@@ -1,7 +1,7 @@
 //! What a slot's writers do for a snapshot that has not come to the slot.
 
-use super::pending::Part;
-use crate::store::entry::Entry;
+use super::moves::Origin;
+use super::pending::{LEAVINGS_MIN, Part, forget_kept};
 use crate::store::slot::SlotGuard;
 use crate::store::table::{Place, Table};
 
@@ -51,6 +51,41 @@ impl SlotGuard<'_> {
         self.count_bytes(db, change.flatten().unwrap_or(0));
     }
 
+    /// To be called before an entry moves elsewhere, and is removed here as one that is taken: what it
+    /// was, for [`adopt`](Self::adopt), if the snapshot is to have that from there.
+    #[inline]
+    pub(in crate::store) fn release(&mut self, db: u16, place: Place) -> Option<Origin> {
+        if !self.is_unreached() {
+            return None;
+        }
+        self.release_unreached(db, place)
+    }
+
+    #[cold]
+    fn release_unreached(&mut self, db: u16, place: Place) -> Option<Origin> {
+        let store = self.store();
+        self.pending();
+        let origin = self.with_pending(db, |table, pending| {
+            let (part, entry) = (pending?.live(db)?, table.at_mut(place)?);
+            let hash = store.key_hash(entry.key());
+            part.release(store, hash, entry)
+        });
+        origin.flatten()
+    }
+
+    /// To be called after an entry has come whose value the snapshot is to have as what it was.
+    #[cold]
+    pub(in crate::store) fn adopt(&mut self, db: u16, key: &[u8], origin: Origin) {
+        let moves = &self.store().snapshots.moves;
+        if self.reopen_pending() {
+            moves.come_again(self.slot());
+        }
+        moves.note(&origin.name, self.slot(), key);
+        if let Some(part) = self.pending().live_or_new(db) {
+            part.adopt(key, origin);
+        }
+    }
+
     /// To be called after an entry has changed, if the slot is unreached: what its value has kept
     /// since it took `before` bytes is counted.
     #[cold]
@@ -83,7 +118,7 @@ impl SlotGuard<'_> {
     ) -> Option<(Table, u64)> {
         let store = self.store();
         let part = self.pending().live(db);
-        let Some(part) = part.filter(|part| !part.is_passed() || !part.large.is_empty()) else {
+        let Some(part) = part.filter(|part| part.needs_table()) else {
             return Some((table, bytes));
         };
         part.take_flushed(table, bytes);
@@ -97,8 +132,9 @@ impl SlotGuard<'_> {
         let Some(mut pending) = self.end_pending() else {
             return;
         };
+        let mut held = 0;
         for part in &mut pending.parts {
-            part.let_go(store);
+            held += part.let_go(store);
             if let Some((table, bytes)) = part.flushed_mut().take() {
                 store.lazy_free.table(table, bytes);
                 continue;
@@ -106,19 +142,17 @@ impl SlotGuard<'_> {
             self.with_pending(part.live_db(), |table, _| {
                 for key in part.keeping_keys() {
                     let place = table.find(store.key_hash(key), key);
-                    let entry = place.and_then(|place| table.at_mut(place));
-                    if let Some(object) = entry.and_then(Entry::object_mut) {
-                        object.forget_kept();
+                    if let Some(entry) = place.and_then(|place| table.at_mut(place)) {
+                        forget_kept(store, entry);
                     }
                 }
             });
         }
-        for entry in pending
-            .parts
-            .iter_mut()
-            .flat_map(|part| part.moved.drain(..))
-        {
+        for entry in pending.parts.iter_mut().flat_map(Part::drain_moved) {
             store.lazy_free.entry(entry);
+        }
+        if held >= LEAVINGS_MIN {
+            store.lazy_free.leavings(pending);
         }
     }
 

@@ -11,6 +11,7 @@
 //! What an entry was is a record as it will be in the snapshot's file, if it is small; its value
 //! itself, if that was replaced or deleted; a copy that shares its nodes, of a list; and a table of
 //! members or fields keeps its old elements itself, one by one, as they change (`object/kept.rs`).
+//! A big value that is given another name is written from there, as what it was (`moves.rs`).
 //!
 //! A key that expires or is evicted before the walk comes to it is not in the snapshot: whoever
 //! loads it would find its time over, and memory that is wanted back is not kept for a snapshot.
@@ -19,6 +20,7 @@
 //! unreached waits until the walk has written some of it ([`Store::snapshot_holds_up`]).
 
 mod guard;
+mod moves;
 mod pending;
 mod walk;
 
@@ -28,6 +30,7 @@ use slotilla_common::slot::Slot;
 
 use super::Store;
 pub(crate) use guard::Fate;
+use moves::Moves;
 pub(super) use pending::Pending;
 pub use walk::{Progress, Walk};
 
@@ -44,6 +47,8 @@ pub(super) struct Snapshots {
     peak: AtomicUsize,
     /// As many may be kept.
     limit: AtomicUsize,
+    /// Big values that have moved.
+    moves: Moves,
 }
 
 impl Snapshots {
@@ -77,6 +82,7 @@ impl Store {
         snapshots.marked_ms.store(now_ms, Ordering::Relaxed);
         snapshots.held.store(0, Ordering::Relaxed);
         snapshots.peak.store(0, Ordering::Relaxed);
+        self.snapshots.moves.clear();
         let mut slots = Vec::new();
         let mut from = 0;
         while let Some(slot) = self.occupied.next(from) {
@@ -97,10 +103,15 @@ impl Store {
 
     /// Ends a snapshot: nothing is kept for it in these slots, all that it has not come to.
     fn forget_snapshot(&self, slots: impl Iterator<Item = Slot>) {
-        for slot in slots {
+        let forget = |slot| {
             if self.cell(slot).is_unreached() {
                 self.lock(slot).forget_pending();
             }
+        };
+        slots.for_each(forget);
+        // What moves from a slot that is not forgotten yet makes others of these.
+        while let Some(slot) = self.snapshots.moves.next_slot() {
+            forget(slot);
         }
         self.snapshots.held.store(0, Ordering::Relaxed);
         self.snapshots.is_active.store(false, Ordering::Release);

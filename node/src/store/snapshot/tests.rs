@@ -131,7 +131,13 @@ enum Act {
     Push(u8, u8),
     Pop(u8, u8),
     ListSet(u8, u8),
+    /// Adds many elements to collections of all kinds.
+    Grow(u8, u8),
     Rename(u8, u8),
+    /// To a key of any slot.
+    RenameFar(u8, u8),
+    /// To another database.
+    Move(u8, u8),
     Copy(u8, u8),
     Flush(u8),
     Swap(u8, u8),
@@ -159,7 +165,10 @@ fn act() -> impl Strategy<Value = Act> {
         6 => (k(), k()).prop_map(|(a, b)| Act::Push(a, b)),
         2 => (k(), k()).prop_map(|(a, b)| Act::Pop(a, b)),
         2 => (k(), k()).prop_map(|(a, b)| Act::ListSet(a, b)),
-        1 => (k(), k()).prop_map(|(a, b)| Act::Rename(a, b)),
+        4 => (k(), k()).prop_map(|(a, b)| Act::Grow(a, b)),
+        5 => (k(), k()).prop_map(|(a, b)| Act::Rename(a, b)),
+        5 => (k(), k()).prop_map(|(a, b)| Act::RenameFar(a, b)),
+        5 => (k(), k()).prop_map(|(a, b)| Act::Move(a, b)),
         1 => (k(), k()).prop_map(|(a, b)| Act::Copy(a, b)),
         1 => k().prop_map(Act::Flush),
         1 => (k(), k()).prop_map(|(a, b)| Act::Swap(a, b)),
@@ -281,7 +290,23 @@ impl Scene {
                     self.now_ms += 2;
                 }
             }
-            Act::Rename(n, to) => self.rename(n, to),
+            Act::Rename(n, to) => self.rename(n, near(to, n), to),
+            Act::RenameFar(n, to) => self.rename(n, to, to),
+            Act::Move(n, to) => {
+                let key = key(n, ["s", "h", "m", "z", "l"][usize::from(to / 3 % 5)]);
+                let to = u16::from(to) % DATABASES;
+                if to != db_of(n) {
+                    self.with(n, &key, |db| db.move_to(&key, to));
+                }
+            }
+            Act::Grow(n, e) => {
+                for more in 0..12 {
+                    let e = e.wrapping_add(more * 7);
+                    for act in [Act::HashSet(n, e), Act::SetAdd(n, e), Act::Score(n, e)] {
+                        self.act_inside(act);
+                    }
+                }
+            }
             Act::Copy(n, to) => {
                 let kind = ["s", "h", "m", "z", "l"][usize::from(to % 5)];
                 let (from, to_key) = (key(n, kind), key(near(to, n), "copy"));
@@ -368,13 +393,21 @@ impl Scene {
         }
     }
 
-    fn rename(&mut self, n: u8, to: u8) {
-        let kind = ["s", "h", "m", "z", "l"][usize::from(to % 5)];
-        let (from, to) = (key(n, kind), key(near(to, n), kind));
-        assert_eq!(Slot::of_key(&from), Slot::of_key(&to));
-        if from != to {
-            self.with(n, &from, |db| db.rename(&from, &to));
+    fn rename(&mut self, n: u8, to: u8, kind: u8) {
+        let kind = ["s", "h", "m", "z", "l"][usize::from(kind % 5)];
+        let (from, to) = (key(n, kind), key(to, kind));
+        if from == to {
+            return;
         }
+        let mut slots = vec![Slot::of_key(&from), Slot::of_key(&to)];
+        slots.sort();
+        slots.dedup();
+        let scope = Scope {
+            db: db_of(n),
+            now_ms: self.now_ms,
+            thread: 0,
+        };
+        Db::many(&self.store, self.store.lock_many(&slots), scope).rename(&from, &to);
     }
 
     fn mark(&mut self) -> BTreeMap<Name, Shown> {
@@ -446,7 +479,7 @@ fn compare(expected: &BTreeMap<Name, Shown>, found: &BTreeMap<Name, Shown>, gone
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: if cfg!(miri) { 2 } else { 100 },
+        cases: if cfg!(miri) { 2 } else { 200 },
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
@@ -505,4 +538,92 @@ proptest! {
         let found = scene.finish();
         compare(&expected, &found, &scene.gone);
     }
+}
+
+/// Keys of big values, and what they are made by.
+fn big_ones(scene: &Scene) -> Vec<Vec<u8>> {
+    for e in 0..=250 {
+        for act in [Act::HashSet(0, e), Act::SetAdd(0, e), Act::Score(0, e)] {
+            scene.act_inside(act);
+        }
+    }
+    let string = key(0, "s");
+    let value = vec![b'v'; 300_000];
+    scene.with(0, &string, |db| {
+        db.set(&string, NewValue::Bytes(&value), SetExpiry::Clear)
+    });
+    ["h", "m", "z", "s"].map(|kind| key(0, kind)).to_vec()
+}
+
+#[test]
+fn a_big_value_that_moves_is_not_copied() {
+    let mut scene = Scene::new();
+    let keys = big_ones(&scene);
+    let expected = scene.mark();
+    for key in &keys {
+        let before = scene.store.snapshot_held().0;
+        for round in 0..50 {
+            let (from, to) = match round % 2 {
+                0 => (key.clone(), [key.as_slice(), b"to"].concat()),
+                _ => ([key.as_slice(), b"to"].concat(), key.clone()),
+            };
+            assert!(scene.with(0, key, |db| db.rename(&from, &to)));
+            assert!(scene.with(0, key, |db| db.move_to(&to, 1)));
+            let back = |db: &mut Db<'_>| db.within(1, |db| db.move_to(&to, 0));
+            assert!(scene.with(0, key, back));
+        }
+        let held = scene.store.snapshot_held().0 - before;
+        assert!(held < 2000, "{held} bytes are kept of {key:?}");
+    }
+    let found = scene.finish();
+    compare(&expected, &found, &HashSet::new());
+    scene.nothing_is_kept();
+}
+
+/// After every number of steps: what is written in part, too, and slots that are done.
+#[test]
+fn a_big_value_may_move_at_any_time() {
+    let mut is_over = false;
+    for steps in 0.. {
+        let mut scene = Scene::new();
+        let keys = big_ones(&scene);
+        for act in [Act::Grow(1, 3), Act::Grow(2, 5), Act::Grow(3, 6)] {
+            scene.act(act);
+        }
+        let expected = scene.mark();
+        for _ in 0..steps * 7 {
+            is_over = !scene.step();
+        }
+        for kind in 0..5 {
+            // Over another one, to another slot twice, and to another database.
+            scene.rename(0, 3, kind);
+            scene.rename(3, 1, kind);
+            scene.step();
+            scene.rename(1, 2, kind);
+        }
+        scene.act(Act::Grow(2, 100));
+        for (number, key) in keys.iter().enumerate() {
+            let key = [b"{2}", &key[3..4], b"0"].concat();
+            scene.with(2, &key, |db| db.move_to(&key, 1));
+            for _ in 0..steps % 4 {
+                scene.step();
+            }
+            let gone = |db: &mut Db<'_>| db.within(1, |db| db.remove(&key));
+            if number % 2 == steps % 2 {
+                assert!(scene.with(2, &key, gone));
+            }
+        }
+        match steps % 3 {
+            0 => drop(scene.store.flush(Some(1))),
+            1 => scene.store.swap_databases(0, 1),
+            _ => {}
+        }
+        let found = scene.finish();
+        compare(&expected, &found, &HashSet::new());
+        scene.nothing_is_kept();
+        if is_over {
+            break;
+        }
+    }
+    assert!(is_over);
 }

@@ -6,6 +6,7 @@ use std::io;
 use slotilla_common::rdb::{ValueType, Writer};
 use slotilla_common::slot::Slot;
 
+use super::moves::{Name, Origin};
 use super::pending::{Part, Times, info_of, keeps_elements, options, write_entry};
 use crate::rdb::{Saving, value_type};
 use crate::store::Store;
@@ -49,8 +50,8 @@ pub struct Walk {
 
 /// A value that is written in part.
 enum Current {
-    /// It is in a slot's table, and kept there as it is: which database and key, and how far it is.
-    Live(u16, Box<[u8]>, Steps),
+    /// It is in a slot's table, and kept there as it was: under which name, and how far it is.
+    Live(Name, Steps),
     /// It is this walk's own.
     Owned(Entry, Steps),
 }
@@ -121,7 +122,7 @@ impl Walk {
             self.begin_owned(store, db, entry, out)?;
             return Ok(Progress::More);
         }
-        let Some(slot) = self.slots.front().copied() else {
+        let Some(slot) = self.next_slot(store) else {
             return Ok(Progress::Done);
         };
         let Some(mut guard) = store.try_lock(slot) else {
@@ -130,6 +131,21 @@ impl Walk {
         self.passed_by = 0;
         self.in_slot(store, &mut guard, out)?;
         Ok(Progress::More)
+    }
+
+    /// Where to go on: where what is written in part is now, or with the next slot.
+    fn next_slot(&mut self, store: &Store) -> Option<Slot> {
+        let moves = &store.snapshots.moves;
+        if self.current.is_some()
+            && let Some((slot, _)) = moves.moved_to()
+        {
+            return Some(slot);
+        }
+        if self.slots.is_empty() {
+            // A value that is on its way has its old slot locked, which is none that is done.
+            self.slots.extend(moves.next_slot());
+        }
+        self.slots.front().copied()
     }
 
     /// The slot is out: others come first, unless one of its values is written in part.
@@ -152,6 +168,7 @@ impl Walk {
         if let Some(current) = self.current.take() {
             return self.go_on_live(store, guard, current, out);
         }
+        let slot = guard.slot();
         let parts = guard.pending().parts.len();
         for number in 0..parts {
             if self.hand_over(store, guard, number, out)? {
@@ -162,6 +179,10 @@ impl Walk {
                     return self
                         .begin_large(store, table, part, &key, out)
                         .map(|()| true);
+                }
+                if part.first_adopted().is_some() {
+                    let begun = self.begin_adopted(store, slot, table, part, out);
+                    return begun.map(|()| true);
                 }
                 if part.is_passed() {
                     return Ok(false);
@@ -188,13 +209,12 @@ impl Walk {
         let Some(part) = guard.pending().parts.get_mut(number) else {
             return Ok(false);
         };
-        if part.records.is_empty() && part.moved.is_empty() {
+        if !part.has_left() {
             return Ok(false);
         }
         let db = part.db;
         let (records, moved) = part.hand_over(store);
-        self.owned
-            .extend(moved.into_iter().map(|entry| (db, entry)));
+        self.owned.extend(moved);
         if !records.is_empty() {
             self.go_to(db, out)?;
             out.raw(&records)?;
@@ -256,12 +276,54 @@ impl Walk {
         }
         let times = part.times_of(key);
         self.go_to(part.db, out)?;
-        let steps = self.begin(store, entry, times, out)?;
-        let current = Current::Live(part.db, key.into(), steps);
-        self.current = step_on(current, entry, out)?;
-        if self.current.is_none() {
-            part.large.pop();
-            part.end_keeping(entry);
+        let steps = self.begin(store, key, entry, times, out)?;
+        let name = Name {
+            db: part.db,
+            key: key.into(),
+        };
+        match step(steps, entry, out)? {
+            Some(steps) => self.go_live(store, name, steps, None),
+            None => {
+                part.large.pop();
+                part.end_keeping(store, entry);
+            }
+        }
+        Ok(())
+    }
+
+    /// A value is written in part, which others may move meanwhile.
+    fn go_live(
+        &mut self,
+        store: &Store,
+        name: Name,
+        steps: Steps,
+        moved_to: Option<(Slot, Box<[u8]>)>,
+    ) {
+        let moves = &store.snapshots.moves;
+        moves.begin_writing(name.clone(), moved_to);
+        self.current = Some(Current::Live(name, steps));
+    }
+
+    /// Begins with a value that has come to the slot since the instant.
+    fn begin_adopted(
+        &mut self,
+        store: &Store,
+        slot: Slot,
+        table: &mut Table,
+        part: &mut Part,
+        out: &mut Writer<Vec<u8>>,
+    ) -> io::Result<()> {
+        let Some((key, Origin { name, times, .. })) = part.first_adopted() else {
+            return Ok(());
+        };
+        let place = table.find(store.key_hash(key), key);
+        let entry = place.and_then(|place| table.at_mut(place));
+        let entry = entry.ok_or_else(|| lost(key))?;
+        self.go_to(name.db, out)?;
+        let steps = self.begin(store, &name.key, entry, Some(*times), out)?;
+        match step(steps, entry, out)? {
+            Some(steps) => self.go_live(store, name.clone(), steps, Some((slot, key.into()))),
+            None => part.end_adopted(store, entry),
         }
         Ok(())
     }
@@ -278,15 +340,17 @@ impl Walk {
         if let Some(object) = entry.object_mut() {
             object.keep();
         }
-        let steps = self.begin(store, &mut entry, None, out)?;
+        let key = entry.key().to_vec();
+        let steps = self.begin(store, &key, &mut entry, None, out)?;
         self.current = Some(Current::Owned(entry, steps));
         Ok(())
     }
 
-    /// Writes what comes before a value.
+    /// Writes what comes before a value, with the key that it had.
     fn begin(
         &mut self,
         store: &Store,
+        key: &[u8],
         entry: &mut Entry,
         times: Option<Times>,
         out: &mut Writer<Vec<u8>>,
@@ -297,7 +361,7 @@ impl Walk {
             access: entry.access(),
         });
         let value_type: ValueType = value_type(entry.value());
-        out.key(entry.key(), value_type, info_of(store, times))?;
+        out.key(key, value_type, info_of(store, times))?;
         if !keeps_elements(entry) {
             return Ok(Steps::Still(Saving::new(options(store))));
         }
@@ -326,31 +390,43 @@ impl Walk {
         current: Current,
         out: &mut Writer<Vec<u8>>,
     ) -> io::Result<()> {
-        let Current::Live(db, key, steps) = current else {
+        let Current::Live(name, steps) = current else {
             self.current = Some(current);
             return Ok(());
         };
-        let number = guard.pending().parts.iter().position(|part| part.db == db);
-        let went_on = guard.with_part(
-            number.unwrap_or(usize::MAX),
-            |table, part| -> io::Result<_> {
-                // Only whoever has changed it since can have left it there.
-                if let Some(index) = part.moved.iter().position(|entry| entry.key() == &*key) {
-                    let entry = part.moved.swap_remove(index);
-                    return Ok(Some(Current::Owned(entry, steps)));
-                }
-                let place = table.find(store.key_hash(&key), &key);
-                let entry = place.and_then(|place| table.at_mut(place));
-                let entry = entry.ok_or_else(|| lost(&key))?;
-                let current = step_on(Current::Live(db, key, steps), entry, out)?;
-                if current.is_none() {
-                    part.large.retain(|key| **key != *entry.key());
-                    part.end_keeping(entry);
-                }
-                Ok(current)
-            },
-        );
-        self.current = went_on.transpose()?.flatten();
+        let moves = &store.snapshots.moves;
+        let moved_to = moves.moved_to();
+        if moved_to.as_ref().is_some_and(|to| to.0 != guard.slot()) {
+            // It has moved before the slot was locked.
+            self.current = Some(Current::Live(name, steps));
+            return Ok(());
+        }
+        let pending = guard.pending();
+        // Only whoever has changed it since can have left it there.
+        if let Some(entry) = pending.take_left(&name) {
+            moves.end_writing();
+            self.current = Some(Current::Owned(entry, steps));
+            return Ok(());
+        }
+        let number = pending.parts.iter().position(|part| match &moved_to {
+            Some((_, key)) => part.has_adopted(key, &name),
+            None => part.db == name.db && part.large.contains(&name.key),
+        });
+        let key = moved_to.map_or_else(|| name.key.clone(), |(_, key)| key);
+        let number = number.ok_or_else(|| lost(&key))?;
+        let went_on = guard.with_part(number, |table, part| {
+            let place = table.find(store.key_hash(&key), &key);
+            let entry = place.and_then(|place| table.at_mut(place));
+            let entry = entry.ok_or_else(|| lost(&key))?;
+            let steps = step(steps, entry, out)?;
+            if steps.is_none() {
+                moves.end_writing();
+                part.end_large(store, entry);
+            }
+            io::Result::Ok(steps)
+        });
+        let steps = went_on.ok_or_else(|| lost(&key))??;
+        self.current = steps.map(|steps| Current::Live(name, steps));
         Ok(())
     }
 }
@@ -362,21 +438,6 @@ impl std::fmt::Debug for Walk {
             .field("slots", &self.slots.len())
             .field("keys", &self.keys)
             .finish_non_exhaustive()
-    }
-}
-
-/// Writes the next part of a value; what is left of it.
-fn step_on(
-    current: Current,
-    entry: &mut Entry,
-    out: &mut Writer<Vec<u8>>,
-) -> io::Result<Option<Current>> {
-    match current {
-        Current::Live(db, key, steps) => {
-            let steps = step(steps, entry, out)?;
-            Ok(steps.map(|steps| Current::Live(db, key, steps)))
-        }
-        owned @ Current::Owned(..) => Ok(Some(owned)),
     }
 }
 
