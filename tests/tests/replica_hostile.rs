@@ -307,7 +307,12 @@ fn what_is_not_whole_is_not_applied_and_comes_again() {
     let whole = b"*1\r\n$5\r\nMULTI\r\n*2\r\n$4\r\nINCR\r\n$1\r\na\r\n*1\r\n$4\r\nEXEC\r\n";
     let fake = Fake::start(move |number, stream| {
         match number {
-            0 => say(stream, [&begin, &whole[..whole.len() - 3]].concat()),
+            0 => {
+                say(stream, [&begin, &whole[..whole.len() - 3]].concat());
+                // What it says meanwhile must not reset the connection before it has read all.
+                let _ended = stream.shutdown(std::net::Shutdown::Write);
+                await_close(stream);
+            }
             1 => say(stream, [b"+CONTINUE\r\n", &whole[..], &whole[..9]].concat()),
             _ => await_close(stream),
         }
@@ -353,4 +358,117 @@ fn a_length_takes_no_memory_by_itself() {
     let redis = Server::start(Kind::Redis, &[("repl-diskless-sync-delay", "0")]);
     replicate(&node, redis.port());
     await_link(&node);
+}
+
+/// A primary as Redis was before 2.8: it knows neither REPLCONF nor PSYNC, and takes all that a replica
+/// says for commands. What each connection has said, and then what it says after the data.
+fn old_primary(data: Vec<u8>, stream: Vec<u8>) -> (u16, Receiver<Vec<String>>, Receiver<Vec<u8>>) {
+    use std::io::{BufRead, Read};
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (sender, said) = channel();
+    let (late, said_later) = channel();
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            connection.set_read_timeout(Some(LIMIT)).unwrap();
+            let mut input = BufReader::new(connection.try_clone().unwrap());
+            let mut heard = Vec::new();
+            while input.fill_buf().is_ok_and(|bytes| bytes.starts_with(b"*")) {
+                let Ok(Value::Array(words)) = read_value(&mut input) else {
+                    break;
+                };
+                heard.push(words[0].text());
+                let reply: &[u8] = match words[0].text().as_str() {
+                    "PING" => b"+PONG\r\n",
+                    _ => b"-ERR unknown command\r\n",
+                };
+                say(&mut connection, reply);
+            }
+            let mut line = String::new();
+            let _length = input.read_line(&mut line);
+            heard.push(line);
+            say(&mut connection, format!("\n\n${}\r\n", data.len()));
+            say(&mut connection, &data);
+            say(&mut connection, &stream);
+            if sender.send(heard).is_err() {
+                return;
+            }
+            // Longer than a replica would wait to say how far it is.
+            connection
+                .set_read_timeout(Some(Duration::from_millis(2500)))
+                .unwrap();
+            let (mut later, mut piece) = (Vec::new(), [0; 512]);
+            while let Ok(read) = input.read(&mut piece) {
+                if read == 0 {
+                    break;
+                }
+                later.extend_from_slice(&piece[..read]);
+            }
+            if late.send(later).is_err() {
+                return;
+            }
+        }
+    });
+    (port, said, said_later)
+}
+
+#[test]
+fn a_primary_that_knows_only_sync_is_followed() {
+    let data = snapshot(|writer| string(writer, "k"));
+    let stream = b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n";
+    let (port, said, said_later) = old_primary(data, stream.to_vec());
+    let node = node("disabled");
+    replicate(&node, port);
+    for round in 0..2 {
+        let heard = said.recv_timeout(LIMIT).unwrap();
+        let [.., psync, sync] = heard.as_slice() else {
+            panic!("{heard:?}")
+        };
+        assert_eq!((psync.as_str(), sync.as_str()), ("PSYNC", "SYNC\r\n"));
+        // The data, and what was done since.
+        for (key, value) in [("a", "1"), ("k", "new")] {
+            wait_for("the data", LIMIT, || {
+                let answer = node.client().call(&["GET", key]);
+                (answer.error().is_none() && !answer.is_null() && answer.text() == value)
+                    .then_some(())
+            });
+        }
+        assert!(node.client().call(&["GET", "old"]).is_null());
+        if round == 0 {
+            let later = said_later.recv_timeout(LIMIT).unwrap();
+            // That it is there, while it loads; but no commands.
+            assert!(later.iter().all(|byte| *byte == b'\n'), "{later:?}");
+        }
+    }
+    let log = node.log();
+    assert!(log.contains("does not support PSYNC"), "{log}");
+    assert!(log.contains("Retrying with SYNC..."), "{log}");
+}
+
+#[test]
+fn an_old_snapshot_goes_when_data_comes_if_that_is_wanted_and_nothing_is_kept() {
+    let data = snapshot(|writer| string(writer, "k"));
+    for (delete, load, save, is_there) in [
+        ("yes", "disabled", "", false),
+        ("no", "disabled", "", true),
+        ("yes", "disabled", "3600 1", true),
+        ("yes", "swapdb", "", true),
+    ] {
+        let data = data.clone();
+        let fake = Fake::start(move |_, stream| {
+            say(stream, sized(data.len(), &data));
+            await_close(stream);
+        });
+        let node = node(load);
+        let admin = &mut node.client();
+        admin.ok(&["CONFIG", "SET", "rdb-del-sync-files", delete]);
+        admin.ok(&["CONFIG", "SET", "save", save]);
+        admin.ok(&["SAVE"]);
+        let file = node.dir().join("dump.rdb");
+        assert!(file.exists());
+        replicate(&node, fake.port);
+        await_link(&node);
+        assert_eq!(file.exists(), is_there, "{delete} {load} {save}");
+    }
 }

@@ -180,6 +180,8 @@ flags! {
     rdbcompression: Rdbcompression;
     /// `rdbchecksum`.
     rdbchecksum: Rdbchecksum;
+    /// `rdb-del-sync-files`.
+    rdb_del_sync_files: RdbDelSyncFiles;
     /// `rdb-save-incremental-fsync`.
     rdb_save_incremental_fsync: RdbSaveIncrementalFsync;
     /// `latency-tracking`.

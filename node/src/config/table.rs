@@ -389,8 +389,8 @@ directives! {
         "Compress long strings in DUMP payloads and snapshots.";
     Rdbchecksum, "rdbchecksum", None, BOOL, "yes", IMMUTABLE, Now,
         "End snapshots with a checksum, and believe none whose checksum is wrong.";
-    RdbDelSyncFiles, "rdb-del-sync-files", None, BOOL, "no", MUTABLE, Later,
-        "Delete files that were only used for replication.";
+    RdbDelSyncFiles, "rdb-del-sync-files", None, BOOL, "no", MUTABLE, Now,
+        "On a replica without persistence, delete the snapshot that its directory has once the primary's data came by way of the disk.";
     RdbSaveIncrementalFsync, "rdb-save-incremental-fsync", None, BOOL, "yes", MUTABLE, Now,
         "Flush snapshots to disk in steps.";
     Appendonly, "appendonly", None, BOOL, "no", MUTABLE, Now,

@@ -9,7 +9,12 @@
 //! PSYNC replid offset+1                 line ends for as long as it takes, then
 //!   +CONTINUE [replid]                  the stream goes on
 //!   +FULLRESYNC replid offset           line ends; then $length or $EOF:mark, and all data
+//!   -ERR ...                            it does not know PSYNC, as Redis before 2.8:
+//! SYNC                                  line ends; then $length, and all data
 //! ```
+//!
+//! What a primary gives that knows only SYNC has no name and no offset, so it has a new name here each
+//! time, none of which anybody else knows; and the primary does not want to hear how far this node is.
 
 use slotilla_common::resp::{encode_command, parse_u64};
 
@@ -59,6 +64,8 @@ pub enum Agreed {
         offset: i64,
         /// How it comes.
         form: Form,
+        /// The primary knows only SYNC.
+        is_old: bool,
     },
 }
 
@@ -111,6 +118,7 @@ enum Awaited {
     Data {
         replid: ReplId,
         offset: i64,
+        is_old: bool,
     },
 }
 
@@ -207,12 +215,17 @@ impl Handshake {
                 self.ask();
             }
             Awaited::Psync => return self.hear_psync(line),
-            Awaited::Data { replid, offset } => {
+            Awaited::Data {
+                replid,
+                offset,
+                is_old,
+            } => {
                 let form = data_form(line)?;
                 return Ok(Some(Agreed::Full {
                     replid,
                     offset,
                     form,
+                    is_old,
                 }));
             }
         }
@@ -270,6 +283,25 @@ impl Handshake {
         self.awaited = Awaited::Psync;
     }
 
+    /// The primary does not know PSYNC, or does not want it.
+    fn fall_back(&mut self, line: &[u8]) -> Result<Option<Agreed>, Refusal> {
+        let refusal = Refusal::Psync(shown(line));
+        if self.introduction.hands_over {
+            // Whoever does not know PSYNC does not take over either.
+            return Err(refusal);
+        }
+        tracing::warn!("{refusal}");
+        tracing::info!("Retrying with SYNC...");
+        // Inline, as Redis sends it.
+        self.output.extend_from_slice(b"SYNC\r\n");
+        self.awaited = Awaited::Data {
+            replid: ReplId::random(),
+            offset: 0,
+            is_old: true,
+        };
+        Ok(None)
+    }
+
     fn hear_psync(&mut self, line: &[u8]) -> Result<Option<Agreed>, Refusal> {
         let words: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
         match words.as_slice() {
@@ -283,7 +315,11 @@ impl Handshake {
                     ));
                 };
                 tracing::info!("Full resync from master: {replid}:{offset}");
-                self.awaited = Awaited::Data { replid, offset };
+                self.awaited = Awaited::Data {
+                    replid,
+                    offset,
+                    is_old: false,
+                };
                 Ok(None)
             }
             [b"+CONTINUE"] if self.introduction.position.is_some() => {
@@ -298,7 +334,7 @@ impl Handshake {
                 b"-NOMASTERLINK" | b"-LOADING" | b"-MASTERDOWN" | b"-BUSY",
                 ..,
             ] => Err(Refusal::Later(shown(line))),
-            _ if line.first() == Some(&b'-') => Err(Refusal::Psync(shown(line))),
+            _ if line.first() == Some(&b'-') => self.fall_back(line),
             _ => Err(nonsense("Unexpected reply to PSYNC from master", line)),
         }
     }

@@ -149,6 +149,7 @@ fn run(
             replid,
             offset,
             form,
+            ..
         } => {
             let is_off = || replication.orders() != order.orders;
             let place = (replid, offset);

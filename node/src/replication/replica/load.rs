@@ -48,6 +48,9 @@ pub(super) fn load_all(
         tell(form, "disk");
         through_file(server, chunks, form, place, is_off)
     };
+    if !aside && !loaded.as_ref().is_err_and(TransferError::is_end) {
+        delete_snapshot(server);
+    }
     loaded.map_err(|error| {
         if error.is_end() {
             "I/O error trying to sync with MASTER: connection lost".to_owned()
@@ -55,6 +58,29 @@ pub(super) fn load_all(
             format!("Failed trying to load the MASTER synchronization DB: {error}")
         }
     })
+}
+
+/// With `rdb-del-sync-files`: Redis puts what it gets in its snapshot's place, and deletes that where it
+/// would have none otherwise. Here what came has had a file of its own, but an older snapshot is to be
+/// gone as it would be there.
+fn delete_snapshot(server: &Server) {
+    let config = &server.config;
+    let persists = !config.save_points().is_empty() || config.flag(Key::Appendonly);
+    if !config.rdb_del_sync_files() || persists {
+        return;
+    }
+    let path = crate::persistence::path(config);
+    match std::fs::remove_file(&path) {
+        Ok(()) => tracing::info!(
+            "Removing the RDB file obtained from the master. This replica has persistence disabled"
+        ),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => tracing::warn!(
+            "Deleting {}, as rdb-del-sync-files wants: {error}; delete it, or it is loaded at the \
+             next start",
+            path.display()
+        ),
+    }
 }
 
 fn tell(form: Form, whither: &str) {

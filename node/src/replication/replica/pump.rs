@@ -42,6 +42,8 @@ pub(super) struct Progress {
     streams: AtomicBool,
     /// Somebody wants to hear at once how far this node is.
     asked: AtomicBool,
+    /// The primary knows only SYNC, and takes what a replica says for commands of a client.
+    is_mute: AtomicBool,
     changed: Notify,
 }
 
@@ -56,6 +58,11 @@ impl Progress {
     pub(super) fn ask(&self) {
         self.asked.store(true, Ordering::Release);
         self.changed.notify_one();
+    }
+
+    /// The primary does not want to hear how far this node is.
+    fn be_mute(&self) {
+        self.is_mute.store(true, Ordering::Release);
     }
 
     fn streams(&self) -> bool {
@@ -136,7 +143,15 @@ pub(super) async fn run(
     let link = &server.replication.link;
     match agreed {
         Agreed::Continue(_) => link.set_received(server.replication.offset()),
-        Agreed::Full { form, offset, .. } => {
+        Agreed::Full {
+            form,
+            offset,
+            is_old,
+            ..
+        } => {
+            if is_old {
+                progress.be_mute();
+            }
             link.begin_transfer(match form {
                 Form::Sized(bytes) => Some(bytes),
                 Form::Marked(_) => None,
@@ -284,16 +299,19 @@ impl Pump<'_> {
     /// not take what was said before.
     fn speak(&mut self) {
         let asked = self.progress.asked.swap(false, Ordering::AcqRel);
+        let is_mute = self.progress.is_mute.load(Ordering::Acquire);
         if self.unsent.is_empty() {
             if self.progress.streams() {
                 if self.server.replication.link.state() == LinkState::Sync {
                     self.server.replication.link.set_state(LinkState::Connected);
                 }
-                let offset = self.server.replication.offset().to_string();
-                encode_command(
-                    &mut self.unsent,
-                    &[b"REPLCONF", &b"ACK"[..], offset.as_bytes()],
-                );
+                if !is_mute {
+                    let offset = self.server.replication.offset().to_string();
+                    encode_command(
+                        &mut self.unsent,
+                        &[b"REPLCONF", &b"ACK"[..], offset.as_bytes()],
+                    );
+                }
             } else if !asked {
                 self.unsent.push(b'\n');
             }

@@ -580,6 +580,28 @@ fn a_big_value_that_moves_is_not_copied() {
     scene.nothing_is_kept();
 }
 
+#[test]
+fn what_has_moved_to_a_slot_that_is_done_is_forgotten_at_the_end() {
+    for is_ended in [true, false] {
+        let mut scene = Scene::new();
+        let _keys = big_ones(&scene);
+        let _expected = scene.mark();
+        // Slots without keys are done from the beginning.
+        for kind in 0..4 {
+            scene.rename(0, 1, kind);
+        }
+        scene.rename(1, 2, 1);
+        if is_ended {
+            let walk = scene.walk.take().unwrap();
+            walk.end(&scene.store);
+        } else {
+            scene.store.abandon_snapshot();
+            scene.walk.take().unwrap().end(&scene.store);
+        }
+        scene.nothing_is_kept();
+    }
+}
+
 /// After every number of steps: what is written in part, too, and slots that are done.
 #[test]
 fn a_big_value_may_move_at_any_time() {

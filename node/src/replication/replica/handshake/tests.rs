@@ -93,6 +93,7 @@ fn all_data_comes_in_either_form() {
             replid,
             offset: 5,
             form,
+            is_old: false,
         };
         assert_eq!(agreed, Ok(Some(full)));
     }
@@ -125,8 +126,15 @@ fn what_is_refused_is_told_with_its_reason() {
         let refusal = fails(&format!("{oks}-{later}\r\n"));
         assert!(matches!(refusal, Refusal::Later(_)), "{later}: {refusal}");
     }
+    let refusal = fails(&format!("{oks}-ERR unknown command\r\n-ERR x\r\n"));
+    assert!(matches!(refusal, Refusal::Aborted(_)), "{refusal}");
+    let hands_over = Introduction {
+        hands_over: true,
+        ..introduction()
+    };
     for error in ["ERR unknown command", "NOPERM x", "NOAUTH x"] {
-        let refusal = fails(&format!("{oks}-{error}\r\n"));
+        let (_, _, outcome) = talk_split(&hands_over, &format!("{oks}-{error}\r\n"));
+        let refusal = outcome.unwrap_err();
         assert!(matches!(refusal, Refusal::Psync(_)), "{error}: {refusal}");
     }
     let big = u64::MAX;
@@ -187,4 +195,27 @@ fn it_says_when_the_data_is_to_come() {
         handshake.input(&[byte]).unwrap();
     }
     assert!(handshake.awaits_data());
+}
+
+#[test]
+fn a_primary_that_knows_only_sync_is_asked_for_that() {
+    let no = "-ERR unknown command\r\n";
+    let text =
+        format!("+PONG\r\n+OK\r\n{no}{no}{no}-ERR unknown command 'PSYNC'\r\n\n\n$17\r\nREDIS");
+    for cut in 1..text.len() {
+        let (first, second) = text.split_at(cut);
+        let (said, taken, agreed) = talk(introduction(), &[first, second]);
+        assert!(said.ends_with(&format!("PSYNC {ID} 100 SYNC ")), "{said}");
+        assert_eq!(taken, text.len() - 5, "the data is not the handshake's");
+        let Ok(Some(Agreed::Full {
+            replid,
+            offset: 0,
+            form: Form::Sized(17),
+            is_old: true,
+        })) = agreed
+        else {
+            panic!("{agreed:?}")
+        };
+        assert_ne!(replid.as_str(), ID, "nobody else knows this history");
+    }
 }
