@@ -118,10 +118,11 @@ impl Directory {
 
     pub(super) fn create(&self) -> Result<(), AofError> {
         match fs::create_dir(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                Err(self.fault("Creating the directory", &self.path)(error))
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && self.path.is_dir() => {
+                Ok(())
             }
-            _ => Ok(()),
+            Err(error) => Err(self.fault("Creating the directory", &self.path)(error)),
         }
     }
 

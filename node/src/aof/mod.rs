@@ -391,6 +391,22 @@ impl Aof {
     }
 }
 
+/// To be called before [`settle`]: the directory of the files is there, if they are wanted.
+///
+/// # Errors
+/// It cannot be made, which the log tells: the file is not turned on.
+pub fn prepare(server: &Server) -> Result<(), String> {
+    if server.aof.is_on() || !server.config.flag(Key::Appendonly) {
+        return Ok(());
+    }
+    files::Directory::of(&server.config)
+        .create()
+        .map_err(|error| {
+            tracing::error!("The append-only file is not turned on: {error}");
+            "Unable to turn on AOF. Check server logs.".to_owned()
+        })
+}
+
 /// Begins to write if `appendonly` says so and nobody does, or ends it if it says so: on a thread of
 /// its own.
 pub fn settle(server: &Arc<Server>) {

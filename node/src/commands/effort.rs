@@ -26,6 +26,7 @@ pub type Effort = fn(&mut Db<'_>, &Args<'_>) -> u64;
 pub(super) const EFFORTS: &[(&str, Effort)] = &[
     ("append",          |db, args| bytes(db, args.get(1)) / BYTES_PER_NANO),
     ("bitcount",        |db, args| bytes(db, args.get(1)) / 8),
+    ("bitfield",        |db, args| copied(db, args.get(1))),
     ("bitop",           |db, args| args.iter_from(3).map(|key| bytes(db, key)).sum()),
     ("bitpos",          |db, args| bytes(db, args.get(1)) / 8),
     ("copy",            |db, args| copy(db, args.get(1))),
@@ -49,8 +50,8 @@ pub(super) const EFFORTS: &[(&str, Effort)] = &[
     ("rpop",            pop),
     ("sdiff",           |db, args| subtract(db, args, 1)),
     ("sdiffstore",      |db, args| subtract(db, args, 2)),
-    ("setbit",          |_, args| offset(args) / 8 / BYTES_PER_NANO),
-    ("setrange",        |_, args| offset(args) / BYTES_PER_NANO),
+    ("setbit",          |db, args| (offset(args) / 8 / BYTES_PER_NANO).max(copied(db, args.get(1)))),
+    ("setrange",        |db, args| (offset(args) / BYTES_PER_NANO).max(copied(db, args.get(1)))),
     ("sinter",          |db, args| intersect(db, args.iter_from(1))),
     ("sintercard",      |db, args| intersect(db, counted(args, 1))),
     ("sinterstore",     |db, args| intersect(db, args.iter_from(2))),
@@ -181,6 +182,14 @@ fn bytes(db: &mut Db<'_>, key: &[u8]) -> u64 {
         Some(ValueRef::Bytes(bytes)) => bytes.len() as u64,
         _ => 0,
     }
+}
+
+/// Changing a string in place, if a snapshot needs a copy first.
+fn copied(db: &mut Db<'_>, key: &[u8]) -> u64 {
+    if !db.is_unreached() {
+        return 0;
+    }
+    bytes(db, key) / BYTES_PER_NANO
 }
 
 /// How far a string is to reach, by argument 2.

@@ -56,6 +56,10 @@ struct Picture {
     entries: usize,
     tables: Vec<(u16, usize)>,
     keys: u64,
+    /// Of the log, for replicas to come, for those that there are, and for the append-only file.
+    backlog: usize,
+    replicas: usize,
+    unwritten: usize,
 }
 
 impl Picture {
@@ -63,7 +67,12 @@ impl Picture {
         let store = &server.store;
         let in_use = |db: &u16| store.len(*db) > 0;
         alloc::note_peak();
+        let (backlog, kept, unwritten) = super::info::log_bytes(server);
+        let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(0);
         Self {
+            backlog: bytes(kept.min(backlog)),
+            replicas: bytes(kept.saturating_sub(backlog)),
+            unwritten: bytes(unwritten),
             used: alloc::used_bytes(),
             peak: alloc::peak_bytes(),
             startup: usize::try_from(server.startup_bytes).unwrap_or(0),
@@ -162,11 +171,11 @@ fn totals(fields: &mut Fields, picture: &Picture) {
         ("peak.allocated", picture.peak),
         ("total.allocated", picture.used),
         ("startup.allocated", picture.startup),
-        ("replication.backlog", 0),
-        ("clients.slaves", 0),
+        ("replication.backlog", picture.backlog),
+        ("clients.slaves", picture.replicas),
         ("clients.normal", 0),
         ("cluster.links", 0),
-        ("aof.buffer", 0),
+        ("aof.buffer", picture.unwritten),
         ("lua.caches", 0),
         ("functions.caches", 0),
     ] {
@@ -292,6 +301,9 @@ mod tests {
     #[test]
     fn a_diagnosis_names_what_stands_out() {
         let mut picture = Picture {
+            backlog: 0,
+            replicas: 0,
+            unwritten: 0,
             used: 100 << 20,
             peak: 100 << 20,
             startup: 0,

@@ -64,6 +64,7 @@ fn follow_aof(server: &Arc<Server>) {
     if let Some(server) = server.upgrade() {
         let applier: Applier = Box::new(move |_| {
             if let Some(server) = owner.upgrade() {
+                aof::prepare(&server)?;
                 aof::settle(&server);
                 // Whoever writes looks at how it is flushed.
                 server.store.log().interrupt();

@@ -228,6 +228,12 @@ impl<'s> Db<'s> {
         self.changes_before = self.tally.changes;
     }
 
+    /// Whether a snapshot is still to have some of the slots.
+    #[must_use]
+    pub fn is_unreached(&self) -> bool {
+        self.guards.iter().any(SlotGuard::is_unreached)
+    }
+
     /// Does `work` in another database.
     pub fn within<R>(&mut self, db: u16, work: impl FnOnce(&mut Self) -> R) -> R {
         let selected = std::mem::replace(&mut self.scope.db, db);

@@ -7,6 +7,7 @@
 mod figures;
 mod replication;
 mod sections;
+pub(super) use sections::log_bytes;
 
 use super::{Args, CommandError, Ctx, Handler};
 use crate::server::Server;

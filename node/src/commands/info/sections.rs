@@ -151,9 +151,9 @@ pub(super) fn memory(text: &mut String, server: &Server) {
     );
 }
 
-/// What the log keeps: how much of it for replicas to come, for all replicas, and for the append-only
-/// file.
-fn log_bytes(server: &Server) -> (u64, u64, u64) {
+/// What the log keeps: how much of it at most for replicas to come, for all replicas, and for the
+/// append-only file.
+pub(in crate::commands) fn log_bytes(server: &Server) -> (u64, u64, u64) {
     let log = server.store.log();
     let unwritten = server.aof.unwritten_bytes(log.end());
     if !server.replication.as_primary.follows() {

@@ -142,7 +142,13 @@ impl Table {
                 true
             }
             Err(error) => {
-                tracing::error!("No replica confirms writes, as the record of them fails: {error}");
+                let path = Record::path(&server.config.dir());
+                tracing::error!(
+                    "No replica confirms writes, as the record of them cannot be written to {}: \
+                     {error}; see to the disk and its directory, which is tried again, or set \
+                     replica-ack-writes to 0",
+                    path.display()
+                );
                 false
             }
         }

@@ -107,6 +107,12 @@ pub struct Replica {
 }
 
 impl Replica {
+    /// How much of the log is kept for it, that it was not sent or has not read: as of the last second.
+    #[must_use]
+    pub fn unread_bytes(&self) -> usize {
+        self.client.output_bytes.load(Ordering::Relaxed)
+    }
+
     /// The address that others reach it by.
     #[must_use]
     pub fn address(&self) -> &str {

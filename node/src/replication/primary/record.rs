@@ -91,6 +91,11 @@ impl Record {
         self.replicas.len() - spare + 1
     }
 
+    /// Where it is.
+    pub(super) fn path(dir: &Path) -> PathBuf {
+        dir.join(NAME)
+    }
+
     /// Puts it in the place of the one before, durably.
     pub(super) fn save(&self, dir: &Path) -> io::Result<()> {
         let (path, temporary) = (dir.join(NAME), dir.join(TEMPORARY));

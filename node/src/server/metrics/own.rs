@@ -9,6 +9,7 @@ use slotilla_common::command::COMMANDS;
 use slotilla_common::net::metrics::Scrape;
 
 use super::cumulative;
+use crate::replication::primary::Replica;
 use crate::server::Server;
 
 /// Upper bounds of the latency buckets, in nanoseconds: from what a GET takes to a second.
@@ -65,6 +66,7 @@ pub(super) fn collect(server: &Server, scrape: &mut Scrape) {
         kept as f64,
     );
     acknowledged(server, scrape);
+    replicas(server, scrape);
     log(server, scrape);
     allocator(scrape);
     long_commands(server, scrape);
@@ -118,6 +120,36 @@ fn allocator(scrape: &mut Scrape) {
         &[],
         figures.metadata as f64,
     );
+}
+
+/// How far each replica is.
+fn replicas(server: &Server, scrape: &mut Scrape) {
+    type Row = (&'static str, &'static str, fn(&Replica) -> f64);
+    let rows: [Row; 3] = [
+        (
+            "slotilla_node_replica_offset",
+            "The offset of the stream up to which a replica has said that it has it.",
+            |replica| replica.acked() as f64,
+        ),
+        (
+            "slotilla_node_replica_lag_seconds",
+            "Seconds since a replica has said how far it is.",
+            |replica| replica.lag_seconds() as f64,
+        ),
+        (
+            "slotilla_node_replica_unread_bytes",
+            "Bytes of the stream that are kept for a replica, which client-output-buffer-limit bounds.",
+            |replica| replica.unread_bytes() as f64,
+        ),
+    ];
+    let replicas = server.replication.as_primary.replicas();
+    for (name, help, figure) in rows {
+        for replica in &replicas {
+            let who = format!("{}:{}", replica.address(), replica.introduction.port);
+            let labels = [("replica", who.as_str()), ("state", replica.stage().name())];
+            scrape.gauge(name, help, &labels, figure(replica));
+        }
+    }
 }
 
 /// Writes that wait for replicas (`replica-ack-writes`).

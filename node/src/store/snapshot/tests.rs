@@ -290,6 +290,23 @@ impl Scene {
                     self.now_ms += 2;
                 }
             }
+            Act::Flush(n) => drop(self.store.flush(Some(db_of(n)))),
+            Act::Swap(a, b) => self
+                .store
+                .swap_databases(u16::from(a) % DATABASES, u16::from(b) % DATABASES),
+            Act::Sweep => while self.expirer.step(&self.store, self.now_ms + 2000, 0).more {},
+            Act::Step(n) => {
+                for _ in 0..n % 8 {
+                    self.step();
+                }
+            }
+            other => self.act_between(other),
+        }
+    }
+
+    /// Gives what one key has to another.
+    fn act_between(&self, act: Act) {
+        match act {
             Act::Rename(n, to) => self.rename(n, near(to, n), to),
             Act::RenameFar(n, to) => self.rename(n, to, to),
             Act::Move(n, to) => {
@@ -312,16 +329,6 @@ impl Scene {
                 let (from, to_key) = (key(n, kind), key(near(to, n), "copy"));
                 let to_db = db_of(to);
                 self.with(n, &from, |db| db.copy(&from, &to_key, to_db));
-            }
-            Act::Flush(n) => drop(self.store.flush(Some(db_of(n)))),
-            Act::Swap(a, b) => self
-                .store
-                .swap_databases(u16::from(a) % DATABASES, u16::from(b) % DATABASES),
-            Act::Sweep => while self.expirer.step(&self.store, self.now_ms + 2000, 0).more {},
-            Act::Step(n) => {
-                for _ in 0..n % 8 {
-                    self.step();
-                }
             }
             other => self.act_inside(other),
         }
@@ -393,7 +400,7 @@ impl Scene {
         }
     }
 
-    fn rename(&mut self, n: u8, to: u8, kind: u8) {
+    fn rename(&self, n: u8, to: u8, kind: u8) {
         let kind = ["s", "h", "m", "z", "l"][usize::from(kind % 5)];
         let (from, to) = (key(n, kind), key(to, kind));
         if from == to {
