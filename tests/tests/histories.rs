@@ -209,6 +209,79 @@ fn a_primary_that_restarts_is_gone_on_with() {
     }
     assert_eq!(number(&primary, "sync_full"), 0, "{}", primary.log());
     assert_eq!(number(&primary, "sync_partial_ok"), 3);
+    // As a server tells that has not loaded them.
+    assert!(number(&primary, "rdb_last_load_keys_expired") >= 200);
+    primary.client().ok(&["config", "resetstat"]);
+    assert_eq!(number(&primary, "sync_partial_ok"), 0);
+}
+
+#[test]
+fn a_replica_that_turns_to_another_primary_keeps_its_own_replicas_until_it_has_the_data() {
+    let first = start(Kind::Node, &[]);
+    first.client().ok(&["set", "a", "first"]);
+    let second = start(Kind::Node, &[]);
+    second.client().ok(&["debug", "populate", "100", "k", "10"]);
+    second
+        .client()
+        .ok(&["config", "set", "rdb-key-save-delay", "1000000"]);
+    let middle = start(Kind::Node, &[]);
+    replicate(&middle, first.port());
+    await_link(&middle);
+    let last = start(Kind::Node, &[]);
+    replicate(&last, middle.port());
+    await_link(&last);
+    replicate(&middle, second.port());
+    wait_for("the copy to begin", LIMIT, || {
+        (number(&second, "rdb_bgsave_in_progress") == 1).then_some(())
+    });
+    assert_eq!(number(&middle, "connected_slaves"), 1);
+    // The second one gives nothing: it goes on with the first, and nobody was cut off.
+    replicate(&middle, first.port());
+    await_link(&middle);
+    first.client().ok(&["set", "a", "second"]);
+    assert_same(&first, &middle);
+    assert_same(&first, &last);
+    assert_eq!(number(&first, "sync_full"), 1);
+    assert_eq!(number(&first, "sync_partial_ok"), 1);
+    assert_eq!(number(&middle, "sync_full"), 1);
+    assert_eq!(number(&middle, "sync_partial_ok"), 0);
+    let log = last.log();
+    assert!(!log.contains("Connection with master lost"), "{log}");
+    // Once there is other data, they begin anew.
+    second
+        .client()
+        .ok(&["config", "set", "rdb-key-save-delay", "0"]);
+    replicate(&middle, second.port());
+    await_link(&middle);
+    assert_same(&second, &last);
+}
+
+#[test]
+fn a_replica_turns_from_a_primary_while_its_data_comes_in() {
+    let slow = start(Kind::Node, &[]);
+    slow.client().ok(&["debug", "populate", "1000", "k", "10"]);
+    let mut client = slow.client();
+    client.ok(&["config", "set", "rdb-key-save-delay", "100000"]);
+    for settings in [&[("appendonly", "yes")][..], &[]] {
+        let replica = start(Kind::Node, settings);
+        replicate(&replica, slow.port());
+        wait_for("the data to come in", LIMIT, || {
+            let refused = replica.client().line("get x");
+            let error = refused.error().map(str::to_owned);
+            error.filter(|text| text.starts_with("LOADING"))
+        });
+        let mut client = replica.client();
+        client.ok(&["replicaof", "no", "one"]);
+        wait_for("clients to be served", LIMIT, || {
+            client.line("set own 1").error().is_none().then_some(())
+        });
+        assert_eq!(client.line("dbsize").integer(), 1);
+        assert_eq!(replica.info("role").unwrap(), "master");
+        if !settings.is_empty() {
+            let replica = replica.restart();
+            assert_eq!(replica.client().line("keys *").items().len(), 1);
+        }
+    }
 }
 
 #[test]

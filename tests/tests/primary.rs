@@ -380,3 +380,44 @@ fn who_becomes_a_replica_lets_its_replicas_go() {
     assert_eq!(replica.client().line("get own").text(), "2");
     assert_eq!(number(&node, "sync_full"), 2, "{}", node.log());
 }
+
+#[test]
+fn a_replica_that_wants_an_answer_is_closed() {
+    let node = node(&[]);
+    for (request, name, is_of_keys) in [
+        ("ping", "ping", false),
+        ("slowlog get", "slowlog|get", false),
+        ("xinfo help", "xinfo|help", false),
+        ("replconf capa eof", "replconf", false),
+        ("no-such-command", "<unknown>", false),
+        ("get foo", "get", true),
+    ] {
+        for ask in ["sync", "psync ? -1"] {
+            let mut replica = node.client();
+            // What has no answer is fine.
+            let sent = format!("{ask}\r\n\r\nreplconf ack 0\r\nreplconf getack *\r\n{request}\r\n");
+            replica.send(sent.as_bytes());
+            let _data = replica.read_to_close();
+        }
+        let log = node.log();
+        let told = format!("Replica generated a reply to command '{name}', disconnecting it: id=");
+        assert_eq!(log.matches(&told).count(), 2, "{log}");
+        let refused = format!(
+            "== CRITICAL == This master is sending an error to its replica: 'Replica can't interact \
+             with the keyspace' after processing the command '{name}'"
+        );
+        assert_eq!(log.contains(&refused), is_of_keys, "{log}");
+    }
+}
+
+#[test]
+fn a_wrong_offset_is_refused_and_told() {
+    let node = node(&[]);
+    let reply = node.client().line("psync ? offset");
+    let refusal = "ERR value is not an integer or out of range";
+    assert_eq!(reply.error(), Some(refusal));
+    let log = node.log();
+    let told =
+        "Replica 127.0.0.1:<unknown-replica-port> asks for synchronization but with a wrong offset";
+    assert!(log.contains(told), "{log}");
+}

@@ -206,7 +206,8 @@ pub(super) fn run(server: &Arc<Server>) -> bool {
     }
     match &rewritten {
         Err(error) if error.is_unwanted() => {
-            tracing::info!("Background AOF rewrite given up: it is no longer wanted");
+            // Redis's word for it: what ends is a thread.
+            tracing::info!("Killing running AOF rewrite child: it is no longer wanted");
         }
         Ok(()) => {
             figures.failures.store(0, Ordering::Relaxed);

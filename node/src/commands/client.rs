@@ -128,7 +128,7 @@ fn list(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
 }
 
 /// One line of CLIENT LIST, its fields as Redis 7.0 names and orders them.
-fn describe(text: &mut String, client: &Client, now_ms: i64) {
+pub(crate) fn describe(text: &mut String, client: &Client, now_ms: i64) {
     let seconds = |since_ms: i64| (now_ms - since_ms).max(0) / 1000;
     let active_ms = client.active_ms.load(std::sync::atomic::Ordering::Relaxed);
     let load = |n: &std::sync::atomic::AtomicUsize| n.load(std::sync::atomic::Ordering::Relaxed);

@@ -74,6 +74,7 @@ fn reset_statistics(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandEr
     ctx.server.stats.reset();
     ctx.server.store.reset_counters();
     ctx.server.persistence.reset_counters();
+    ctx.server.replication.as_primary.reset_counts();
     alloc::reset_peak();
     ctx.reply.ok();
     Ok(())

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::{Args, CommandError, Ctx, Handler, command_info};
 use crate::server::Server;
+use crate::store::Expired;
 use crate::store::{Db, NewValue, Scope, SetExpiry, ValueRef};
 
 /// The commands of this file.
@@ -308,6 +309,8 @@ fn object(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     }
     let key = args.get(2);
     let mut db = ctx.db_of(key)?;
+    // One that is hidden, or about to go, is shown as well.
+    db.set_expired(Expired::Keep);
     let entry = db.peek(key).ok_or(CommandError::NoSuchKey)?;
     let (encoding, access) = (entry.encoding().name(), entry.access());
     let address = std::ptr::from_ref(entry).addr();

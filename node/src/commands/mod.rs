@@ -7,7 +7,7 @@ mod acl;
 mod args;
 mod bitmap;
 mod blocking;
-mod client;
+pub(crate) mod client;
 mod cluster;
 mod collection;
 mod command_info;

@@ -176,7 +176,13 @@ fn psync(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
             ));
         }
     }
-    let offset = args.int(2)?;
+    let offset = args.int(2).inspect_err(|_| {
+        let known = ctx.session.introduction.clone().unwrap_or_default();
+        tracing::warn!(
+            "Replica {} asks for synchronization but with a wrong offset",
+            known.shown_at(&ctx.session.client.addr)
+        );
+    })?;
     let known = replid.zip(u64::try_from(offset).ok());
     if takes_over {
         return hand_over(ctx, Request::TakeOver(known));

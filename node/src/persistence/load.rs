@@ -430,7 +430,8 @@ impl<'s> Loading<'s> {
         reader: &mut Reader<R>,
     ) -> Result<(), Cause> {
         let db = self.database()?;
-        let is_gone = info.expiry_ms.is_some_and(|at| at < self.gone_before_ms) && !self.is_kept();
+        let is_late = info.expiry_ms.is_some_and(|at| at < self.gone_before_ms);
+        let is_gone = is_late && !self.is_kept();
         let value = match self.loader.value(value_type, reader) {
             Ok(value) => Some(value),
             Err(LoadError::Empty) => None,
@@ -453,7 +454,13 @@ impl<'s> Loading<'s> {
                 false
             }
             Some(value) => {
-                self.tally.keys += 1;
+                // One that replicas have counts as expired: it is there until they hear of it.
+                let count = if is_late {
+                    &mut self.tally.expired
+                } else {
+                    &mut self.tally.keys
+                };
+                *count += 1;
                 match self.goal {
                     Goal::Databases(first) => {
                         let db = first.saturating_add(db);

@@ -34,7 +34,7 @@ impl Server {
         }
     }
 
-    fn change_role(&self, primary: Option<Address>, who: &str) {
+    fn change_role(self: &Arc<Self>, primary: Option<Address>, who: &str) {
         let replication = &self.replication;
         if primary.is_none() && !replication.is_replica() {
             return;
@@ -50,10 +50,13 @@ impl Server {
         replication.offset.store(offset, Ordering::Release);
         replication.db.store(db, Ordering::Relaxed);
         self.settle_expired();
-        // They are to hear of the other history before they get any of it.
-        replication.as_primary.let_replicas_go();
         if is_replica {
+            // Replicas of this node stay: they may go on with what comes from the new primary, and
+            // are let go once it is of another history.
             replication.as_primary.end_confirming();
+        } else {
+            // They are to hear of the other history before they get any of it.
+            replication.as_primary.let_replicas_go();
         }
         self.turn_log_over(is_replica);
         if let Some(hook) = replication.on_role.get() {
@@ -72,10 +75,13 @@ impl Server {
                 self.store.refuse_waiters(None, DEMOTED, true);
                 tracing::info!("REPLICAOF {primary} enabled ({who})");
             }
-            None => self.begin_history(who),
+            None => {
+                self.begin_history(who);
+                // Those, too, who have asked since, and go on by a name that is another's from here
+                // on.
+                replication.as_primary.let_replicas_go();
+            }
         }
-        // Those, too, who have asked since, and go on by a name that is another's from here on.
-        replication.as_primary.let_replicas_go();
         let shown = primary.map(|primary| (primary.host, primary.port));
         self.config.set_replicaof(shown);
         replication.ordered.notify_waiters();
@@ -112,12 +118,14 @@ impl Server {
     }
 
     /// A replica has become a primary: from here on its data has a history of its own.
-    fn begin_history(&self, who: &str) {
+    fn begin_history(self: &Arc<Self>, who: &str) {
         let replication = &self.replication;
         let replid = ReplId::random();
         let before = replication.history().replid;
         if !replication.is_sound.swap(true, Ordering::AcqRel) {
             replication.begin_anew(replid);
+            // It may be what was left of a load, and the append-only file has what was before.
+            aof::begin_anew(self);
             tracing::warn!("The data is none of {before}. New replication ID is {replid}");
             tracing::info!("MASTER MODE enabled ({who})");
             return;

@@ -139,8 +139,10 @@ fn unknown(args: &Args<'_>, container: Option<&'static Spec>) -> CommandError {
 #[cold]
 fn check_phase(server: &Server, spec: &Spec) -> Result<(), CommandError> {
     let waits = match server.persistence.phase() {
-        Phase::Loading => !spec.flags.contains(Flags::LOADING),
-        Phase::LoadingAside => spec.flags.contains(Flags::NO_ASYNC_LOADING),
+        Phase::Loading => !spec.flags.contains(Flags::LOADING) && !ends_transfer(server, spec),
+        Phase::LoadingAside => {
+            spec.flags.contains(Flags::NO_ASYNC_LOADING) && !ends_transfer(server, spec)
+        }
         Phase::Serving => false,
         Phase::Closed => return Err(CommandError::fixed("ERR The server is shutting down")),
     };
@@ -150,6 +152,13 @@ fn check_phase(server: &Server, spec: &Spec) -> Result<(), CommandError> {
         ));
     }
     Ok(())
+}
+
+/// Data that a primary sends goes into memory as it comes, so a whole transfer counts as loading: a
+/// replica must be able to turn from a primary that is slow. (In Redis only the load of the file
+/// counts that it has put the transfer into.)
+fn ends_transfer(server: &Server, spec: &Spec) -> bool {
+    matches!(spec.name, "replicaof" | "slaveof") && server.replication.link.transfer().is_some()
 }
 
 /// While snapshots fail, nothing that could not be saved is taken; and who looks with PING whether the

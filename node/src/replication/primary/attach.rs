@@ -96,10 +96,7 @@ pub fn attach(taken: Taken, introduction: Introduction, request: Request) {
 
 /// Its address and port, as logs have them.
 pub(super) fn shown(replica: &Replica) -> String {
-    match replica.introduction.port {
-        0 => format!("{}:<unknown-replica-port>", replica.address()),
-        port => format!("{}:{port}", replica.address()),
-    }
+    replica.introduction.shown_at(&replica.client.addr)
 }
 
 fn serve(server: &Arc<Server>, replica: &Arc<Replica>, request: Request) {

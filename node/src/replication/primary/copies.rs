@@ -175,6 +175,8 @@ fn copy(server: &Arc<Server>) -> bool {
         let piece = Bytes::copy_from_slice(piece);
         group.retain(|one| hand(server, one, Piece::Data(piece.clone())));
         if group.is_empty() {
+            // The word is Redis's: what ends is a thread.
+            tracing::info!("Diskless rdb transfer, last replica dropped, killing fork child.");
             return Err(io::Error::other("all replicas have gone"));
         }
         Ok(())

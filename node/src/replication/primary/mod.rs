@@ -106,6 +106,24 @@ pub struct Replica {
     has_acked: AtomicBool,
 }
 
+impl Introduction {
+    /// The address that others reach it by, if its connection comes from there.
+    fn address_at<'s>(&'s self, peer: &'s str) -> &'s str {
+        let host = peer.rsplit_once(':').map_or(peer, |(host, _)| host);
+        self.address.as_deref().unwrap_or(host)
+    }
+
+    /// Its address and port, as logs have them.
+    #[must_use]
+    pub fn shown_at(&self, peer: &str) -> String {
+        let address = self.address_at(peer);
+        match self.port {
+            0 => format!("{address}:<unknown-replica-port>"),
+            port => format!("{address}:{port}"),
+        }
+    }
+}
+
 impl Replica {
     /// How much of the log is kept for it, that it was not sent or has not read: as of the last second.
     #[must_use]
@@ -116,9 +134,7 @@ impl Replica {
     /// The address that others reach it by.
     #[must_use]
     pub fn address(&self) -> &str {
-        let peer = &self.client.addr;
-        let host = peer.rsplit_once(':').map_or(&**peer, |(host, _)| host);
-        self.introduction.address.as_deref().unwrap_or(host)
+        self.introduction.address_at(&self.client.addr)
     }
 
     /// Where it serves clients, as far as is known.
@@ -232,6 +248,13 @@ impl Primary {
     #[inline]
     pub fn refuses_writes(&self) -> bool {
         self.refuses.load(Ordering::Relaxed)
+    }
+
+    /// CONFIG RESETSTAT: what was sent is counted anew.
+    pub fn reset_counts(&self) {
+        for count in [&self.full, &self.partial, &self.denied] {
+            count.store(0, Ordering::Relaxed);
+        }
     }
 
     /// Whether all data is being written for replicas.
