@@ -238,7 +238,7 @@ fn save(server: &Arc<Server>, marked: Marked) -> Result<(), BackgroundError> {
     let name = format!("temp-bgsave-{}.rdb", std::process::id());
     let mut file = Unfinished::create(&path(config), &name, config.rdb_save_incremental_fsync())?;
     let background = &server.persistence.background;
-    let written = marked.write(&background.pace, |piece| file.write_all(piece));
+    let written = marked.write(&background.pace, &|| false, |piece| file.write_all(piece));
     written.map_err(|error| match error {
         Interrupted::Io(error) => BackgroundError::Save(file.failed(error)),
         given_up => BackgroundError::Interrupted(given_up),

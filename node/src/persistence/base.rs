@@ -1,7 +1,7 @@
 //! All data as an append-only file begins with it: a snapshot of one instant or, without
 //! `aof-use-rdb-preamble`, commands.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -80,14 +80,8 @@ impl Base {
     pub fn finish(self, is_off: impl Fn() -> bool) -> Result<(), BaseError> {
         let Self { mut file, marked } = self;
         if let Some(marked) = marked {
-            let written = marked.write(&Pace::default(), |piece| {
-                if is_off() {
-                    return Err(io::ErrorKind::Interrupted.into());
-                }
-                file.write_all(piece)
-            });
+            let written = marked.write(&Pace::default(), &is_off, |piece| file.write_all(piece));
             written.map_err(|error| match error {
-                Interrupted::Io(_) if is_off() => BaseError::Interrupted(Interrupted::Unwanted),
                 Interrupted::Io(error) => BaseError::Save(file.failed(error)),
                 given_up => BaseError::Interrupted(given_up),
             })?;

@@ -509,7 +509,7 @@ impl<'s> Loading<'s> {
 
     /// Tells how far it is, now and then; and whether the node is to stop.
     fn look_up(&mut self) -> Result<(), Cause> {
-        delay(self.key_delay);
+        delay(self.key_delay, self.is_off);
         if self.server.shutdown.is_cancelled() || (self.is_off)() {
             return Err(Cause::Stopped);
         }

@@ -292,16 +292,22 @@ pub fn path(config: &Config) -> PathBuf {
     config.dir().join(config.text(Key::Dbfilename))
 }
 
+/// Who waits so long looks whether it is wanted still.
+const LOOK: Duration = Duration::from_millis(10);
+
 /// Waits after a key, for tests: so many microseconds; or, as that may be too long, a microsecond
 /// once in so many keys, if it is negative.
-fn delay(microseconds: i64) {
+fn delay(microseconds: i64, is_off: &dyn Fn() -> bool) {
     let micros = match microseconds {
         0 => return,
         positive @ 1.. => positive.unsigned_abs(),
         negative => u64::from(fastrand::u64(0..negative.unsigned_abs()) == 0),
     };
-    if micros > 0 {
-        std::thread::sleep(Duration::from_micros(micros));
+    let mut left = Duration::from_micros(micros);
+    while left > Duration::ZERO && !is_off() {
+        let now = left.min(LOOK);
+        std::thread::sleep(now);
+        left = left.saturating_sub(now);
     }
 }
 

@@ -209,7 +209,7 @@ fn write_database(
         let is_in = store.visit_slot(slot, scope.db, |entry| {
             if written.is_ok() {
                 written = write_entry(&view, entry, options, out);
-                delay(key_delay);
+                delay(key_delay, &|| false);
             }
         });
         written?;

@@ -82,20 +82,22 @@ impl Marked {
         self
     }
 
-    /// Writes all of it, in pieces. `sink` may take its time: no slot is locked meanwhile.
+    /// Writes all of it, in pieces, unless `is_off`. `sink` may take its time: no slot is locked
+    /// meanwhile.
     ///
     /// # Errors
     /// What `sink` says, or [`Interrupted`].
     pub fn write(
         mut self,
         pace: &Pace,
+        is_off: &dyn Fn() -> bool,
         mut sink: impl FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<(), Interrupted> {
         let Some(mut walk) = self.walk.take() else {
             return Ok(());
         };
         let ending = Ending(&self.server);
-        let written = self.write_walk(&mut walk, pace, &mut sink);
+        let written = self.write_walk(&mut walk, pace, is_off, &mut sink);
         walk.end(&self.server.store);
         drop(ending);
         written
@@ -105,6 +107,7 @@ impl Marked {
         &self,
         walk: &mut SnapshotWalk,
         pace: &Pace,
+        is_off: &dyn Fn() -> bool,
         sink: &mut impl FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<(), Interrupted> {
         let server = &self.server;
@@ -131,7 +134,10 @@ impl Marked {
             }
             pace.done.store(walk.keys(), Ordering::Relaxed);
             for _ in before..walk.keys() {
-                delay(server.config.rdb_key_save_delay());
+                delay(server.config.rdb_key_save_delay(), is_off);
+            }
+            if is_off() {
+                return Err(Interrupted::Unwanted);
             }
             match progress {
                 Progress::More => {}

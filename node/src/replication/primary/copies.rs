@@ -171,16 +171,20 @@ fn copy(server: &Arc<Server>) -> bool {
     );
     let pid = std::process::id();
     tracing::info!("Background RDB transfer started by pid {pid}");
-    let written = marked.write(&Pace::default(), |piece| {
+    let replicas: Vec<Arc<Replica>> = group.iter().map(|one| Arc::clone(&one.replica)).collect();
+    let is_off = || replicas.iter().all(|replica| replica.is_gone());
+    let written = marked.write(&Pace::default(), &is_off, |piece| {
         let piece = Bytes::copy_from_slice(piece);
         group.retain(|one| hand(server, one, Piece::Data(piece.clone())));
         if group.is_empty() {
-            // The word is Redis's: what ends is a thread.
-            tracing::info!("Diskless rdb transfer, last replica dropped, killing fork child.");
             return Err(io::Error::other("all replicas have gone"));
         }
         Ok(())
     });
+    if group.is_empty() || is_off() {
+        // The word is Redis's: what ends is a thread.
+        tracing::info!("Diskless rdb transfer, last replica dropped, killing fork child.");
+    }
     match written {
         Ok(()) => {
             group.retain(|one| hand(server, one, Piece::End));
