@@ -58,7 +58,8 @@ fn check(server: &Server, replica: &Replica) {
         replica.disconnect();
         return;
     }
-    let [_, limit, _] = server.config.output_limits();
+    let [_, mut limit, _] = server.config.output_limits();
+    limit.hard_bytes = hard_bytes(limit.hard_bytes, server.config.repl_backlog_size());
     if replica.stage() == Stage::Waiting {
         return;
     }
@@ -75,6 +76,12 @@ fn check(server: &Server, replica: &Replica) {
         );
         replica.disconnect();
     }
+}
+
+/// What a replica may leave unread at most, as in Redis: what the backlog has is no more for it, and
+/// one that was closed for that would come back to ask for it.
+fn hard_bytes(limit: u64, backlog: u64) -> u64 {
+    if limit == 0 { 0 } else { limit.max(backlog) }
 }
 
 /// Whether a replica has left so much unread, or a little less for too long.
@@ -134,5 +141,18 @@ fn end_backlog(server: &Arc<Server>) {
         .spawn(end)
     {
         tracing::warn!("The replication backlog is kept: no thread: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replica_may_leave_unread_what_the_backlog_has() {
+        assert_eq!(hard_bytes(512, 100), 512);
+        assert_eq!(hard_bytes(512, 1000), 1000);
+        // None is none.
+        assert_eq!(hard_bytes(0, 1000), 0);
     }
 }

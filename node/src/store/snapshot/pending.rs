@@ -59,6 +59,8 @@ pub(super) struct Part {
     adopted: BTreeMap<Box<[u8]>, Origin>,
     /// Entries that have changed, as they will be in the file, in pieces.
     records: Vec<Vec<u8>>,
+    /// How many they are.
+    recorded: u64,
     /// Entries that have changed, as they were, and the databases that they were in.
     moved: Vec<(u16, Entry)>,
     /// About what all of that takes.
@@ -131,6 +133,7 @@ impl Part {
             keeping: HashMap::new(),
             adopted: BTreeMap::new(),
             records: Vec::new(),
+            recorded: 0,
             moved: Vec::new(),
             held: 0,
         }
@@ -174,8 +177,9 @@ impl Part {
         held
     }
 
-    /// What has been left here is on its way to the file.
-    pub(super) fn hand_over(&mut self, store: &Store) -> (Vec<u8>, Vec<(u16, Entry)>) {
+    /// What has been left here is on its way to the file: a piece of the records, how many have come,
+    /// and entries.
+    pub(super) fn hand_over(&mut self, store: &Store) -> (Vec<u8>, u64, Vec<(u16, Entry)>) {
         let records = self.records.pop().unwrap_or_default();
         let moved = std::mem::take(&mut self.moved);
         let entries = moved.iter().map(|(_, entry)| entry.memory());
@@ -183,7 +187,7 @@ impl Part {
         let bytes = bytes.min(self.held);
         self.held -= bytes;
         store.snapshots.release(bytes);
-        (records, moved)
+        (records, std::mem::take(&mut self.recorded), moved)
     }
 
     /// To be called before a key comes that is not there.
@@ -407,6 +411,7 @@ impl Part {
         let before = records.len();
         // Memory takes all there is.
         let _written = write_record(store, entry, records);
+        self.recorded += 1;
         records.len() - before
     }
 

@@ -443,13 +443,17 @@ impl Scene {
 
     fn finish(&mut self) -> BTreeMap<Name, Shown> {
         while self.step() {}
+        let written = self.walk.as_ref().map(Walk::keys);
         if let Some(walk) = self.walk.take() {
             walk.end(&self.store);
         }
         let mut out = self.out.take().unwrap();
         out.end().unwrap();
         self.file.append(out.out_mut());
-        read(&std::mem::take(&mut self.file))
+        let found = read(&std::mem::take(&mut self.file));
+        // Each is counted, whoever left it.
+        assert_eq!(written, Some(found.len() as u64));
+        found
     }
 
     fn nothing_is_kept(&self) {

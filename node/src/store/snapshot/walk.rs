@@ -213,7 +213,8 @@ impl Walk {
             return Ok(false);
         }
         let db = part.db;
-        let (records, moved) = part.hand_over(store);
+        let (records, keys, moved) = part.hand_over(store);
+        self.keys += keys;
         self.owned.extend(moved);
         if !records.is_empty() {
             self.go_to(db, out)?;
