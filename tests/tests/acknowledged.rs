@@ -528,6 +528,59 @@ fn too_few_replicas_are_not_believed() {
     assert_eq!(replicas[1].client().line("get a").text(), "1");
 }
 
+/// The one that has most takes over, gives the history another name, and then cannot be copied. Asked
+/// again, it still has most.
+#[test]
+fn a_replica_that_has_taken_over_in_vain_is_known_again() {
+    let mut node = primary(&[
+        ("replica-ack-writes", "1"),
+        ("replica-ack-timeout", LONG),
+        ("repl-timeout", "1"),
+    ]);
+    // It is taken from after a while, in which it goes.
+    let first = Server::start(Kind::Node, &[("repl-diskless-sync-delay", "60")]);
+    replicate(&first, node.port());
+    await_online(&node, 1);
+    let way = Cutter::start(node.port());
+    let second = Server::start(Kind::Node, &[]);
+    replicate(&second, way.port());
+    await_online(&node, 2);
+    let mut replicas = [first, second];
+    replicas[1].process().freeze();
+    way.cut();
+    await_online(&node, 1);
+    node.client().ok(&["set", "a", "1"]);
+    node.kill();
+    let node = node.restart();
+    replicas[1].process().thaw();
+    let mut client = replicas[0].client();
+    let role = |server: &Server| server.info("role");
+    wait_for("it to take over", LIMIT, || {
+        (role(&replicas[0])? == "master").then_some(())
+    });
+    wait_for("somebody to ask for its data", LIMIT, || {
+        (replicas[0].info("connected_slaves")? == "1").then_some(())
+    });
+    client.ok(&["config", "set", "requirepass", "secret"]);
+    client.line("client kill type replica");
+    wait_for("the attempt to end", LIMIT, || {
+        node.log()
+            .contains("it cannot be reached any more")
+            .then_some(())
+            .or_else(|| (role(&node)? == "master").then_some(()))
+    });
+    client.ok(&["config", "set", "repl-diskless-sync-delay", "0"]);
+    client.ok(&["config", "set", "requirepass", ""]);
+    wait_for("it to serve", LIMIT, || {
+        let reply = node.client().line("get a");
+        assert!(!reply.is_null(), "a confirmed write is lost");
+        (reply == Value::Bulk("1".into())).then_some(())
+    });
+    await_online(&node, 2);
+    await_step(&node, &replicas[1]);
+    assert_eq!(replicas[1].client().line("get a").text(), "1");
+}
+
 #[test]
 fn somebody_may_say_that_what_is_there_counts() {
     for order in ["replicaof no one", "config set replica-ack-writes 0"] {

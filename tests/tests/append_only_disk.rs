@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use slotilla_tests::append_only::{
-    ALWAYS, ON, check, digest, directory, last_increment, limit_files, manifest, metric, rewrite,
+    ALWAYS, ON, append, check, digest, directory, last_increment, limit_files, manifest, metric, rewrite,
     settle, with,
 };
 use slotilla_tests::differential::seed;
@@ -28,6 +28,34 @@ fn with_everysec_kills_and_rewrites_lose_nothing_that_was_answered() {
 #[test]
 fn with_no_kills_and_rewrites_lose_nothing_that_was_answered() {
     rewrites_and_kills("no");
+}
+
+/// What Redis writes ends in any database, and so does a file whose end is missing.
+#[test]
+fn what_is_written_behind_the_end_of_a_file_is_in_its_own_database() {
+    // The end of the second one is missing, whole words at a time or not.
+    let ends: [&[u8]; 4] = [b"", b"*2\r\n", b"*1\r\n$5\r\nMULTI\r\n", b"*2\r\n$6\r\nSEL"];
+    for end in ends {
+        let mut node = Server::start(Kind::Node, ALWAYS);
+        node.client().ok(&["set", "before", "1"]);
+        node.kill();
+        let torn = [b"*2\r\n$6\r\nselect\r\n$1\r\n9\r\n".as_slice(), end].concat();
+        append(&last_increment(node.dir()), &torn);
+        let mut node = node.restart();
+        node.client().ok(&["set", "a", "1"]);
+        node.kill();
+        let mut node = node.restart();
+        let mut client = node.client();
+        assert_eq!(client.line("mget before a").to_string(), "[1, 1]", "{end:?}");
+        // And behind that, too.
+        client.line("select 3");
+        client.ok(&["set", "a", "3"]);
+        node.client().ok(&["set", "b", "1"]);
+        node.kill();
+        let node = node.restart();
+        assert_eq!(node.client().line("mget a b").to_string(), "[1, 1]");
+        check(node.dir());
+    }
 }
 
 /// Clients write all along: what was answered before the kill is there.

@@ -82,8 +82,9 @@ pub struct SessionState {
     pub ack_writes: Option<AckWrites>,
     /// The replies of this turn that wait for replicas.
     pub noted: Vec<Noted>,
-    /// How many replicas a reply is to wait for that comes later.
-    pub noted_later: usize,
+    /// How many replicas a reply is to wait for that comes later, and in which numbering of the log
+    /// the command has begun.
+    pub noted_later: Option<(usize, u64)>,
     /// There if it applies what has happened elsewhere, or before: nothing of it is refused, and
     /// keys whose time has come are there.
     pub stream: Option<Box<Stream>>,
@@ -109,7 +110,7 @@ impl SessionState {
             introduction: None,
             ack_writes: None,
             noted: Vec::new(),
-            noted_later: 0,
+            noted_later: None,
             stream: None,
         }
     }
@@ -390,7 +391,8 @@ impl Session {
         }
         if wanted > 0 {
             if comes_later {
-                self.state.noted_later = wanted;
+                let era = server.replication.as_primary.confirm.era();
+                self.state.noted_later = Some((wanted, era));
             } else {
                 let wrote = server.store.log().last_of(worker.number);
                 let wrote = (wrote != last).then_some(wrote);

@@ -120,6 +120,17 @@ impl Restart {
         server.replication.as_primary.confirm.use_it();
     }
 
+    /// A replica takes over, and gives the history this name: by that it will ask, if nothing comes of
+    /// it, and it must not seem to have nothing then.
+    fn learn(&self, server: &Server, replid: ReplId) -> io::Result<()> {
+        let mut state = self.state.lock();
+        let Some(record) = state.record.as_mut().filter(|one| one.replid != replid) else {
+            return Ok(());
+        };
+        record.previous = Some(std::mem::replace(&mut record.replid, replid));
+        record.save(&server.config.dir())
+    }
+
     /// The data is all that there is, in memory: another restart must ask the same replicas, one of
     /// which has it by the name that it gave the history when it took over.
     fn keep(&self, server: &Server) -> io::Result<()> {
@@ -227,7 +238,9 @@ fn fetch(server: &Arc<Server>, from: &Heard) -> io::Result<()> {
     let (host, port) = replica.its_primary()?;
     replica.tell(&["CLIENT", "PAUSE", PAUSE_MS, "WRITE"])?;
     replica.tell(&["REPLICAOF", "NO", "ONE"])?;
-    let taken = take_data(server, &from.address, offset);
+    let restart = &server.replication.as_primary.restart;
+    let learned = replica.history().and_then(|it| restart.learn(server, it));
+    let taken = learned.and_then(|()| take_data(server, &from.address, offset));
     // Whatever came of it: it is this node's replica again, and takes no writes until it is.
     let give_back = || {
         let mut replica = Talk::open(server, &from.address)?;
@@ -328,16 +341,27 @@ impl Talk {
         Err(io::Error::other(format!("it answers '{shown}'")))
     }
 
+    /// Fields of what it says of its replication.
+    fn fields<const N: usize>(&mut self, names: [&str; N]) -> io::Result<[Option<String>; N]> {
+        let info = self.ask(&[b"INFO", b"replication"])?;
+        Ok(names.map(|name| {
+            let mut lines = info.lines().filter_map(|line| line.split_once(':'));
+            let line = lines.find(|(field, _)| *field == name);
+            line.map(|(_, value)| value.to_owned())
+        }))
+    }
+
     /// How it calls the primary that it copies: this node.
     fn its_primary(&mut self) -> io::Result<(String, String)> {
-        let info = self.ask(&[b"INFO", b"replication"])?;
-        let field = |name: &str| {
-            let mut lines = info.lines().filter_map(|line| line.split_once(':'));
-            lines
-                .find(|(field, _)| *field == name)
-                .map(|(_, value)| value.to_owned())
-        };
-        let primary = field("master_host").zip(field("master_port"));
+        let [host, port] = self.fields(["master_host", "master_port"])?;
+        let primary = host.zip(port);
         primary.ok_or_else(|| io::Error::other("it is no replica any more"))
+    }
+
+    /// The name of the history that its data belongs to.
+    fn history(&mut self) -> io::Result<ReplId> {
+        let [replid] = self.fields(["master_replid"])?;
+        let replid = replid.and_then(|replid| ReplId::parse(replid.as_bytes()));
+        replid.ok_or_else(|| io::Error::other("it does not say which history it has"))
     }
 }

@@ -69,16 +69,17 @@ impl Connection {
 
     /// A reply that has come later will be the last of what is unsent: if it is a write's, it waits.
     pub(super) fn note_later(&mut self, reply: &[u8]) {
-        let wanted = std::mem::take(&mut self.session.state.noted_later);
-        if wanted == 0 || reply.starts_with(b"-") {
+        // The role may have changed since it was done: then it counts as of before, and is confirmed by
+        // no offset of the log that there is now.
+        let later = self.session.state.noted_later.take();
+        let Some((wanted, era)) = later.filter(|_| !reply.starts_with(b"-")) else {
             return;
-        }
+        };
         let server = &self.server;
         let wish = Wish {
             replicas: wanted,
             offset: server.store.log().end(),
         };
-        let era = server.replication.as_primary.confirm.era();
         let reply = 0..reply.len();
         self.session.state.noted.push(Noted { reply, wish, era });
     }
