@@ -275,11 +275,11 @@ fn take_data(server: &Arc<Server>, from: &Address, offset: u64) -> io::Result<()
         if replication.orders() != orders || server.shutdown.is_cancelled() {
             return Err(io::Error::other("the node was told to do something else"));
         }
-        let is_down = replication.link.state() == LinkState::Connecting;
-        silent = if is_down {
-            silent + LOOK
-        } else {
-            Duration::ZERO
+        silent = match replication.link.state() {
+            LinkState::Sync | LinkState::Connected => Duration::ZERO,
+            // It may have to wait for its turn, and is closed if it hears nothing.
+            LinkState::Handshake => silent,
+            LinkState::Down | LinkState::Connecting => silent + LOOK,
         };
         if silent > limit {
             server.set_primary(None, "restart of a primary");

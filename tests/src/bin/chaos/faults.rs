@@ -13,6 +13,8 @@ use crate::way::{Answer, Flow, Side};
 
 /// How long a fault may take to show.
 const LIMIT: Duration = Duration::from_secs(15);
+/// How long a primary serves that no replica hears of any more, before it is killed.
+const ALONE_MS: u64 = 50;
 /// How long FAILOVER may take, in milliseconds.
 const FAILOVER_MS: &str = "5000";
 
@@ -175,8 +177,19 @@ impl Round<'_> {
 
     fn kill(&mut self, all: &[Who], away_ms: u64) -> Done {
         let all: Vec<usize> = all.iter().map(|who| self.number(*who)).collect();
+        // What the primary acknowledges from here on no replica has.
+        let is_alone = self.acks() && all == [self.primary] && away_ms % 2 == 0;
+        if is_alone {
+            let ways = || self.members.iter().map(|member| &member.way);
+            ways().for_each(|way| way.set_flow(Side::Down, Flow::Held));
+            pause(ALONE_MS);
+            ways().for_each(|way| way.cut(true));
+        }
         for at in &all {
             self.kill_one(*at);
+        }
+        if is_alone {
+            self.members.iter().for_each(|member| member.way.heal());
         }
         pause(away_ms);
         let has_primary = all.contains(&self.primary);
