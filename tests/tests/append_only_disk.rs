@@ -7,8 +7,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use slotilla_tests::append_only::{
-    ALWAYS, ON, append, check, digest, directory, last_increment, limit_files, manifest, metric, rewrite,
-    settle, with,
+    ALWAYS, ON, append, check, digest, directory, last_increment, limit_files, manifest, metric,
+    rewrite, settle, with,
 };
 use slotilla_tests::differential::seed;
 use slotilla_tests::{Client, Kind, Server, binaries, encode, run_tool, wait_for, wait_until};
@@ -46,7 +46,11 @@ fn what_is_written_behind_the_end_of_a_file_is_in_its_own_database() {
         node.kill();
         let mut node = node.restart();
         let mut client = node.client();
-        assert_eq!(client.line("mget before a").to_string(), "[1, 1]", "{end:?}");
+        assert_eq!(
+            client.line("mget before a").to_string(),
+            "[1, 1]",
+            "{end:?}"
+        );
         // And behind that, too.
         client.line("select 3");
         client.ok(&["set", "a", "3"]);

@@ -256,6 +256,51 @@ fn a_target_that_is_silent_holds_up_nobody_else() {
     assert_eq!(node.info("migrate_cached_sockets").as_deref(), Some("0"));
 }
 
+/// So many run at one time as there are places for long commands: whoever closes one makes room.
+#[test]
+fn a_client_that_is_closed_gives_its_place_up() {
+    const PLACES: usize = 4;
+    let node = Server::start(Kind::Node, &[("io-threads", "1")]);
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let (mut client, mut next) = (node.client(), node.client());
+    let figure = |name: &str| {
+        let (_, metrics) = node.admin("/metrics");
+        let mut lines = metrics.lines().filter_map(|line| line.split_once(' '));
+        lines
+            .find(|(field, _)| *field == name)
+            .map(|(_, value)| value.to_owned())
+    };
+    let running =
+        |count: usize| figure("slotilla_node_long_commands_running") == Some(count.to_string());
+    let mut away: Vec<(Client, String)> = (0..PLACES)
+        .map(|number| {
+            let mut client = node.client();
+            let id = client.line("client id").integer().to_string();
+            client.line(&format!("set key:{number} 1"));
+            client.send(format!("migrate 127.0.0.1 {port} key:{number} 0 600000\r\n").as_bytes());
+            (client, id)
+        })
+        .collect();
+    wait_until("all places to be taken", || running(PLACES));
+    client.ok(&["set", "next", "1"]);
+    next.send(format!("migrate 127.0.0.1 {port} next 0 100\r\n").as_bytes());
+    wait_until("it to wait for a place", || {
+        figure("slotilla_node_slot_waiters").as_deref() == Some("1")
+    });
+    let (_closed, id) = away.remove(0);
+    assert_eq!(client.line(&format!("client kill id {id}")).integer(), 1);
+    let expected = "IOERR error or timeout reading to target instance";
+    assert_eq!(next.read().error(), Some(expected));
+    wait_until("its place to be free", || running(PLACES - 1));
+    for (_, id) in &away {
+        client.line(&format!("client kill id {id}"));
+    }
+    wait_until("all places to be free", || running(0));
+    assert_eq!(client.line("dbsize").integer(), PLACES as i64 + 1);
+    assert_eq!(client.line("get key:0").text(), "1");
+}
+
 #[test]
 fn in_a_transaction_it_holds_up_nobody_else_either() {
     let node = Server::start(Kind::Node, &[("io-threads", "1")]);

@@ -45,10 +45,7 @@ pub(super) struct Loaded {
 }
 
 /// Loads what there is.
-pub(super) fn load_files(
-    server: &Arc<Server>,
-    directory: &Directory,
-) -> Result<Loaded, AofError> {
+pub(super) fn load_files(server: &Arc<Server>, directory: &Directory) -> Result<Loaded, AofError> {
     let begun_ms = clock::unix_ms();
     let Some(manifest) = directory.open()? else {
         return Ok(Loaded::default());

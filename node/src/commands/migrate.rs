@@ -152,9 +152,23 @@ fn connect(
     send(ctx, request, keys, target).map_err(|(failure, _)| failure)
 }
 
-/// Sends the keys; the first error that the other node gave for one. A key is deleted once the
-/// other node has said that it has it. If the connection fails, whether anything was heard on it.
+/// Sends the keys; the first error that the other node gave for one. If the connection fails, whether
+/// anything was heard on it. Whoever closes the client ends this, too.
 fn send(
+    ctx: &mut Ctx<'_>,
+    request: &Request<'_>,
+    keys: &[&[u8]],
+    target: Target,
+) -> Result<Option<String>, (Failure, bool)> {
+    let handle = target.handle().map_err(|broken| (broken.into(), false))?;
+    ctx.session.client.set_elsewhere(Some(handle));
+    let sent = send_all(ctx, request, keys, target);
+    ctx.session.client.set_elsewhere(None);
+    sent
+}
+
+/// As [`send`]. A key is deleted once the other node has said that it has it.
+fn send_all(
     ctx: &mut Ctx<'_>,
     request: &Request<'_>,
     keys: &[&[u8]],

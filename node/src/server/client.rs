@@ -9,6 +9,7 @@ use slotilla_common::clock;
 use slotilla_common::command::{COMMANDS, Spec};
 use slotilla_common::resp::Protocol;
 use std::collections::BTreeMap;
+use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{
     AtomicBool, AtomicI64, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
@@ -101,6 +102,8 @@ pub struct Client {
     waiting: Mutex<Option<Arc<Waiting<Blocked>>>>,
     /// What ends the wait that it is in, if that is not for keys.
     unblock: Mutex<Option<Arc<Unblock>>>,
+    /// Where a thread waits for another server on its behalf (MIGRATE).
+    elsewhere: Mutex<Option<TcpStream>>,
 }
 
 impl Client {
@@ -141,6 +144,7 @@ impl Client {
             waker: Mutex::new(None),
             waiting: Mutex::new(None),
             unblock: Mutex::new(None),
+            elsewhere: Mutex::new(None),
         }
     }
 
@@ -195,9 +199,20 @@ impl Client {
         *self.unblock.lock() = unblock;
     }
 
+    /// A thread waits for another server on its behalf; `None`: no longer.
+    pub fn set_elsewhere(&self, socket: Option<TcpStream>) {
+        let mut elsewhere = self.elsewhere.lock();
+        *elsewhere = socket;
+        // Whoever closes it says so first, and then looks for the socket.
+        if self.has(flag::KILLED) {
+            shut_down(elsewhere.as_ref());
+        }
+    }
+
     /// Closes the connection from any thread. Nobody serves it from now on.
     pub fn kill(&self) {
         self.set(flag::KILLED, true);
+        shut_down(self.elsewhere.lock().as_ref());
         if self.waiting().is_some_and(|waiting| waiting.claim()) {
             self.set(flag::BLOCKED | flag::TIMED, false);
         }
@@ -342,6 +357,14 @@ impl Client {
 impl Waits for Client {
     fn wake(&self) {
         Client::wake(self);
+    }
+}
+
+/// Ends the wait for what comes through a socket.
+fn shut_down(socket: Option<&TcpStream>) {
+    if let Some(socket) = socket {
+        // One that is closed already has nobody who waits.
+        let _closed = socket.shutdown(Shutdown::Both);
     }
 }
 

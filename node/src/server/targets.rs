@@ -97,6 +97,14 @@ impl Target {
             .map_err(Broken::Writing)
     }
 
+    /// The same connection, for whoever may have to end it.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub fn handle(&self) -> Result<TcpStream, Broken> {
+        self.socket.get_ref().try_clone().map_err(Broken::Writing)
+    }
+
     /// Sends commands.
     ///
     /// # Errors
