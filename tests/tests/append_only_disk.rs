@@ -3,6 +3,8 @@
 #![cfg(test)]
 
 use std::fs::{self, OpenOptions};
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
 
@@ -11,6 +13,7 @@ use slotilla_tests::append_only::{
     rewrite, settle, with,
 };
 use slotilla_tests::differential::seed;
+use slotilla_tests::replication::{await_link, await_step, replicate, stop_replicating};
 use slotilla_tests::{Client, Kind, Server, binaries, encode, run_tool, wait_for, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -28,6 +31,70 @@ fn with_everysec_kills_and_rewrites_lose_nothing_that_was_answered() {
 #[test]
 fn with_no_kills_and_rewrites_lose_nothing_that_was_answered() {
     rewrites_and_kills("no");
+}
+
+/// A primary that begins to send all data, and then goes.
+fn break_off(replica: &Server) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut client = replica.client();
+    client.ok(&["replicaof", "127.0.0.1", &port.to_string()]);
+    let (mut socket, _) = listener.accept().unwrap();
+    let mut said = vec![0; 4096];
+    loop {
+        let length = socket.read(&mut said).unwrap();
+        assert_ne!(length, 0, "the replica has gone");
+        let said = String::from_utf8_lossy(&said[..length]).to_ascii_uppercase();
+        if said.contains("PSYNC\r\n") {
+            break;
+        }
+        let answers = said.matches("PING").count() + said.matches("REPLCONF").count();
+        socket
+            .write_all("+OK\r\n".repeat(answers).as_bytes())
+            .unwrap();
+    }
+    let (replid, mark) = ("a".repeat(40), "e".repeat(40));
+    let begin = format!("+FULLRESYNC {replid} 100\r\n$EOF:{mark}\r\nREDIS0010");
+    socket.write_all(begin.as_bytes()).unwrap();
+    socket.write_all(b"\xfe\x00").unwrap();
+    wait_until("it to load", || client.line("get a").error().is_some());
+    drop((socket, listener));
+    wait_until("it to have given up", || {
+        client.line("get a").error().is_none()
+    });
+}
+
+#[test]
+fn who_is_promoted_with_half_of_the_data_goes_on_writing() {
+    let primary = Server::start(Kind::Node, &[("repl-diskless-sync-delay", "0")]);
+    primary.client().ok(&["set", "old", "1"]);
+    let settings = with(&[("repl-diskless-load", "on-empty-db")]);
+    let mut node = Server::start(Kind::Node, &settings);
+    replicate(&node, primary.port());
+    await_link(&node);
+    stop_replicating(&node);
+    node.client().ok(&["flushall"]);
+    replicate(&node, primary.port());
+    await_link(&node);
+    primary.client().ok(&["flushall"]);
+    await_step(&primary, &node);
+    break_off(&node);
+    let before = node.info("aof_rewrites").unwrap();
+    stop_replicating(&node);
+    let mut client = node.client();
+    client.ok(&["set", "a", "1"]);
+    wait_until("the file to be written anew", || {
+        node.info("aof_rewrites").unwrap() != before
+            && node.info("aof_rewrite_in_progress").as_deref() == Some("0")
+    });
+    client.ok(&["set", "b", "1"]);
+    node.kill();
+    let node = node.restart();
+    assert_eq!(
+        node.client().line("mget a b old").to_string(),
+        "[1, 1, (nil)]"
+    );
+    check(node.dir());
 }
 
 /// What Redis writes ends in any database, and so does a file whose end is missing.

@@ -161,9 +161,10 @@ pub fn rewrite_if_due(server: &Arc<Server>) {
     if !figures.is_scheduled.load(Ordering::Acquire) {
         rewrite_if_grown(server);
     } else if !has_to_wait(server) {
-        // One that runs already has been begun since.
-        let _begun = start_rewrite(server);
-        figures.is_scheduled.store(false, Ordering::Release);
+        // One that runs already may have begun before.
+        if start_rewrite(server) != Err(Refused::Running) {
+            figures.is_scheduled.store(false, Ordering::Release);
+        }
     }
 }
 

@@ -325,6 +325,11 @@ impl Replication {
             previous: None,
         };
         self.db.store(0, Ordering::Relaxed);
+    }
+
+    /// The stream so far leads to no data that there is: nobody goes on in it. Who reads it reads no
+    /// more.
+    fn drop_stream(&self) {
         if self.as_primary.follows() {
             self.log.adopt(self.log.end());
         }

@@ -58,6 +58,10 @@ impl Server {
             // They are to hear of the other history before they get any of it.
             replication.as_primary.let_replicas_go();
         }
+        if !is_replica && !replication.is_sound.load(Ordering::Acquire) {
+            // Before the append-only file goes on in it.
+            replication.drop_stream();
+        }
         self.turn_log_over(is_replica);
         if let Some(hook) = replication.on_role.get() {
             (hook.0)(is_replica);
@@ -124,8 +128,10 @@ impl Server {
         let before = replication.history().replid;
         if !replication.is_sound.swap(true, Ordering::AcqRel) {
             replication.begin_anew(replid);
-            // It may be what was left of a load, and the append-only file has what was before.
-            aof::begin_anew(self);
+            if self.aof.is_on() {
+                // The file has what was there before, and this may be what is left of a load.
+                self.aof.schedule_rewrite();
+            }
             tracing::warn!("The data is none of {before}. New replication ID is {replid}");
             tracing::info!("MASTER MODE enabled ({who})");
             return;

@@ -178,7 +178,7 @@ impl Round<'_> {
     fn kill(&mut self, all: &[Who], away_ms: u64) -> Done {
         let all: Vec<usize> = all.iter().map(|who| self.number(*who)).collect();
         // What the primary acknowledges from here on no replica has.
-        let is_alone = self.acks() && all == [self.primary] && away_ms % 2 == 0;
+        let is_alone = self.acks() && all == [self.primary] && away_ms.is_multiple_of(2);
         if is_alone {
             let ways = || self.members.iter().map(|member| &member.way);
             ways().for_each(|way| way.set_flow(Side::Down, Flow::Held));
