@@ -10,6 +10,7 @@ use slotilla_tests::append_only::{
     ON, append, check, digest, directory, last_increment, rewrite, settle, with,
 };
 use slotilla_tests::differential::seed;
+use slotilla_tests::replication::{await_link, await_step, replicate};
 use slotilla_tests::values::every_kind;
 use slotilla_tests::{Client, Kind, Server, binaries, run_tool, wait_until};
 use tempfile::TempDir;
@@ -59,6 +60,36 @@ fn what_was_done_is_there_after_a_kill_and_a_redis_server_reads_it() {
             rewrite(&node);
             assert_eq!(digest(&node), expected, "{preamble} {turn}");
         }
+    }
+}
+
+/// A transaction that is read in several parts, and what stands behind it.
+#[test]
+fn a_long_transaction_is_loaded_and_copied_with_what_follows_it() {
+    let mut node = Server::start(
+        Kind::Node,
+        &with(&[
+            ("repl-ping-replica-period", "3600"),
+            ("repl-diskless-sync-delay", "0"),
+        ]),
+    );
+    let replica = Server::start(Kind::Node, &[]);
+    replicate(&replica, node.port());
+    await_link(&replica);
+    let mut client = node.client();
+    client.ok(&["multi"]);
+    for n in 0..3000 {
+        client.call(&["rpush", "list", &n.to_string()]);
+    }
+    client.line("exec");
+    client.ok(&["set", "behind", "1"]);
+    await_step(&node, &replica);
+    settle(&node);
+    node.kill();
+    let node = node.restart();
+    for server in [&node, &replica] {
+        assert_eq!(server.client().line("llen list").integer(), 3000);
+        assert_eq!(server.client().line("get behind").text(), "1");
     }
 }
 

@@ -102,12 +102,18 @@ impl Intake {
         limits: &RequestLimits,
         store: &Store,
     ) -> Result<bool, ApplyError> {
-        let from = self.batch.len();
         let mut parsed = Ok(true);
-        while matches!(parsed, Ok(true)) && self.batch.len() < from.saturating_add(REQUESTS) {
-            parsed = self.parse_one(limits, store);
+        // A transaction may have any number of requests: nobody looks again before more bytes come.
+        while matches!(parsed, Ok(true)) {
+            let from = self.batch.len();
+            while matches!(parsed, Ok(true)) && self.batch.len() < from.saturating_add(REQUESTS) {
+                parsed = self.parse_one(limits, store);
+            }
+            self.cut();
+            if self.end > 0 {
+                break;
+            }
         }
-        self.cut();
         if self.end == 0 {
             parsed?;
         }
