@@ -25,43 +25,37 @@ const SNAPSHOTS: [&[u8]; 2] = [b"REDIS", b"VALKE"];
 /// The files cannot be loaded, and the node is to stop; or it was told to, meanwhile.
 pub fn load(server: &Arc<Server>) -> Result<(), AofError> {
     let directory = Directory::of(&server.config);
-    let loaded = load_files(server, &directory)?;
+    let manifest = load_files(server, &directory)?;
     if let Err(text) = persistence::claim_slots(server) {
         // The data is there, and its slots are as the cluster has them.
         tracing::error!("Claiming the slots of what was loaded: {text}");
     }
-    begin(server, &directory, loaded)?;
+    begin(server, &directory, manifest.unwrap_or_default())?;
     server.persistence.set_phase(Phase::Serving);
     Ok(())
 }
 
-/// What was loaded.
-#[derive(Debug, Default)]
-pub(super) struct Loaded {
-    /// Names no files if there is none.
-    manifest: Manifest,
-    /// The database that the last file has selected at its end.
-    db: u16,
-}
-
-/// Loads what there is.
-pub(super) fn load_files(server: &Arc<Server>, directory: &Directory) -> Result<Loaded, AofError> {
+/// Loads what there is; the manifest, if there is one.
+pub(super) fn load_files(
+    server: &Arc<Server>,
+    directory: &Directory,
+) -> Result<Option<Manifest>, AofError> {
     let begun_ms = clock::unix_ms();
-    let Some(manifest) = directory.open()? else {
-        return Ok(Loaded::default());
-    };
-    let db = load_all(server, directory, &manifest)?;
-    let seconds = (clock::unix_ms() - begun_ms) as f64 / 1000.0;
-    tracing::info!("DB loaded from append only file: {seconds:.3} seconds");
-    Ok(Loaded { manifest, db })
+    let manifest = directory.open()?;
+    if let Some(manifest) = &manifest {
+        load_all(server, directory, manifest)?;
+        let seconds = (clock::unix_ms() - begun_ms) as f64 / 1000.0;
+        tracing::info!("DB loaded from append only file: {seconds:.3} seconds");
+    }
+    Ok(manifest)
 }
 
-/// Loads all files that a manifest names; the database that is selected at the end of the last.
+/// Loads all files that a manifest names.
 fn load_all(
     server: &Arc<Server>,
     directory: &Directory,
     manifest: &Manifest,
-) -> Result<u16, AofError> {
+) -> Result<(), AofError> {
     let files: Vec<(&Part, File)> = manifest
         .loaded()
         .map(|part| Ok((part, directory.read(part)?)))
@@ -73,7 +67,6 @@ fn load_all(
         .collect();
     progress.begin(lengths.iter().sum());
     let before = server.store.counters().changes;
-    let mut db = 0;
     for (number, (part, file)) in files.into_iter().enumerate() {
         // The next one is named before the last word is written to this one.
         let is_last = lengths.iter().skip(number + 1).all(|length| *length == 0);
@@ -82,7 +75,7 @@ fn load_all(
         if loaded.is_err() {
             progress.end();
         }
-        db = loaded?;
+        loaded?;
         let is_base = manifest.base.as_ref() == Some(part);
         let kind = if is_base { "base" } else { "incr" };
         let seconds = (clock::unix_ms() - begun_ms) as f64 / 1000.0;
@@ -95,17 +88,16 @@ fn load_all(
     // What was loaded is no change.
     let changes = server.store.counters().changes;
     server.persistence.forgive(changes.saturating_sub(before));
-    Ok(db)
+    Ok(())
 }
 
-/// The database that is selected at its end.
 fn load_one(
     server: &Arc<Server>,
     directory: &Directory,
     part: &Part,
     mut file: File,
     is_last: bool,
-) -> Result<u16, AofError> {
+) -> Result<(), AofError> {
     let unreadable = |error| directory.unreadable(part, error);
     let len = file.metadata().map_err(unreadable)?.len();
     let mut start = 0;
@@ -143,7 +135,7 @@ fn load_one(
         progress.advance(start.saturating_add(done), 0);
     }
     if applier.pending() == 0 {
-        return Ok(applier.db());
+        return Ok(());
     }
     if applier.is_in_transaction() {
         tracing::warn!(
@@ -151,8 +143,7 @@ fn load_one(
             part.name
         );
     }
-    cut_off(server, directory, part, start.saturating_add(done), is_last)?;
-    Ok(applier.db())
+    cut_off(server, directory, part, start.saturating_add(done), is_last)
 }
 
 fn bad_format(part: &Part, error: ApplyError) -> AofError {
@@ -198,7 +189,7 @@ fn cut_off(
 pub(super) fn begin(
     server: &Arc<Server>,
     directory: &Directory,
-    Loaded { mut manifest, db }: Loaded,
+    mut manifest: Manifest,
 ) -> Result<(), AofError> {
     directory.create()?;
     let before = manifest.clone();
@@ -217,7 +208,6 @@ pub(super) fn begin(
         manifest.base = Some(base);
     }
     let last = manifest.increments.last().cloned();
-    let db = if last.is_some() { db } else { 0 };
     let increment = last.unwrap_or_else(|| {
         let increment = manifest.next_increment(&directory.file_name);
         tracing::info!("Creating AOF incr file {} on server start", increment.name);
@@ -240,7 +230,7 @@ pub(super) fn begin(
     *aof.manifest.lock() = manifest;
     let reader = server.gate.exclusive(None, |_| begin_following(server));
     match reader {
-        Some(reader) => follow(server, reader, file, db),
+        Some(reader) => follow(server, reader, file),
         None => Err(AofError::Stopped),
     }
 }

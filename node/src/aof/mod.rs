@@ -290,13 +290,12 @@ impl Aof {
     }
 }
 
-/// Follows the log from here on, into the last file of the manifest, at whose end this database is
-/// selected. All data that there is must be in the files.
+/// Follows the log from here on, into the last file of the manifest. All data that there is must be in
+/// the files.
 fn follow(
     server: &Arc<Server>,
     reader: Reader,
     (file, len): (std::fs::File, u64),
-    db: u16,
 ) -> Result<(), AofError> {
     let aof = &server.aof;
     let start = reader.file_offset(reader.position().unwrap_or(0));
@@ -306,7 +305,7 @@ fn follow(
     aof.waits_for_disk.store(waits_for_disk, Ordering::Release);
     aof.note_written(server, start, len);
     let writer = Writer::new(server)?;
-    *aof.sink.lock() = Some(Sink::new(reader, file, len, db));
+    *aof.sink.lock() = Some(Sink::new(reader, file, len));
     aof.hold.turn_on(start);
     let thread = std::thread::Builder::new()
         .name("append-only".to_owned())

@@ -48,9 +48,9 @@ fn load_anew(server: &Arc<Server>, is_on: bool) -> Result<(), AofError> {
     server.persistence.forgive(flushed.keys() as u64);
     drop(flushed);
     let directory = Directory::of(&server.config);
-    let loaded = load::load_files(server, &directory)?;
+    let manifest = load::load_files(server, &directory)?;
     if is_on {
-        load::begin(server, &directory, loaded)?;
+        load::begin(server, &directory, manifest.unwrap_or_default())?;
     }
     Ok(())
 }

@@ -258,7 +258,7 @@ fn rewrite(server: &Arc<Server>) -> Result<(), AofError> {
     let begins = begun.is_some();
     if let Some((reader, file)) = begun {
         // From here on, that what is done while the base is written need not be kept in memory.
-        let followed = follow(server, reader, file, 0);
+        let followed = follow(server, reader, file);
         followed.inspect_err(|_| server.store.log().set_follower(Follower::File, false))?;
     }
     let first = follows.then_some(increment.number);

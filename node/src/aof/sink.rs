@@ -23,13 +23,10 @@ pub(super) struct Sink {
     boundary: u64,
     /// The second of the last annotation.
     annotated: i64,
-    /// The database that the file has selected at its end, which whoever writes counts on to be 0.
-    db: u16,
 }
 
 impl Sink {
-    /// Goes on at the end of a file that has this database selected there.
-    pub(super) fn new(reader: Reader, file: File, len: u64, db: u16) -> Self {
+    pub(super) fn new(reader: Reader, file: File, len: u64) -> Self {
         Self {
             boundary: reader.position().unwrap_or(0),
             reader,
@@ -37,7 +34,6 @@ impl Sink {
             len,
             is_unsynced: false,
             annotated: 0,
-            db,
         }
     }
 
@@ -69,7 +65,6 @@ impl Sink {
             if chunk.is_empty() {
                 return Ok(());
             }
-            self.select_first()?;
             self.annotate(server, position)?;
             let written = append(&mut &*self.file, &mut self.len, chunk);
             let (count, failed) = match written {
@@ -85,16 +80,6 @@ impl Sink {
                 return Err(error);
             }
         }
-    }
-
-    /// A file that a redis-server has written, or of which the end is missing, may end in any database.
-    fn select_first(&mut self) -> io::Result<()> {
-        if self.db != 0 {
-            let select = b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n";
-            append(&mut &*self.file, &mut self.len, select).map_err(|(_, error)| error)?;
-            self.db = 0;
-        }
-        Ok(())
     }
 
     /// Writes the time, once a second at most, and between two appends alone.
@@ -149,7 +134,6 @@ impl Sink {
     pub(super) fn rotate(&mut self, file: File) {
         self.file = Arc::new(file);
         self.len = 0;
-        self.db = 0;
         self.is_unsynced = false;
     }
 }

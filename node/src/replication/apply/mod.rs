@@ -107,12 +107,6 @@ impl Applier {
         Ok(())
     }
 
-    /// The database that is selected after what has run.
-    #[must_use]
-    pub fn db(&self) -> u16 {
-        self.runner.db()
-    }
-
     /// How many bytes wait for the rest of their command or transaction.
     #[must_use]
     pub fn pending(&self) -> usize {

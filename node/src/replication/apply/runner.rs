@@ -101,11 +101,6 @@ impl Runner {
         self.session.db = db;
     }
 
-    /// The database that is selected.
-    pub(super) fn db(&self) -> u16 {
-        self.session.db
-    }
-
     /// Commands that have failed since this was asked, and what they said.
     pub(super) fn failures(&mut self) -> Vec<(&'static str, String)> {
         let stream = self.session.stream.as_mut();
