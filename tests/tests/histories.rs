@@ -217,17 +217,17 @@ fn a_primary_that_restarts_is_gone_on_with() {
 
 #[test]
 fn a_replica_that_turns_to_another_primary_keeps_its_own_replicas_until_it_has_the_data() {
-    let first = start(Kind::Node, &[]);
+    let first = start_eager(Kind::Node, &[]);
     first.client().ok(&["set", "a", "first"]);
-    let second = start(Kind::Node, &[]);
+    let second = start_eager(Kind::Node, &[]);
     second.client().ok(&["debug", "populate", "100", "k", "10"]);
     second
         .client()
         .ok(&["config", "set", "rdb-key-save-delay", "1000000"]);
-    let middle = start(Kind::Node, &[]);
+    let middle = start_eager(Kind::Node, &[]);
     replicate(&middle, first.port());
     await_link(&middle);
-    let last = start(Kind::Node, &[]);
+    let last = start_eager(Kind::Node, &[]);
     replicate(&last, middle.port());
     await_link(&last);
     replicate(&middle, second.port());
@@ -258,12 +258,12 @@ fn a_replica_that_turns_to_another_primary_keeps_its_own_replicas_until_it_has_t
 
 #[test]
 fn a_replica_turns_from_a_primary_while_its_data_comes_in() {
-    let slow = start(Kind::Node, &[]);
+    let slow = start_eager(Kind::Node, &[]);
     slow.client().ok(&["debug", "populate", "1000", "k", "10"]);
     let mut client = slow.client();
     client.ok(&["config", "set", "rdb-key-save-delay", "100000"]);
     for settings in [&[("appendonly", "yes")][..], &[]] {
-        let replica = start(Kind::Node, settings);
+        let replica = start_eager(Kind::Node, settings);
         replicate(&replica, slow.port());
         wait_for("the data to come in", LIMIT, || {
             let refused = replica.client().line("get x");
