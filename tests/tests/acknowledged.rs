@@ -528,6 +528,35 @@ fn too_few_replicas_are_not_believed() {
     assert_eq!(replicas[1].client().line("get a").text(), "1");
 }
 
+/// More replicas are to confirm from now on, and what fewer have confirmed has not come to the others.
+#[test]
+fn what_was_confirmed_by_fewer_is_not_forgotten() {
+    let mut node = primary(&[("replica-ack-writes", "1"), ("replica-ack-timeout", LONG)]);
+    let replicas = [(); 2].map(|()| replica_of(&node, Kind::Node));
+    await_online(&node, 2);
+    let [mut first, mut second] = replicas;
+    second.process().freeze();
+    let mut client = node.client();
+    // Far more than is under way in a connection.
+    client.ok(&["set", "big", &"v".repeat(64 << 20)]);
+    client.ok(&["set", "a", "1"]);
+    client.ok(&["config", "set", "replica-ack-writes", "2"]);
+    first.process().freeze();
+    node.kill();
+    let node = node.restart();
+    second.process().thaw();
+    wait_for("one to be heard", LIMIT, || {
+        serves_nothing(&node)
+            .contains("has heard from 1 of 2")
+            .then_some(())
+    });
+    assert_eq!(second.client().line("get a"), Value::NullBulk);
+    first.process().thaw();
+    wait_for("it to serve", LIMIT, || {
+        (node.client().line("get a") == Value::Bulk("1".into())).then_some(())
+    });
+}
+
 /// The one that has most takes over, gives the history another name, and then cannot be copied. Asked
 /// again, it still has most.
 #[test]

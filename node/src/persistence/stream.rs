@@ -133,8 +133,10 @@ impl Marked {
                 hand_on(&mut out, sink)?;
             }
             pace.done.store(walk.keys(), Ordering::Relaxed);
+            let is_over =
+                || is_off() || server.shutdown.is_cancelled() || walk.is_abandoned(&server.store);
             for _ in before..walk.keys() {
-                delay(server.config.rdb_key_save_delay(), is_off);
+                delay(server.config.rdb_key_save_delay(), &is_over);
             }
             if is_off() {
                 return Err(Interrupted::Unwanted);

@@ -20,14 +20,15 @@ use parking_lot::Mutex;
 use super::record::Record;
 use super::{Replica, Stage};
 use crate::config::AckWrites;
+use crate::replication::History;
 use crate::replication::log::ANY_DB;
 use crate::server::Server;
 
 /// Replicas that are told apart while writes wait for some. Those beyond do not count.
 pub const KNOWN_MAX: usize = 64;
-/// The stage of the log that questions are appended to: no worker's, or it would count as written by
-/// that worker's commands.
-const ASKER: usize = 63;
+/// The stage of the log that a primary's own words are appended to: no worker's, or they would count as
+/// written by that worker's commands.
+pub(super) const ASKER: usize = 63;
 
 /// What somebody waits for: so many replicas that have so much of the log. A client waits for one
 /// thing at a time.
@@ -76,8 +77,21 @@ struct Table {
     /// Replicas that have counted since the mode was set.
     known: BTreeSet<String>,
     mode: AckWrites,
+    /// How many replicas a write waited for at the last look.
+    was_wanted: usize,
     /// What the disk has of it.
     saved: Option<Record>,
+    /// Who has confirmed what was written before another number of replicas, or others, were to.
+    before: Option<Before>,
+}
+
+/// Replicas that have confirmed writes by another rule than the one that holds now.
+#[derive(Debug)]
+struct Before {
+    wanted: usize,
+    replicas: BTreeSet<String>,
+    /// All that they have confirmed comes before this, once that is known.
+    end: Option<u64>,
 }
 
 impl Table {
@@ -114,6 +128,41 @@ impl Table {
         }
     }
 
+    /// Another number of replicas is to confirm what comes, or other ones: those who have confirmed
+    /// what there is are kept in mind until so many of the others have it.
+    fn change_rule(&mut self) {
+        if let Some(saved) = self.saved.take() {
+            self.before = Some(Before {
+                wanted: saved.wanted,
+                replicas: saved.replicas,
+                end: None,
+            });
+        }
+    }
+
+    /// What the disk is to have: who could have a confirmed write, and how many of them have each.
+    fn record(&mut self, history: History, wanted: usize) -> Record {
+        if wanted > self.was_wanted {
+            self.change_rule();
+        }
+        self.was_wanted = wanted;
+        let end = self.before.as_ref().and_then(|before| before.end);
+        if end.is_some_and(|end| self.have.iter().filter(|have| **have >= end).count() >= wanted) {
+            self.before = None;
+        }
+        let mut record = Record {
+            replid: history.replid,
+            previous: history.previous.map(|(replid, _)| replid),
+            wanted,
+            replicas: self.known.clone(),
+        };
+        if let Some(before) = &self.before {
+            record.wanted = wanted.min(before.wanted);
+            record.replicas.extend(before.replicas.iter().cloned());
+        }
+        record
+    }
+
     /// Has the disk know who confirms what; whether it does.
     fn save(&mut self, server: &Server, wanted: usize) -> bool {
         let replication = &server.replication;
@@ -121,21 +170,15 @@ impl Table {
         if !is_kept || server.cluster_enabled || replication.is_replica() {
             return true;
         }
-        let history = replication.history();
+        let record = self.record(replication.history(), wanted);
         let is_saved = self.saved.as_ref().is_some_and(|saved| {
-            saved.replid == history.replid
-                && saved.wanted == wanted
-                && saved.replicas.len() == self.known.len()
+            saved.replid == record.replid
+                && saved.wanted == record.wanted
+                && saved.replicas == record.replicas
         });
         if is_saved {
             return true;
         }
-        let record = Record {
-            replid: history.replid,
-            previous: history.previous.map(|(replid, _)| replid),
-            wanted,
-            replicas: self.known.clone(),
-        };
         match record.save(&server.config.dir()) {
             Ok(()) => {
                 self.saved = Some(record);
@@ -335,7 +378,13 @@ impl Confirm {
         let members = table.known.len().max(table.have.len());
         self.online.store(table.have.len(), Ordering::Relaxed);
         self.members.store(members, Ordering::Relaxed);
-        self.wanted.store(wanted, Ordering::Relaxed);
+        self.wanted.store(wanted, Ordering::SeqCst);
+        if let Some(before) = &mut table.before {
+            // What was confirmed by the old rule was written before the new one was told.
+            before
+                .end
+                .get_or_insert_with(|| server.store.history().end());
+        }
         let released = table.release();
         drop(table);
         released.into_iter().for_each(Waker::wake);
@@ -349,7 +398,10 @@ impl Confirm {
         }
         table.mode = mode;
         table.known.clear();
-        table.saved = None;
+        table.change_rule();
+        if mode == AckWrites::NONE {
+            table.before = None;
+        }
         if mode != AckWrites::NONE {
             self.use_it();
         }
@@ -363,6 +415,7 @@ impl Confirm {
         table.had.clear();
         table.known.clear();
         table.saved = None;
+        table.before = None;
         let waiting = std::mem::take(&mut table.waiting);
         self.online.store(0, Ordering::Relaxed);
         self.wished.store(0, Ordering::SeqCst);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use slotilla_common::clock;
 
 use super::attach::shown;
+use super::confirm::ASKER;
 use super::{Primary, Replica};
 use crate::replication::log::ANY_DB;
 use crate::server::Server;
@@ -72,7 +73,7 @@ pub fn let_replicas_catch_up(server: &Arc<Server>) -> bool {
 pub fn ask_for_acks(server: &Server) {
     if server.replication.as_primary.follows() {
         let log = server.store.history();
-        log.append_command(0, ANY_DB, &[b"REPLCONF", b"GETACK", b"*"]);
+        log.append_command(ASKER, ANY_DB, &[b"REPLCONF", b"GETACK", b"*"]);
         log.interrupt();
     }
 }

@@ -24,8 +24,9 @@ use crate::replication::ReplId;
 const NAME: &str = "replica-acks.state";
 const TEMPORARY: &str = "temp-replica-acks.state";
 const HEAD: &str = "slotilla-replica-acks 1";
-/// No record is longer: a replica's name has 255 bytes of address at most.
-const BYTES_MAX: usize = (KNOWN_MAX + 4) * 300;
+/// No record is longer: a replica's name has 255 bytes of address at most, and there may be those of an
+/// earlier rule besides.
+const BYTES_MAX: usize = (2 * KNOWN_MAX + 4) * 300;
 
 /// Who has confirmed writes, and how many of them each.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,8 +100,13 @@ impl Record {
     /// Puts it in the place of the one before, durably.
     pub(super) fn save(&self, dir: &Path) -> io::Result<()> {
         let (path, temporary) = (dir.join(NAME), dir.join(TEMPORARY));
+        let text = self.text();
+        if text.len() > BYTES_MAX {
+            // Nobody would believe it.
+            return Err(io::Error::other("too many replicas have confirmed writes"));
+        }
         let mut file = File::create(&temporary)?;
-        file.write_all(self.text().as_bytes())?;
+        file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&temporary, &path)?;
         File::open(dir)?.sync_all()

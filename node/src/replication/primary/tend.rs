@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use slotilla_common::clock;
 
 use super::attach::shown;
+use super::confirm::ASKER;
 use super::{Replica, Stage};
 use crate::config::OutputLimit;
 use crate::replication::log::{ANY_DB, Follower};
@@ -42,7 +43,7 @@ fn ping(server: &Server) {
     // While a replica is to have all there is, there is to be no more.
     if !replication.is_replica() && !replication.failover.is_on() {
         let log = server.store.history();
-        log.append_command(0, ANY_DB, &[b"PING"]);
+        log.append_command(ASKER, ANY_DB, &[b"PING"]);
         log.interrupt();
     }
 }

@@ -102,6 +102,12 @@ impl Walk {
         }
     }
 
+    /// Whether the snapshot was given up meanwhile.
+    #[must_use]
+    pub fn is_abandoned(&self, store: &Store) -> bool {
+        !store.snapshots.is(self.number)
+    }
+
     /// Writes a few entries, or a part of a large one, into `out`, which is memory: the slot is
     /// locked meanwhile. The caller has a seat at the gate.
     ///
@@ -109,7 +115,7 @@ impl Walk {
     /// What `out` says, which memory never does; or a value was not what it was to be: the snapshot
     /// cannot be had.
     pub fn step(&mut self, store: &Store, out: &mut Writer<Vec<u8>>) -> io::Result<Progress> {
-        if !store.snapshots.is(self.number) {
+        if self.is_abandoned(store) {
             return Ok(Progress::Abandoned);
         }
         if let Some(Current::Owned(..)) = self.current {
