@@ -407,6 +407,15 @@ pub fn fuzz_handshake(cut: usize, said: &[u8]) -> String {
             );
             match heard {
                 Ok((_, None)) => {}
+                Ok((
+                    _,
+                    Some(Agreed::Full {
+                        form, is_old: true, ..
+                    }),
+                )) => {
+                    // The name of its history is made up here, at random.
+                    return format!("{form:?} by SYNC {answers:?}");
+                }
                 Ok((_, agreed)) => return format!("{agreed:?} {answers:?}"),
                 Err(refusal) => return format!("{refusal} {answers:?}"),
             }
