@@ -12,6 +12,7 @@
 )]
 
 mod error;
+mod frame;
 mod inline;
 mod limits;
 mod number;
@@ -22,6 +23,7 @@ mod value;
 mod write;
 
 pub use error::{DecodeError, ProtocolError};
+pub use frame::as_encoded;
 pub use inline::{multibulk, split_args};
 pub use limits::RequestLimits;
 pub use number::{append_i64, append_u64, format_double, parse_i64, parse_u64};

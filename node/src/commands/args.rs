@@ -1,6 +1,6 @@
 //! The arguments of one request.
 
-use slotilla_common::resp::{ArgRange, parse_i64};
+use slotilla_common::resp::{ArgRange, as_encoded, parse_i64};
 
 use super::CommandError;
 
@@ -50,6 +50,13 @@ impl<'a> Args<'a> {
             .unwrap_or_default()
             .iter()
             .map(move |range| range.of(input))
+    }
+
+    /// The request as it came, if it came as it would be written.
+    #[must_use]
+    #[inline]
+    pub fn as_encoded(&self) -> Option<&'a [u8]> {
+        as_encoded(self.input, self.ranges)
     }
 
     /// Whether argument `index` is `word`, in any letter case.

@@ -422,7 +422,7 @@ fn execute(
         return Some(left);
     }
     let result = handler(&mut ctx, args);
-    write_down(&mut ctx, args);
+    write_down_alone(&mut ctx, args);
     match result {
         Ok(()) => ctx.after.take().map(|after| Box::new(Rest::Then(*after))),
         Err(CommandError::TakesLong) => Some(leave(&mut ctx)),
@@ -433,8 +433,22 @@ fn execute(
 /// Writes down what a command has done, if it may have done anything, and somebody needs to know.
 #[inline(always)]
 pub(crate) fn write_down(ctx: &mut Ctx<'_>, args: &Args<'_>) {
-    if ctx.db.is_logged() && ctx.spec.flags.intersects(Flags::WRITES) {
-        ctx.db.end_command(args.iter_from(0));
+    if ctx.db.is_logged() && ctx.spec.flags.intersects(Flags::WRITES) && ctx.db.end_command() {
+        match args.as_encoded() {
+            Some(command) => ctx.db.write_encoded(command),
+            None => ctx.db.write_words(args.iter_from(0)),
+        }
+    }
+}
+
+/// As [`write_down`], of a command that is no part of a transaction.
+#[inline]
+fn write_down_alone(ctx: &mut Ctx<'_>, args: &Args<'_>) {
+    if ctx.db.is_logged() && ctx.spec.flags.intersects(Flags::WRITES) && ctx.db.end_command() {
+        match args.as_encoded() {
+            Some(command) => ctx.db.write_encoded_alone(command),
+            None => ctx.db.write_words(args.iter_from(0)),
+        }
     }
 }
 

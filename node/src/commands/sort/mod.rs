@@ -142,8 +142,10 @@ impl Plan {
             let needed = self.slots(&mut db, &slots)?;
             if needed.len() == slots.len() {
                 let result = self.run(&mut db, reply, limit(server));
-                if let Some(words) = words {
-                    db.end_command(words.iter().map(Vec::as_slice));
+                if let Some(words) = words
+                    && db.end_command()
+                {
+                    db.write_words(words.iter().map(Vec::as_slice));
                 }
                 return result;
             }

@@ -82,6 +82,16 @@ impl Effects {
         });
     }
 
+    /// Adds a command as it goes into the log.
+    pub fn push_encoded(&mut self, db: u16, command: &[u8]) {
+        self.bytes.extend_from_slice(command);
+        self.commands.push(Command {
+            end: self.bytes.len(),
+            db,
+            part: self.part,
+        });
+    }
+
     /// What comes next is a part of its own.
     pub fn begin_part(&mut self) {
         self.part = self.part.wrapping_add(1);

@@ -40,8 +40,8 @@ use stage::{Batch, Merge};
 pub use tail::OFFSET_MAX;
 use tail::{DB_MAX, Tail};
 
-/// Stages; threads beyond share them.
-const STAGES: usize = 64;
+/// Stages; threads beyond share them. As many as `Log::filled` has bits.
+const STAGES: usize = u64::BITS as usize;
 /// A stage that nobody has merged is merged by its own thread from this size on.
 const STAGE_BYTES_MAX: usize = 256 * 1024;
 
@@ -66,6 +66,8 @@ pub struct Log {
     /// What makes an offset here one of the append-only file, which goes from one log to another.
     file_shift: AtomicU64,
     stages: Box<[Stage]>,
+    /// Which stages have something, perhaps: a bit for each.
+    filled: AtomicU64,
     merged: Mutex<Merged>,
     /// Somebody waits for more.
     is_awaited: AtomicBool,
@@ -102,6 +104,7 @@ impl Log {
             start: AtomicU64::new(0),
             file_shift: AtomicU64::new(0),
             stages: (0..STAGES).map(|_| Stage::default()).collect(),
+            filled: AtomicU64::new(0),
             merged: Mutex::new(Merged {
                 merge: Merge::new(STAGES, 0),
                 backlog: Backlog::new(0),
@@ -222,20 +225,37 @@ impl Log {
         effects.give_back();
     }
 
+    /// As [`append`](Self::append), of a single command as it is encoded, with as little as can be on
+    /// the way; whether it was done. If not, it goes by [`append`](Self::append).
+    #[inline]
+    #[must_use]
+    pub fn append_encoded(&self, thread: usize, db: u16, command: &[u8]) -> bool {
+        if db > DB_MAX || self.is_gathering() {
+            return false;
+        }
+        self.append_in(thread, (db, db), command);
+        true
+    }
+
     fn append_sealed(&self, thread: usize, sealed: &Sealed<'_>) {
-        let Some((first, last)) = sealed.dbs else {
-            self.append_bytes(thread, sealed.bytes);
-            return;
-        };
+        match sealed.dbs {
+            Some(dbs) => self.append_in(thread, dbs, sealed.bytes),
+            None => self.append_bytes(thread, sealed.bytes),
+        }
+    }
+
+    /// Appends bytes that begin and end in these databases.
+    #[inline]
+    fn append_in(&self, thread: usize, (first, last): (u16, u16), bytes: &[u8]) {
         self.put(thread, |batch| {
-            let (at, select) = self.tail.reserve(sealed.bytes.len(), first, last);
+            let (at, select) = self.tail.reserve(bytes.len(), first, last);
             let select = select.unwrap_or_default();
             if !select.is_empty() {
                 batch.push(at, &select);
             }
             let at = at.wrapping_add(select.len() as u64);
-            batch.push(at, sealed.bytes);
-            at.wrapping_add(sealed.bytes.len() as u64)
+            batch.push(at, bytes);
+            at.wrapping_add(bytes.len() as u64)
         });
     }
 
@@ -256,6 +276,12 @@ impl Log {
         let is_full = batch.len() > STAGE_BYTES_MAX;
         // Under the lock: of threads that share a stage none sees less than its own.
         stage.last.store(end, Ordering::Relaxed);
+        // Also under the lock: who takes the bit away locks the stage after that, so what was put in
+        // while the bit was still there is found.
+        let bit = 1 << (thread % STAGES);
+        if self.filled.load(Ordering::Relaxed) & bit == 0 {
+            self.filled.fetch_or(bit, Ordering::AcqRel);
+        }
         drop(batch);
         if is_full {
             stage.is_full.store(true, Ordering::Relaxed);
@@ -376,7 +402,11 @@ impl Log {
         let mut merged = self.merged.lock();
         let Merged { merge, backlog } = &mut *merged;
         // What a thread reserved while others were asked is in its stage at the next round.
-        for (number, stage) in self.stages.iter().enumerate() {
+        let mut filled = self.filled.swap(0, Ordering::AcqRel);
+        while filled != 0 {
+            let number = filled.trailing_zeros() as usize;
+            filled &= filled - 1;
+            let stage = self.stage(number);
             let mut batch = stage.batch.lock();
             if !batch.is_empty() {
                 merge.take(number, &mut batch);

@@ -8,6 +8,8 @@
 
 use std::collections::VecDeque;
 
+use smallvec::SmallVec;
+
 /// Bytes of one thread, in ascending places.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
@@ -74,6 +76,8 @@ impl Batch {
 pub(super) struct Merge {
     /// Of each stage, what has been taken out of it and is not merged yet.
     taken: Vec<Batch>,
+    /// The stages of which there is something in `taken`.
+    busy: SmallVec<[usize; 8]>,
     /// The place that is next.
     next: u64,
 }
@@ -82,6 +86,7 @@ impl Merge {
     pub(super) fn new(stages: usize, next: u64) -> Self {
         Self {
             taken: (0..stages).map(|_| Batch::default()).collect(),
+            busy: SmallVec::new(),
             next,
         }
     }
@@ -94,6 +99,7 @@ impl Merge {
         if taken.is_empty() {
             taken.clear();
             std::mem::swap(taken, batch);
+            self.busy.push(stage);
             return;
         }
         // What was taken before waits for what another stage had not yet, at that time.
@@ -111,7 +117,10 @@ impl Merge {
         let mut is_found = true;
         while is_found {
             is_found = false;
-            for batch in &mut self.taken {
+            for stage in &self.busy {
+                let Some(batch) = self.taken.get_mut(*stage) else {
+                    continue;
+                };
                 while let Some(bytes) = batch.take(self.next) {
                     self.next = self.next.wrapping_add(bytes.len() as u64);
                     push(bytes);
@@ -119,6 +128,9 @@ impl Merge {
                 }
             }
         }
+        let taken = &self.taken;
+        self.busy
+            .retain(|stage| taken.get(*stage).is_some_and(|batch| !batch.is_empty()));
     }
 }
 

@@ -7,6 +7,7 @@
 use super::super::{Store, deletion};
 use super::Db;
 use crate::replication::log::Effects;
+use crate::store::Scope;
 
 impl Db<'_> {
     /// Whether what commands do is written down.
@@ -33,20 +34,40 @@ impl Db<'_> {
         effects.set_told(true);
     }
 
-    /// The command of these words has run: it is written down if it has changed something, and has
-    /// not told what. For who has asked whether it is logged.
-    #[inline(never)]
-    pub fn end_command<'w>(&mut self, words: impl ExactSizeIterator<Item = &'w [u8]>) {
+    /// The command that runs has ended; whether it is to be written down as it came, since it has
+    /// changed something and has not told what. For who has asked whether it is logged.
+    #[inline]
+    pub fn end_command(&mut self) -> bool {
         let has_changed = self.has_changed();
         self.changes_before = self.tally.changes;
-        let is_told = self
-            .effects
-            .as_ref()
-            .is_some_and(|effects| effects.is_told());
-        if is_told {
-            of(&mut self.effects).set_told(false);
-        } else if has_changed {
-            of(&mut self.effects).push(self.scope.db, words);
+        match &mut self.effects {
+            Some(effects) if effects.is_told() => {
+                effects.set_told(false);
+                false
+            }
+            _ => has_changed,
+        }
+    }
+
+    /// Writes down the command that has ended, by its words.
+    #[inline(never)]
+    pub fn write_words<'w>(&mut self, words: impl ExactSizeIterator<Item = &'w [u8]>) {
+        of(&mut self.effects).push(self.scope.db, words);
+    }
+
+    /// Writes down the command that has ended, as it was encoded.
+    #[inline(never)]
+    pub fn write_encoded(&mut self, command: &[u8]) {
+        of(&mut self.effects).push_encoded(self.scope.db, command);
+    }
+
+    /// As [`write_encoded`](Self::write_encoded), of a command that is no part of anything: unless
+    /// it has done more, it goes into the log at once.
+    #[inline]
+    pub fn write_encoded_alone(&mut self, command: &[u8]) {
+        let Scope { thread, db, .. } = self.scope;
+        if self.effects.is_some() || !self.store.log().append_encoded(thread, db, command) {
+            self.write_encoded(command);
         }
     }
 
