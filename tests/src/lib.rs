@@ -23,6 +23,7 @@
     reason = "a test fails by panicking"
 )]
 
+pub mod acknowledged;
 pub mod append_only;
 pub mod binaries;
 mod client;

@@ -2,62 +2,11 @@
 //! come.
 #![cfg(test)]
 
-use std::time::Duration;
-
+use slotilla_tests::acknowledged::{
+    LIMIT, LONG, SHORT, await_online, is_silent, number, primary, replica_of, unconfirmed,
+};
 use slotilla_tests::replication::{Cutter, await_link, await_step, replicate, stop_replicating};
 use slotilla_tests::{Client, Deadline, Kind, Server, Value, wait_for};
-
-const LIMIT: Duration = Duration::from_secs(30);
-/// Nobody waits for that to end.
-const LONG: &str = "60000";
-/// What is under way is done long before.
-const SHORT: &str = "300";
-
-fn primary(settings: &[(&str, &str)]) -> Server {
-    let mut all = vec![("repl-diskless-sync-delay", "0"), ("io-threads", "2")];
-    all.extend(settings);
-    Server::start(Kind::Node, &all)
-}
-
-/// One that a primary counts.
-fn replica_of(primary: &Server, kind: Kind) -> Server {
-    let before = online(primary);
-    let replica = Server::start(kind, &[]);
-    replicate(&replica, primary.port());
-    await_link(&replica);
-    await_online(primary, before + 1);
-    replica
-}
-
-/// How many replicas confirm writes; none if that is not used.
-fn online(primary: &Server) -> u64 {
-    let field = primary.info("replica_ack_online");
-    field.map_or(0, |field| field.parse().unwrap())
-}
-
-fn await_online(primary: &Server, count: u64) {
-    wait_for("replicas to count", LIMIT, || {
-        (online(primary) == count).then_some(())
-    });
-}
-
-fn number(server: &Server, field: &str) -> u64 {
-    server.info(field).unwrap().parse().unwrap()
-}
-
-fn unconfirmed(had: u64, wanted: u64) -> String {
-    format!(
-        "UNCONFIRMED The write was done here, but only {had} of {wanted} replicas have confirmed it \
-         within {SHORT} ms: it may be lost in a failover"
-    )
-}
-
-fn is_silent(client: &mut Client) -> bool {
-    client.set_reply_limit(Duration::from_millis(150));
-    let reply = client.try_read();
-    client.set_reply_limit(LIMIT);
-    reply.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
-}
 
 #[test]
 fn a_write_is_answered_once_a_replica_has_it() {

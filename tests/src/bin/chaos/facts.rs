@@ -69,6 +69,12 @@ pub(crate) struct Served {
 }
 
 impl Served {
+    pub(crate) fn add(&mut self, more: Self) {
+        self.full += more.full;
+        self.partial += more.partial;
+        self.denied += more.denied;
+    }
+
     pub(crate) fn of(port: u16) -> Option<Self> {
         let text = ask(port, &["INFO", "stats"])?;
         let number = |name: &str| field(&text, name).and_then(|text| text.parse().ok());

@@ -122,16 +122,32 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// What a server says it has served is what was seen.
+    /// What a server says it has served is what was seen. A replica whose link has been cut may ask
+    /// just now, and what it is answered be counted before it is seen: then it is compared next time.
     fn compare_counters(
         &mut self,
         at: usize,
-        seen: Option<Served>,
+        sum: Option<Served>,
         unanswered: u64,
     ) -> Result<(), String> {
         let told = Served::of(self.members[at].port());
-        let before = std::mem::replace(&mut self.members[at].served, told);
-        let (Some(told), Some(before), Some(seen)) = (told, before, seen) else {
+        let mut followers = self.members.iter().filter(|one| one.follows == Some(at));
+        let is_quiet = followers.all(|one| one.way.is_quiet());
+        let member = &mut self.members[at];
+        let Some(sum) = sum else {
+            // Some of it was of another life.
+            member.served = told.filter(|_| is_quiet);
+            member.seen = (Served::default(), 0);
+            return Ok(());
+        };
+        member.seen.0.add(sum);
+        member.seen.1 += unanswered;
+        if !is_quiet && member.served.is_some() {
+            return Ok(());
+        }
+        let before = std::mem::replace(&mut member.served, told.filter(|_| is_quiet));
+        let (seen, unanswered) = std::mem::take(&mut member.seen);
+        let (Some(told), Some(before)) = (told, before) else {
             return Ok(());
         };
         let pairs = [

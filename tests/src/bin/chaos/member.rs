@@ -29,6 +29,8 @@ pub(crate) struct Member {
     is_running: bool,
     /// How often it had served replicas when that was last looked at, in this life.
     pub(crate) served: Option<Served>,
+    /// How often it was seen to since then, and how often nobody saw what it has answered.
+    pub(crate) seen: (Served, u64),
 }
 
 impl Member {
@@ -59,6 +61,7 @@ impl Member {
             is_in_step: false,
             is_running: true,
             served: None,
+            seen: (Served::default(), 0),
         }
     }
 

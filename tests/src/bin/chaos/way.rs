@@ -194,6 +194,11 @@ impl Way {
         { current }.next()
     }
 
+    /// Whether nothing goes on, and nothing was heard that was not taken.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.shared.heard.lock().expect("no panic").is_empty()
+    }
+
     /// What was heard since this was asked last, but for what is going on still.
     pub(crate) fn take_heard(&self) -> Vec<Exchange> {
         let mut taken = Vec::new();
