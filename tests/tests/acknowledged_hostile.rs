@@ -64,10 +64,7 @@ fn a_replica_that_nobody_could_find_again_confirms_nothing() {
         line.contains(&format!("offset={}", end(&node)))
             .then_some(())
     });
-    assert_eq!(
-        node.client().line("set a 1").error(),
-        Some(&*too_few(0, 1))
-    );
+    assert_eq!(node.client().line("set a 1").error(), Some(&*too_few(0, 1)));
     assert_eq!(online(&node), 0);
 }
 
@@ -145,6 +142,7 @@ fn what_a_replica_says_during_its_copy_confirms_nothing() {
         line.contains("state=wait_bgsave").then_some(())
     });
     client.ok(&["set", "a", "1"]);
+    ack(&mut replica, "18446744073709551615");
     let mark = loop {
         let line = replica.read_text_line();
         if let Some(mark) = line.strip_prefix("$EOF:") {
@@ -157,9 +155,14 @@ fn what_a_replica_says_during_its_copy_confirms_nothing() {
     }
     ack(&mut replica, &before.to_string());
     await_online(&node, 1);
+    let line = node.info("slave0").unwrap();
+    assert!(line.contains(&format!("offset={before},")), "{line}");
     let mut other = node.client();
     other.send(b"set a 1 nx\r\n");
-    assert!(is_silent(&mut other), "the replica has not said that it has it");
+    assert!(
+        is_silent(&mut other),
+        "the replica has not said that it has it"
+    );
     ack(&mut replica, &end(&node));
     assert!(other.read().is_null());
 }
@@ -212,7 +215,9 @@ fn a_record_that_cannot_be_read_stops_all() {
         client.ok(&["config", "set", "replica-ack-writes", "1"]);
         if damage.is_none() {
             wait_for("it to be told why nobody counts", LIMIT, || {
-                node.log().contains("No replica confirms writes").then_some(())
+                node.log()
+                    .contains("No replica confirms writes")
+                    .then_some(())
             });
             assert_eq!(client.line("set a 1").error(), Some(&*too_few(0, 1)));
             fs::remove_dir(&path).unwrap();
@@ -240,7 +245,8 @@ fn a_record_of_another_history_gives_nobody_s_data_away() {
     // Of another one, it is not asked.
     let own = Server::start(Kind::Node, &[]);
     replicate(&own, node.port());
-    own.client().ok(&["config", "set", "replica-read-only", "no"]);
+    own.client()
+        .ok(&["config", "set", "replica-read-only", "no"]);
     own.client().ok(&["set", "a", "own"]);
     assert!(refusal(&node).contains("has heard from 0 of 1"));
     // The one that is named has other data.

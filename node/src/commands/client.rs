@@ -42,13 +42,14 @@ fn id(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
 /// CLIENT ACK-WRITES number | majority | default: how many replicas must have what this client writes
 /// before it hears of it.
 fn ack_writes(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
-    ctx.session.ack_writes = if args.is(2, "default") {
-        None
+    if args.is(2, "default") {
+        ctx.session.ack_writes = None;
     } else {
         let own = AckWrites::parse(args.get(2));
-        Some(own.ok_or(CommandError::fixed(NO_ACK_WRITES))?)
-    };
-    ctx.server.replication.as_primary.confirm.use_it();
+        let own = own.ok_or(CommandError::fixed(NO_ACK_WRITES))?;
+        ctx.server.replication.as_primary.choose(ctx.server, own);
+        ctx.session.ack_writes = Some(own);
+    }
     ctx.reply.ok();
     Ok(())
 }

@@ -68,8 +68,8 @@ type Work = dyn FnOnce(&Arc<Server>, &mut ReplyWriter<'_>) -> Result<(), Command
 /// Work for a background thread, whose reply the client waits for while its thread serves others.
 pub struct Background(Box<Work>);
 
-/// A reply that is still to come.
-pub struct Answer(pub Pin<Box<dyn Future<Output = Vec<u8>> + Send>>);
+/// A reply that is still to come, and whether the connection is to close once it is sent.
+pub struct Answer(pub Pin<Box<dyn Future<Output = (Vec<u8>, bool)> + Send>>);
 
 impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -176,8 +176,8 @@ impl<'a> Ctx<'a> {
         self.reply.simple("    Tell what the subcommands are.");
     }
 
-    /// Has the client wait for what `answer` gives: a whole reply.
-    pub fn answer_later(&mut self, answer: impl Future<Output = Vec<u8>> + Send + 'static) {
+    /// Has the client wait for what `answer` gives: a whole reply, and whether to close then.
+    pub fn answer_later(&mut self, answer: impl Future<Output = (Vec<u8>, bool)> + Send + 'static) {
         self.afterwards(After::Answer(Answer(Box::pin(answer))));
     }
 

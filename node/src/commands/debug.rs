@@ -147,6 +147,7 @@ fn change_repl_id(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError
         return Err(wrong_use(args));
     }
     ctx.server.replication.change_replid();
+    ctx.server.replication.as_primary.note_name(ctx.server);
     ctx.reply.ok();
     Ok(())
 }

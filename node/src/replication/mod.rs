@@ -53,6 +53,18 @@ pub struct Address {
     pub port: u16,
 }
 
+impl Address {
+    /// Reads what [`Display`](fmt::Display) writes.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (host, port) = text.rsplit_once(':')?;
+        Some(Self {
+            host: host.to_owned(),
+            port: port.parse().ok()?,
+        })
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.host, self.port)
@@ -301,7 +313,7 @@ impl Replication {
         self.is_sound.store(true, Ordering::Release);
         drop(history);
         // What replicas have had is none of this.
-        self.as_primary.end_confirming();
+        self.as_primary.end_confirming(false);
         self.as_primary.let_replicas_go();
     }
 

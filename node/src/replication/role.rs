@@ -53,7 +53,7 @@ impl Server {
         if is_replica {
             // Replicas of this node stay: they may go on with what comes from the new primary, and
             // are let go once it is of another history.
-            replication.as_primary.end_confirming();
+            replication.as_primary.end_confirming(true);
         } else {
             // They are to hear of the other history before they get any of it.
             replication.as_primary.let_replicas_go();
@@ -105,7 +105,8 @@ impl Server {
             replication.forsake();
         }
         replication.change_replid();
-        replication.as_primary.end_confirming();
+        replication.as_primary.note_name(self);
+        replication.as_primary.end_confirming(true);
         replication.as_primary.let_replicas_go();
     }
 
@@ -137,6 +138,7 @@ impl Server {
             return;
         }
         replication.rename(replid);
+        replication.as_primary.note_name(self);
         replication.begin_own_stream(replication.db.load(Ordering::Relaxed));
         let second = replication.history().previous;
         let offset = second.map_or(-1, |(_, offset)| offset);

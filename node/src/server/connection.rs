@@ -374,6 +374,9 @@ impl Connection {
             Then::HandOver(taker) => self.wait = Wait::HandOver(taker),
             // The handler has said so already, before anybody could serve it.
             Then::Wait(mut command) => {
+                // What counts is what writes wait for once it is served.
+                let era = self.server.replication.as_primary.confirm.era();
+                self.session.state.noted_later.get_or_insert((0, era));
                 command.start_timer();
                 self.wait = Wait::Keys(command);
             }
@@ -486,7 +489,8 @@ impl Connection {
                 self.put_later(reply);
             }
             Wait::Answer(Answer(answer)) => {
-                let reply = ready!(answer.as_mut().poll(cx));
+                let (reply, closes) = ready!(answer.as_mut().poll(cx));
+                self.closing |= closes;
                 if self.session.hears() {
                     self.unsent.put(reply);
                 }

@@ -417,11 +417,12 @@ impl Session {
         if wrote.is_none() && out.get(reply.start) == Some(&b'-') {
             return;
         }
+        let confirm = &server.replication.as_primary.confirm;
         let wish = Wish {
-            replicas: wanted,
+            replicas: confirm.wanted_after(wanted, self.state.ack_writes),
             offset: wrote.unwrap_or_else(|| server.store.log().end()),
         };
-        let era = server.replication.as_primary.confirm.era();
+        let era = confirm.era();
         self.state.noted.push(Noted { reply, wish, era });
     }
 

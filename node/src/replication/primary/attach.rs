@@ -65,6 +65,7 @@ pub fn attach(taken: Taken, introduction: Introduction, request: Request) {
             if matches!(request, Request::TakeOver(_)) {
                 let who = format!("failover request from 'id={}'", replica.client.id);
                 server.set_primary(None, &who);
+                server.replication.as_primary.expect(&server, &replica);
             }
             server.replication.as_primary.add(&replica);
             serve(&server, &replica, request);
@@ -191,6 +192,7 @@ fn follow(server: &Arc<Server>) {
             return;
         }
         server.replication.change_replid();
+        primary.note_name(server);
         let log = server.store.history();
         if !log.takes_effects() {
             // Offsets go on from where the data is.

@@ -12,12 +12,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
 
-use super::record::Record;
+use super::record::{Record, Taken};
 use super::{Replica, Stage};
 use crate::config::AckWrites;
 use crate::replication::History;
@@ -69,7 +69,9 @@ pub struct Confirm {
 
 #[derive(Debug, Default)]
 struct Table {
-    /// What one replica has, two have, … of those that are connected.
+    /// What one connection's replica has, two have, …, whoever they are: for WAIT.
+    connected: Vec<u64>,
+    /// What one replica has, two have, … of those that are connected and count.
     have: Vec<u64>,
     /// What they have had in this era.
     had: Vec<u64>,
@@ -79,6 +81,10 @@ struct Table {
     mode: AckWrites,
     /// How many replicas a write waited for at the last look.
     was_wanted: usize,
+    /// The fewest that clients have chosen for themselves.
+    chosen: Option<usize>,
+    /// Some have chosen a majority, of which it is not known once for all how many it is.
+    majority_is_chosen: bool,
     /// What the disk has of it.
     saved: Option<Record>,
     /// Who has confirmed what was written before another number of replicas, or others, were to.
@@ -104,10 +110,10 @@ impl Table {
         self.had(wish.offset) >= wish.replicas
     }
 
-    /// Who need not wait any longer.
+    /// Who may not have to wait any longer: at least as many are connected as count.
     fn release(&mut self) -> Vec<Waker> {
         let mut released = Vec::new();
-        for (number, have) in (1..).zip(&self.have) {
+        for (number, have) in (1..).zip(&self.connected) {
             let first = (number, 0, 0);
             let last = (number, *have, u64::MAX);
             while let Some((place, _)) = self.waiting.range(first..=last).next() {
@@ -124,24 +130,35 @@ impl Table {
     fn wanted(&self) -> usize {
         match self.mode {
             AckWrites::Number(number) => number,
-            AckWrites::Majority => majority(self.known.len().max(self.have.len())),
+            AckWrites::Majority => majority(self.members()),
         }
+    }
+
+    /// How many replicas `majority` counts.
+    fn members(&self) -> usize {
+        self.known.len().max(self.have.len())
+    }
+
+    /// Writes of some clients wait for so many.
+    fn choose(&mut self, number: usize) {
+        let fewest = self.chosen.map_or(number, |chosen| chosen.min(number));
+        self.chosen = Some(fewest);
     }
 
     /// Another number of replicas is to confirm what comes, or other ones: those who have confirmed
     /// what there is are kept in mind until so many of the others have it.
     fn change_rule(&mut self) {
-        if let Some(saved) = self.saved.take() {
+        if let Some(saved) = &self.saved {
             self.before = Some(Before {
                 wanted: saved.wanted,
-                replicas: saved.replicas,
+                replicas: saved.replicas.clone(),
                 end: None,
             });
         }
     }
 
     /// What the disk is to have: who could have a confirmed write, and how many of them have each.
-    fn record(&mut self, history: History, wanted: usize) -> Record {
+    fn record(&mut self, history: History, wanted: usize, taken: Option<Taken>) -> Record {
         if wanted > self.was_wanted {
             self.change_rule();
         }
@@ -150,14 +167,18 @@ impl Table {
         if end.is_some_and(|end| self.have.iter().filter(|have| **have >= end).count() >= wanted) {
             self.before = None;
         }
+        if self.majority_is_chosen {
+            self.choose(majority(self.members()));
+        }
         let mut record = Record {
             replid: history.replid,
             previous: history.previous.map(|(replid, _)| replid),
-            wanted,
+            wanted: self.chosen.map_or(wanted, |chosen| chosen.min(wanted)),
             replicas: self.known.clone(),
+            taken,
         };
         if let Some(before) = &self.before {
-            record.wanted = wanted.min(before.wanted);
+            record.wanted = record.wanted.min(before.wanted);
             record.replicas.extend(before.replicas.iter().cloned());
         }
         record
@@ -170,11 +191,13 @@ impl Table {
         if !is_kept || server.cluster_enabled || replication.is_replica() {
             return true;
         }
-        let record = self.record(replication.history(), wanted);
+        let taken = replication.as_primary.restart.taken();
+        let record = self.record(replication.history(), wanted, taken);
         let is_saved = self.saved.as_ref().is_some_and(|saved| {
             saved.replid == record.replid
                 && saved.wanted == record.wanted
                 && saved.replicas == record.replicas
+                && saved.taken == record.taken
         });
         if is_saved {
             return true;
@@ -212,9 +235,22 @@ impl Confirm {
         self.is_used.load(Ordering::Relaxed)
     }
 
-    /// A client has a demand of its own.
+    /// Somebody may have to wait from now on.
     pub fn use_it(&self) {
         self.is_used.store(true, Ordering::Relaxed);
+    }
+
+    /// A client has chosen for itself; whether it is the first to choose so few.
+    fn note_choice(&self, own: AckWrites) -> bool {
+        self.use_it();
+        let mut table = self.table.lock();
+        let before = (table.chosen, table.majority_is_chosen);
+        match own {
+            AckWrites::NONE => {}
+            AckWrites::Number(number) => table.choose(number),
+            AckWrites::Majority => table.majority_is_chosen = true,
+        }
+        before != (table.chosen, table.majority_is_chosen)
     }
 
     /// How many replicas a write waits for, of a client that has said this of it.
@@ -225,6 +261,15 @@ impl Confirm {
             Some(AckWrites::Number(number)) => number,
             Some(AckWrites::Majority) => majority(self.members.load(Ordering::Relaxed)),
         }
+    }
+
+    /// The same, for a write that is done, and for which it was `before` so many: the more of both, or
+    /// it might wait for fewer than is on record of what comes after it.
+    #[must_use]
+    pub fn wanted_after(&self, before: usize, own: Option<AckWrites>) -> usize {
+        // Whoever changes the number first stores it, and then asks where the log ends.
+        fence(Ordering::SeqCst);
+        self.wanted(own).max(before)
     }
 
     /// How many replicas could confirm a write now.
@@ -288,7 +333,7 @@ impl Confirm {
         let have = wish
             .replicas
             .checked_sub(1)
-            .and_then(|at| table.have.get(at));
+            .and_then(|at| table.connected.get(at));
         if wish.replicas == 0 || have.is_some_and(|have| *have >= wish.offset) {
             return Poll::Ready(());
         }
@@ -351,18 +396,18 @@ impl Confirm {
         };
         let here: Vec<Arc<Replica>> = replicas.lock().iter().filter(counts).cloned().collect();
         let Table {
-            have, known, mode, ..
+            connected,
+            have,
+            known,
+            mode,
+            ..
         } = &mut *table;
+        *connected = here.iter().map(|replica| replica.acked()).collect();
+        connected.sort_unstable_by(|one, other| other.cmp(one));
         if *mode == AckWrites::NONE {
             known.clear();
         }
-        have.clear();
-        for replica in &here {
-            if *mode != AckWrites::NONE && !admit(known, replica) {
-                continue;
-            }
-            have.push(replica.acked());
-        }
+        *have = each_once(&here, known, *mode);
         have.sort_unstable_by(|one, other| other.cmp(one));
         let wanted = table.wanted();
         if !table.save(server, wanted) {
@@ -375,10 +420,11 @@ impl Confirm {
                 None => table.had.push(have),
             }
         }
-        let members = table.known.len().max(table.have.len());
+        let members = table.members();
         self.online.store(table.have.len(), Ordering::Relaxed);
         self.members.store(members, Ordering::Relaxed);
         self.wanted.store(wanted, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         if let Some(before) = &mut table.before {
             // What was confirmed by the old rule was written before the new one was told.
             before
@@ -391,11 +437,8 @@ impl Confirm {
     }
 
     /// `replica-ack-writes` is set: which replicas there are is found out anew.
-    fn set_mode(&self, server: &Server, mode: AckWrites) {
+    fn set_mode(&self, mode: AckWrites) {
         let mut table = self.table.lock();
-        if mode == AckWrites::NONE && table.saved.take().is_some() {
-            Record::remove(&server.config.dir());
-        }
         table.mode = mode;
         table.known.clear();
         table.change_rule();
@@ -407,15 +450,28 @@ impl Confirm {
         }
     }
 
-    /// The log's bytes are numbered anew: nothing is confirmed any more, and who waits is told so.
-    fn begin_era(&self) {
+    /// Nothing is confirmed any more.
+    pub(super) fn forget_record(&self, server: &Server) {
+        let mut table = self.table.lock();
+        table.saved = None;
+        table.before = None;
+        Record::remove(&server.config.dir());
+    }
+
+    /// What is done from here on is no more of what replicas have confirmed, and who waits is told so.
+    /// If the data is the same for now, those who have confirmed some of it are kept in mind until
+    /// others have all of it.
+    fn begin_era(&self, has_same_data: bool) {
         let mut table = self.table.lock();
         self.era.fetch_add(1, Ordering::AcqRel);
+        table.connected.clear();
         table.have.clear();
         table.had.clear();
         table.known.clear();
-        table.saved = None;
         table.before = None;
+        if has_same_data {
+            table.change_rule();
+        }
         let waiting = std::mem::take(&mut table.waiting);
         self.online.store(0, Ordering::Relaxed);
         self.wished.store(0, Ordering::SeqCst);
@@ -426,16 +482,36 @@ impl Confirm {
     }
 }
 
+/// How much each replica has, of those that count. One that comes again while a connection of before is
+/// still open is one.
+fn each_once(here: &[Arc<Replica>], known: &mut BTreeSet<String>, mode: AckWrites) -> Vec<u64> {
+    let mut named: BTreeMap<String, u64> = BTreeMap::new();
+    let mut unnamed = Vec::new();
+    for replica in here {
+        match name(replica) {
+            Some(name) if mode == AckWrites::NONE || admit(known, &name) => {
+                let have = named.entry(name).or_default();
+                *have = replica.acked().max(*have);
+            }
+            // Of those that nobody could find after a restart, none is sure to be another one.
+            None if mode == AckWrites::NONE => unnamed.push(replica.acked()),
+            Some(_) | None => {}
+        }
+    }
+    named.into_values().chain(unnamed).collect()
+}
+
+/// What a replica is known by: where it serves, if it has said so.
+fn name(replica: &Replica) -> Option<String> {
+    (replica.introduction.port != 0).then(|| replica.listens_at().to_string())
+}
+
 /// Whether a replica counts: it is known, or there is room to know it.
-fn admit(known: &mut BTreeSet<String>, replica: &Replica) -> bool {
-    let name = format!("{}:{}", replica.address(), replica.introduction.port);
-    if known.contains(&name) {
+fn admit(known: &mut BTreeSet<String>, name: &str) -> bool {
+    if known.contains(name) {
         return true;
     }
-    if known.len() >= KNOWN_MAX {
-        return false;
-    }
-    known.insert(name)
+    known.len() < KNOWN_MAX && known.insert(name.to_owned())
 }
 
 impl super::Primary {
@@ -461,6 +537,14 @@ impl super::Primary {
         }
     }
 
+    /// A client has chosen how many replicas its own writes wait for. It is to hear so after this: then
+    /// the disk knows of it.
+    pub fn choose(&self, server: &Server, own: AckWrites) {
+        if self.confirm.note_choice(own) {
+            self.settle(server);
+        }
+    }
+
     /// What replicas must do for a write has been set.
     pub fn configure(&self, server: &Server) {
         self.settle(server);
@@ -469,15 +553,53 @@ impl super::Primary {
     /// `replica-ack-writes` has been set.
     pub fn set_ack_writes(&self, server: &Server) {
         let mode = server.config.replica_ack_writes();
-        self.confirm.set_mode(server, mode);
+        self.confirm.set_mode(mode);
         if mode == AckWrites::NONE {
             self.restart.force(server, "replica-ack-writes is 0");
         }
         self.settle(server);
     }
 
-    /// The node is a replica from now on. Must run at the gate.
-    pub(in crate::replication) fn end_confirming(&self) {
-        self.confirm.begin_era();
+    /// This node takes over from a primary, which is its replica from now on and has all that was ever
+    /// confirmed. Before that is told so.
+    pub(super) fn expect(&self, server: &Server, replica: &Replica) {
+        self.confirm.forget_record(server);
+        let mut table = self.confirm.table.lock();
+        if table.mode == AckWrites::NONE {
+            return;
+        }
+        table.known.extend(name(replica));
+        let wanted = table.wanted();
+        // If it cannot be saved, that is tried again before a replica counts.
+        let _saved = table.save(server, wanted);
+    }
+
+    /// The history has a new name: it is on disk before a replica hears of it, which may have all there
+    /// is and ask by that name after a restart.
+    pub fn note_name(&self, server: &Server) {
+        let mut table = self.confirm.table.lock();
+        let history = server.replication.history();
+        let Some(saved) = table
+            .saved
+            .as_mut()
+            .filter(|saved| saved.replid != history.replid)
+        else {
+            return;
+        };
+        let renamed = Record {
+            replid: history.replid,
+            previous: Some(saved.replid),
+            ..saved.clone()
+        };
+        match renamed.save(&server.config.dir()) {
+            Ok(()) => *saved = renamed,
+            // It is tried again before a replica counts.
+            Err(error) => tracing::warn!("The record of replicas is not written: {error}"),
+        }
+    }
+
+    /// The node is a replica from now on, or has other data. Must run at the gate.
+    pub(in crate::replication) fn end_confirming(&self, has_same_data: bool) {
+        self.confirm.begin_era(has_same_data);
     }
 }

@@ -71,6 +71,9 @@ fn send_copy(
     if !is_whole {
         return Err(io::Error::other("the data could not be sent to its end"));
     }
+    // What it has said until now is about other data.
+    replica.acked.store(0, Ordering::Release);
+    replica.has_acked.store(false, Ordering::Release);
     // One that knows the mark looks for it at the end of what it has read: nothing may come behind
     // before it has said that it has all.
     if replica.introduction.knows_end_mark && !replica.introduction.wants_data_alone {
@@ -169,7 +172,6 @@ fn each_piece(
 }
 
 fn await_ack(server: &Server, replica: &Replica) -> io::Result<()> {
-    replica.has_acked.store(false, Ordering::Release);
     let begun_ms = clock::unix_ms();
     let timeout_ms = server.config.repl_timeout_seconds().saturating_mul(1000);
     while !replica.has_acked.load(Ordering::Acquire) {

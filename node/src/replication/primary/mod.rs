@@ -9,6 +9,7 @@
 //! confirm.rs  who waits for replicas to have something: acknowledged writes, WAIT
 //! record.rs   on disk: which replicas have confirmed writes
 //! restart.rs  the start of a primary that may have lost such writes
+//! talk.rs     what it asks its replicas then, and tells them
 //! tend.rs     what happens once a second
 //! leave.rs    the node is about to stop
 //! wait.rs     WAIT
@@ -25,6 +26,7 @@ mod feed;
 mod leave;
 mod record;
 mod restart;
+mod talk;
 mod tend;
 mod wait;
 

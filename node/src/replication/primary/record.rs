@@ -6,6 +6,7 @@
 //! replid 0123…             the history that they have confirmed writes of
 //! previous 0000…           what that was called before
 //! wanted 1                 how many of them each write had
+//! taken 10.0.0.2:6379 10.0.0.1 6379    the one that was told to take over, and whom it is to copy again
 //! replica 10.0.0.2:6379    each that could be one of those
 //! checksum 89abcdef01234567
 //! ```
@@ -19,14 +20,14 @@ use std::path::{Path, PathBuf};
 use slotilla_common::rdb::crc64;
 
 use super::KNOWN_MAX;
-use crate::replication::ReplId;
+use crate::replication::{Address, ReplId};
 
 const NAME: &str = "replica-acks.state";
 const TEMPORARY: &str = "temp-replica-acks.state";
 const HEAD: &str = "slotilla-replica-acks 1";
 /// No record is longer: a replica's name has 255 bytes of address at most, and there may be those of an
 /// earlier rule besides.
-const BYTES_MAX: usize = (2 * KNOWN_MAX + 4) * 300;
+const BYTES_MAX: usize = (2 * KNOWN_MAX + 6) * 300;
 
 /// Who has confirmed writes, and how many of them each.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +37,17 @@ pub(super) struct Record {
     pub(super) previous: Option<ReplId>,
     pub(super) wanted: usize,
     pub(super) replicas: BTreeSet<String>,
+    /// One that was told to take over, if this is not undone.
+    pub(super) taken: Option<Taken>,
+}
+
+/// A replica that has taken over for as long as it takes to copy it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Taken {
+    pub(super) address: Address,
+    /// How it calls the primary that it has copied before.
+    pub(super) host: String,
+    pub(super) port: String,
 }
 
 /// Why a record cannot be read.
@@ -47,6 +59,20 @@ pub(super) enum RecordError {
     Damaged { path: PathBuf },
 }
 
+impl Taken {
+    fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let (name, host, port) = (words.next()?, words.next()?, words.next()?);
+        let is_all = words.next().is_none() && !host.is_empty() && !port.is_empty();
+        Some(Self {
+            address: Address::parse(name)?,
+            host: host.to_owned(),
+            port: port.to_owned(),
+        })
+        .filter(|_| is_all)
+    }
+}
+
 impl Record {
     fn text(&self) -> String {
         let previous = self.previous.unwrap_or(ReplId::NONE);
@@ -54,6 +80,9 @@ impl Record {
             "{HEAD}\nreplid {}\nprevious {previous}\nwanted {}\n",
             self.replid, self.wanted
         );
+        if let Some(taken) = &self.taken {
+            text += &format!("taken {} {} {}\n", taken.address, taken.host, taken.port);
+        }
         for replica in &self.replicas {
             // Writing to a string cannot fail.
             let _: Result<(), std::fmt::Error> = writeln!(text, "replica {replica}");
@@ -75,6 +104,11 @@ impl Record {
         let replid = ReplId::parse(lines.next()?.strip_prefix("replid ")?.as_bytes())?;
         let previous = ReplId::parse(lines.next()?.strip_prefix("previous ")?.as_bytes())?;
         let wanted = lines.next()?.strip_prefix("wanted ")?.parse().ok()?;
+        let mut lines = lines.peekable();
+        let taken = match lines.next_if(|line| line.starts_with("taken ")) {
+            Some(line) => Some(Taken::parse(line.strip_prefix("taken ")?)?),
+            None => None,
+        };
         let names = lines.map(|line| Some(line.strip_prefix("replica ")?.to_owned()));
         let replicas: BTreeSet<String> = names.collect::<Option<_>>()?;
         let is_sound = wanted > 0 && !replicas.is_empty();
@@ -83,7 +117,13 @@ impl Record {
             previous: Some(previous).filter(|previous| *previous != ReplId::NONE),
             wanted,
             replicas,
+            taken,
         })
+    }
+
+    /// Whether this is a name of the history.
+    pub(super) fn knows(&self, replid: ReplId) -> bool {
+        replid == self.replid || Some(replid) == self.previous
     }
 
     /// How many of the replicas have to be heard, so that one of them has each confirmed write.
@@ -149,6 +189,11 @@ mod tests {
             previous: (wanted > 1).then(ReplId::random),
             wanted,
             replicas: (0..replicas).map(|n| format!("10.0.0.{n}:6379")).collect(),
+            taken: (replicas > 1).then(|| Taken {
+                address: Address::parse("10.0.0.1:6379").unwrap(),
+                host: "::1".into(),
+                port: "6379".into(),
+            }),
         }
     }
 

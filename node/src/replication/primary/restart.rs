@@ -13,40 +13,44 @@
 //!              told to serve     │ └──────────────────────────────┘
 //!   serving ◄────────────────────┘        that one is gone
 //! ```
+//!
+//! Which replica takes over is on disk before it hears of it. A primary that ends while it fetches makes
+//! it a replica again when it starts, and hears from it as from any other.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use slotilla_common::resp::encode_command;
 
 use super::Introduction;
-use super::record::Record;
+use super::record::{Record, Taken};
+use super::talk::{LIMIT, Talk};
 use crate::replication::{Address, LinkState, ReplId};
 use crate::server::Server;
 
-/// How long a replica that is told something may take to answer.
-const LIMIT: Duration = Duration::from_secs(5);
 /// How often it is looked whether the data has come.
 const LOOK: Duration = Duration::from_millis(20);
 /// How long the replica that takes over takes no writes of clients: until it is one again.
 const PAUSE_MS: &str = "600000";
 /// How often it is told once more that it is a replica.
 const TRIES: usize = 20;
-/// No answer of a replica is longer.
-const ANSWER_MAX: usize = 64 * 1024;
+/// How often it is looked whether there is something to see to.
+const LOOK_AROUND: Duration = Duration::from_millis(500);
 
 /// Whether the node waits for its replicas.
 #[derive(Debug, Default)]
 pub struct Restart {
+    /// It was looked whether it does.
+    has_begun: AtomicBool,
     waits: AtomicBool,
     /// The data is being fetched.
     fetches: AtomicBool,
     state: Mutex<State>,
+    /// A replica that was told to take over, and not yet to be a replica again.
+    taken: Mutex<Option<Taken>>,
 }
 
 #[derive(Debug, Default)]
@@ -94,7 +98,8 @@ impl Restart {
     }
 
     /// At the start, before clients are served: whether there are writes that replicas have confirmed.
-    pub(crate) fn begin(&self, server: &Server) {
+    pub(crate) fn begin(&self, server: &Arc<Server>) {
+        self.has_begun.store(true, Ordering::Release);
         if server.cluster_enabled || server.replication.is_replica() {
             return;
         }
@@ -115,9 +120,95 @@ impl Restart {
                 names.join(", ")
             );
         }
+        *self.taken.lock() = record.as_ref().and_then(|record| record.taken.clone());
+        let has_record = record.is_some();
         self.state.lock().record = record;
         self.waits.store(true, Ordering::Release);
         server.replication.as_primary.confirm.use_it();
+        if !has_record {
+            return;
+        }
+        let ours = Arc::clone(server);
+        let look = move || look_around(&ours);
+        let spawned = std::thread::Builder::new()
+            .name("restart-look".into())
+            .spawn(look);
+        if let Err(error) = spawned {
+            tracing::error!("Replicas that do not ask by themselves are not asked: {error}");
+        }
+    }
+
+    /// A replica that was told to take over, and not yet to be a replica again.
+    #[must_use]
+    pub(super) fn taken(&self) -> Option<Taken> {
+        self.taken.lock().clone()
+    }
+
+    /// A replica is to take over, or is a replica again: on disk, while nothing is served.
+    fn note_taken(&self, server: &Server, taken: Option<&Taken>) -> io::Result<()> {
+        *self.taken.lock() = taken.cloned();
+        let mut state = self.state.lock();
+        if let Some(record) = &mut state.record {
+            record.taken = taken.cloned();
+            return record.save(&server.config.dir());
+        }
+        drop(state);
+        server.replication.as_primary.settle(server);
+        Ok(())
+    }
+
+    /// Whether this is a name of the history.
+    fn knows(&self, server: &Server, replid: ReplId) -> bool {
+        let state = self.state.lock();
+        let history = server.replication.history();
+        let (own, before) = (history.replid, history.previous.map(|(one, _)| one));
+        state
+            .record
+            .as_ref()
+            .map_or(own == replid || before == Some(replid), |record| {
+                record.knows(replid)
+            })
+    }
+
+    /// Asks those that have not said how far they are: one that copies another replica does not ask
+    /// here by itself. One that copies somebody else may be right to.
+    fn ask_others(&self, server: &Arc<Server>) {
+        let state = self.state.lock();
+        let Some(record) = &state.record else {
+            return;
+        };
+        let missing = record
+            .replicas
+            .iter()
+            .filter(|name| !state.heard.contains_key(*name));
+        let missing: Vec<Address> = missing.filter_map(|name| Address::parse(name)).collect();
+        let has_any = !state.heard.is_empty();
+        drop(state);
+        for address in missing.iter().filter(|_| has_any) {
+            let Ok(facts) = Talk::open(server, address).and_then(|mut talk| talk.facts()) else {
+                continue;
+            };
+            let mut state = self.state.lock();
+            let State {
+                record: Some(record),
+                heard,
+            } = &mut *state
+            else {
+                return;
+            };
+            let upstream = facts.primary.map(|(host, port)| format!("{host}:{port}"));
+            let is_of_ours = upstream.is_some_and(|name| heard.contains_key(&name));
+            let [Some(replid), _] = facts.replids else {
+                continue;
+            };
+            if is_of_ours && record.knows(replid) && facts.offset.is_some() {
+                let offset = facts.offset;
+                let address = address.clone();
+                heard.insert(address.to_string(), Heard { address, offset });
+                drop(state);
+                self.fetch_if_enough(server);
+            }
+        }
     }
 
     /// A replica takes over, and gives the history this name: by that it will ask, if nothing comes of
@@ -156,19 +247,31 @@ impl Restart {
         waited
     }
 
+    fn end_by_order(&self, why: &str) -> bool {
+        let waited = self.end(why);
+        if waited && let Some(taken) = self.taken.lock().take() {
+            tracing::warn!(
+                "{} was told to take over, and is left as it is: see to it",
+                taken.address
+            );
+        }
+        waited
+    }
+
     /// Somebody says that what the node has counts, whatever its replicas have.
     pub fn force(&self, server: &Server, why: &str) {
-        if self.end(why) {
-            Record::remove(&server.config.dir());
+        // At the start there is nothing to be said yet.
+        if self.end_by_order(why) || self.has_begun.load(Ordering::Acquire) {
+            server.replication.as_primary.confirm.forget_record(server);
         }
     }
 
     /// Somebody says whose replica the node is, or that it is none: nothing is confirmed then. Until a
     /// replica has another's data it keeps the record, in case it starts again as what it was.
     pub fn note_order(&self, server: &Server, is_of_primary: bool) {
-        let waited = self.end("it was told whom to replicate");
+        let waited = self.end_by_order("it was told whom to replicate");
         if is_of_primary && (waited || server.replication.is_replica()) {
-            Record::remove(&server.config.dir());
+            server.replication.as_primary.confirm.forget_record(server);
         }
     }
 
@@ -195,12 +298,20 @@ impl Restart {
         if !record.replicas.contains(&name) {
             return;
         }
-        let of_history = asked
-            .filter(|(replid, _)| *replid == record.replid || Some(*replid) == record.previous);
+        let of_history = asked.filter(|(replid, _)| record.knows(*replid));
         let offset = of_history.and_then(|(_, next)| next.checked_sub(1));
         tracing::info!("Replica {name} has {offset:?} bytes of the history");
         heard.insert(name, Heard { address, offset });
-        if heard.len() < record.needed() || self.fetches.swap(true, Ordering::AcqRel) {
+        drop(state);
+        self.fetch_if_enough(server);
+    }
+
+    /// Takes the data of the one that has most, once enough were heard.
+    fn fetch_if_enough(&self, server: &Arc<Server>) {
+        let state = self.state.lock();
+        let State { record, heard } = &*state;
+        let needed = record.as_ref().map_or(usize::MAX, Record::needed);
+        if heard.len() < needed || self.fetches.swap(true, Ordering::AcqRel) {
             return;
         }
         let most = heard.values().max_by_key(|heard| heard.offset).cloned();
@@ -234,28 +345,87 @@ fn fetch(server: &Arc<Server>, from: &Heard) -> io::Result<()> {
             "no replica has any of what they had confirmed: somebody must say which data counts",
         ));
     };
-    let mut replica = Talk::open(server, &from.address)?;
-    let (host, port) = replica.its_primary()?;
-    replica.tell(&["CLIENT", "PAUSE", PAUSE_MS, "WRITE"])?;
-    replica.tell(&["REPLICAOF", "NO", "ONE"])?;
     let restart = &server.replication.as_primary.restart;
-    let learned = replica.history().and_then(|it| restart.learn(server, it));
-    let taken = learned.and_then(|()| take_data(server, &from.address, offset));
-    // Whatever came of it: it is this node's replica again, and takes no writes until it is.
-    let give_back = || {
-        let mut replica = Talk::open(server, &from.address)?;
-        replica.tell(&["REPLICAOF", &host, &port])?;
-        replica.tell(&["CLIENT", "UNPAUSE"])
+    let mut replica = Talk::open(server, &from.address)?;
+    let primary = replica.facts()?.primary;
+    let (host, port) = primary.ok_or_else(|| io::Error::other("it is no replica any more"))?;
+    let taken = Taken {
+        address: from.address.clone(),
+        host,
+        port,
     };
-    let mut given_back = give_back();
+    // First: if this node ends meanwhile, it is to know of it when it starts again.
+    restart.note_taken(server, Some(&taken))?;
+    let has_taken_over = take_over(server, &mut replica);
+    let result = has_taken_over.and_then(|()| take_data(server, &from.address, offset));
+    // Whatever came of it: it is this node's replica again, and takes no writes until it is.
+    let mut given_back = give_back(server, &taken);
     for _ in 0..TRIES {
         if given_back.is_ok() {
             break;
         }
         std::thread::sleep(LIMIT / 10);
-        given_back = give_back();
+        given_back = give_back(server, &taken);
     }
-    taken.and(given_back)
+    result.and(given_back)
+}
+
+fn take_over(server: &Server, replica: &mut Talk) -> io::Result<()> {
+    replica.tell(&["CLIENT", "PAUSE", PAUSE_MS, "WRITE"])?;
+    replica.tell(&["REPLICAOF", "NO", "ONE"])?;
+    let [replid, _] = replica.facts()?.replids;
+    let replid = replid.ok_or_else(|| io::Error::other("it does not say which history it has"))?;
+    server.replication.as_primary.restart.learn(server, replid)
+}
+
+/// Has the replica that has taken over copy whom it had copied.
+fn give_back(server: &Server, taken: &Taken) -> io::Result<()> {
+    let restart = &server.replication.as_primary.restart;
+    let mut replica = Talk::open(server, &taken.address)?;
+    let facts = replica.facts()?;
+    if facts.primary.is_none() {
+        if !facts
+            .replids
+            .iter()
+            .flatten()
+            .any(|one| restart.knows(server, *one))
+        {
+            tracing::warn!(
+                "{} is the primary of a history that this node does not know, and stays it",
+                taken.address
+            );
+            return restart.note_taken(server, None);
+        }
+        if let [Some(replid), _] = facts.replids {
+            // By that it will ask.
+            restart.learn(server, replid)?;
+        }
+        replica.tell(&["REPLICAOF", &taken.host, &taken.port])?;
+    }
+    replica.tell(&["CLIENT", "UNPAUSE"])?;
+    restart.note_taken(server, None)
+}
+
+/// Sees to what nobody comes for by himself, until the node serves: a replica that has taken over for
+/// a start of before, which did not come to its end; and replicas that copy one of those that were
+/// heard.
+fn look_around(server: &Arc<Server>) {
+    let restart = &server.replication.as_primary.restart;
+    while !server.shutdown.is_cancelled() {
+        let taken = restart.taken();
+        if restart.fetches.load(Ordering::Acquire) {
+            // That sees to it itself.
+        } else if let Some(taken) = &taken {
+            if let Err(error) = give_back(server, taken) {
+                tracing::info!("Having {} be a replica again: {error}", taken.address);
+            }
+        } else if restart.waits() {
+            restart.ask_others(server);
+        } else {
+            return;
+        }
+        std::thread::sleep(LOOK_AROUND);
+    }
 }
 
 /// Copies a primary until all data is here, and is one again.
@@ -292,76 +462,4 @@ fn take_data(server: &Arc<Server>, from: &Address, offset: u64) -> io::Result<()
     restart.keep(server)?;
     restart.end("it has all that its replicas had confirmed");
     Ok(())
-}
-
-/// A connection on which a replica is told what to do.
-struct Talk(BufReader<TcpStream>);
-
-impl Talk {
-    fn open(server: &Server, address: &Address) -> io::Result<Self> {
-        let stream = TcpStream::connect((address.host.as_str(), address.port))?;
-        stream.set_read_timeout(Some(LIMIT))?;
-        stream.set_write_timeout(Some(LIMIT))?;
-        let mut talk = Self(BufReader::new(stream));
-        if let Some((user, password)) = server.config.primary_auth() {
-            let words: Vec<Vec<u8>> = [Some(b"AUTH".to_vec()), user, Some(password)]
-                .into_iter()
-                .flatten()
-                .collect();
-            let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
-            talk.ask(&words)?;
-        }
-        Ok(talk)
-    }
-
-    fn tell(&mut self, words: &[&str]) -> io::Result<()> {
-        let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
-        self.ask(&words).map(drop)
-    }
-
-    /// What it answers.
-    fn ask(&mut self, words: &[&[u8]]) -> io::Result<String> {
-        let mut request = Vec::new();
-        encode_command(&mut request, words);
-        self.0.get_mut().write_all(&request)?;
-        let mut line = String::new();
-        let most = ANSWER_MAX as u64;
-        self.0.by_ref().take(most).read_line(&mut line)?;
-        let line = line.trim_end();
-        if let Some(length) = line.strip_prefix('$') {
-            let length: usize = length.parse().map_err(io::Error::other)?;
-            let mut bulk = vec![0; length.min(ANSWER_MAX) + 2];
-            self.0.read_exact(&mut bulk)?;
-            return Ok(String::from_utf8_lossy(&bulk).into_owned());
-        }
-        if line.starts_with('+') {
-            return Ok(line.to_owned());
-        }
-        let shown = line.escape_debug();
-        Err(io::Error::other(format!("it answers '{shown}'")))
-    }
-
-    /// Fields of what it says of its replication.
-    fn fields<const N: usize>(&mut self, names: [&str; N]) -> io::Result<[Option<String>; N]> {
-        let info = self.ask(&[b"INFO", b"replication"])?;
-        Ok(names.map(|name| {
-            let mut lines = info.lines().filter_map(|line| line.split_once(':'));
-            let line = lines.find(|(field, _)| *field == name);
-            line.map(|(_, value)| value.to_owned())
-        }))
-    }
-
-    /// How it calls the primary that it copies: this node.
-    fn its_primary(&mut self) -> io::Result<(String, String)> {
-        let [host, port] = self.fields(["master_host", "master_port"])?;
-        let primary = host.zip(port);
-        primary.ok_or_else(|| io::Error::other("it is no replica any more"))
-    }
-
-    /// The name of the history that its data belongs to.
-    fn history(&mut self) -> io::Result<ReplId> {
-        let [replid] = self.fields(["master_replid"])?;
-        let replid = replid.and_then(|replid| ReplId::parse(replid.as_bytes()));
-        replid.ok_or_else(|| io::Error::other("it does not say which history it has"))
-    }
 }

@@ -132,6 +132,7 @@ fn end_backlog(server: &Arc<Server>) {
             log.set_follower(Follower::Replicas, false);
             log.keep(0);
             server.replication.change_replid();
+            primary.note_name(&server);
             tracing::info!(
                 "Replication backlog freed after {ttl} seconds without connected replicas."
             );

@@ -44,15 +44,15 @@ impl Drop for Waiting {
     }
 }
 
-/// Waits at most so long, 0 being for ever; the reply tells how many have it then. The thread has its
-/// seat at the gate.
+/// Waits at most so long, 0 being for ever; the reply tells how many have it then. As in Redis, the
+/// connection closes if the node has become a replica. The thread has its seat at the gate.
 pub fn wait(
     server: &Arc<Server>,
     client: &Arc<Client>,
     protocol: Protocol,
     wish: Wish,
     timeout_ms: u64,
-) -> impl Future<Output = Vec<u8>> + Send + use<> {
+) -> impl Future<Output = (Vec<u8>, bool)> + Send + use<> {
     let waiting = Waiting {
         server: Arc::clone(server),
         client: Arc::clone(client),
@@ -76,13 +76,15 @@ pub fn wait(
         let replication = &waiting.server.replication;
         let mut reply = Vec::new();
         let mut writer = ReplyWriter::new(&mut reply, protocol);
-        if waiting.unblock.end() {
+        let is_unblocked = waiting.unblock.end();
+        let is_demoted = !is_unblocked && replication.is_replica();
+        if is_unblocked {
             writer.error(UNBLOCKED);
-        } else if replication.is_replica() {
+        } else if is_demoted {
             writer.error(DEMOTED);
         } else {
             writer.integer(replication.as_primary.have(waiting.wish.offset) as i64);
         }
-        reply
+        (reply, is_demoted)
     }
 }

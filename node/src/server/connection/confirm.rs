@@ -76,10 +76,16 @@ impl Connection {
             return;
         };
         let server = &self.server;
-        let wish = Wish {
-            replicas: wanted,
-            offset: server.store.log().end(),
-        };
+        if wanted == 0 && server.replication.is_replica() {
+            return;
+        }
+        let offset = server.store.log().end();
+        let confirm = &server.replication.as_primary.confirm;
+        let replicas = confirm.wanted_after(wanted, self.session.state.ack_writes);
+        if replicas == 0 {
+            return;
+        }
+        let wish = Wish { replicas, offset };
         let reply = 0..reply.len();
         self.session.state.noted.push(Noted { reply, wish, era });
     }
