@@ -237,7 +237,9 @@ fn a_replica_of_a_replica_is_asked() {
         let second = replica_of(&node, kind);
         node.client().ok(&["set", "a", "1"]);
         await_step(&node, &second);
-        replicate(&second, first.port());
+        // By a way that tells nobody where it leads.
+        let way = Cutter::start(first.port());
+        replicate(&second, way.port());
         await_link(&second);
         await_online(&node, 1);
         node.kill();
@@ -249,7 +251,7 @@ fn a_replica_of_a_replica_is_asked() {
         node.client().ok(&["set", "a", "2"]);
         assert_same(&node, &first);
         assert_same(&first, &second);
-        let port = first.port().to_string();
+        let port = way.port().to_string();
         assert_eq!(second.info("master_port").unwrap(), port, "{kind:?}");
     }
 }
@@ -378,4 +380,152 @@ fn what_a_client_has_had_confirmed_by_fewer_is_not_lost() {
     wait_for("it to serve", LIMIT, || {
         (node.client().line("get a") == Value::Bulk("1".into())).then_some(())
     });
+}
+
+const FLUSHED: [(&str, &str); 4] = [
+    ("replica-ack-writes", "1"),
+    ("replica-ack-timeout", LONG),
+    ("appendonly", "yes"),
+    ("appendfsync", "always"),
+];
+
+fn record(node: &Server) -> String {
+    std::fs::read_to_string(node.dir().join(RECORD)).unwrap()
+}
+
+fn await_flushed(node: &Server, is_flushed: bool) {
+    let line = "\nflushed appendonlydir/appendonly.aof\n";
+    wait_for("the record to tell what the file has", LIMIT, || {
+        (record(node).contains(line) == is_flushed).then_some(())
+    });
+}
+
+/// Its own file has all that it has answered: it need not hear from anybody.
+#[test]
+fn a_primary_whose_file_has_all_serves_at_once() {
+    let mut node = primary(&FLUSHED);
+    let mut replica = replica_of(&node, Kind::Node);
+    node.client().ok(&["set", "a", "1"]);
+    await_flushed(&node, true);
+    for value in ["1", "2", "3"] {
+        replica.process().freeze();
+        node.kill();
+        node = node.restart();
+        assert_eq!(node.client().line("get a").text(), value);
+        // Twice: those who have confirmed are still known.
+        assert!(record(&node).contains(&format!("replica 127.0.0.1:{}", replica.port())));
+        replica.process().thaw();
+        await_online(&node, 1);
+        let next: u32 = value.parse().unwrap();
+        node.client().ok(&["set", "a", &(next + 1).to_string()]);
+        await_flushed(&node, true);
+    }
+    await_step(&node, &replica);
+    assert_eq!(replica.client().line("get a").text(), "4");
+}
+
+/// What was answered meanwhile need not be on disk.
+#[test]
+fn a_primary_whose_file_may_lack_something_waits() {
+    for (how, undo) in [
+        ("appendfsync everysec", "appendfsync always"),
+        ("appendfsync no", "appendfsync always"),
+        ("appendonly no", "appendonly yes"),
+    ] {
+        let mut node = primary(&FLUSHED);
+        let mut replica = replica_of(&node, Kind::Node);
+        node.client().ok(&["set", "a", "1"]);
+        await_flushed(&node, true);
+        let set = |node: &Server, what: &str| {
+            let line = format!("config set {what}");
+            assert_eq!(node.client().line(&line).error(), None);
+        };
+        set(&node, how);
+        await_flushed(&node, false);
+        node.client().ok(&["set", "a", "2"]);
+        replica.process().freeze();
+        node.kill();
+        node = node.restart();
+        serves_nothing(&node);
+        replica.process().thaw();
+        wait_for("it to serve", LIMIT, || {
+            (node.client().line("get a") == Value::Bulk("2".into())).then_some(())
+        });
+        await_online(&node, 1);
+        // It has its data from another now, which its file has as soon as that is written anew.
+        await_flushed(&node, true);
+        set(&node, how);
+        await_flushed(&node, false);
+        node.client().ok(&["set", "a", "3"]);
+        set(&node, undo);
+        await_flushed(&node, true);
+        replica.process().freeze();
+        node.kill();
+        let node = node.restart();
+        assert_eq!(node.client().line("get a").text(), "3", "{how}");
+    }
+}
+
+/// The file is not the one that the record speaks of, or is not there.
+#[test]
+fn a_primary_without_its_file_waits() {
+    for damage in ["gone", "off", "other"] {
+        let mut node = primary(&FLUSHED);
+        let mut replica = replica_of(&node, Kind::Node);
+        node.client().ok(&["set", "a", "1"]);
+        await_flushed(&node, true);
+        replica.process().freeze();
+        node.kill();
+        match damage {
+            "gone" => std::fs::remove_dir_all(node.dir().join("appendonlydir")).unwrap(),
+            "off" => node.set("appendonly", Some("no")),
+            _ => node.set("appendfilename", Some("other.aof")),
+        }
+        let mut node = node.restart();
+        serves_nothing(&node);
+        // Nor does it believe in what it has made since.
+        node.kill();
+        let node = node.restart();
+        serves_nothing(&node);
+        replica.process().thaw();
+        wait_for("it to serve", LIMIT, || {
+            (node.client().line("get a") == Value::Bulk("1".into())).then_some(())
+        });
+    }
+}
+
+/// What it is told to do less sure is not done before the record says so.
+#[test]
+fn the_file_is_flushed_until_the_record_says_otherwise() {
+    let mut node = primary(&FLUSHED);
+    let mut replica = replica_of(&node, Kind::Node);
+    node.client().ok(&["set", "a", "1"]);
+    await_flushed(&node, true);
+    let obstacle = node.dir().join("temp-replica-acks.state");
+    std::fs::create_dir(&obstacle).unwrap();
+    let mut client = node.client();
+    let refused = client.line("config set appendonly no");
+    assert_eq!(
+        refused.error(),
+        Some(
+            "ERR CONFIG SET failed (possibly related to argument 'appendonly') - Unable to turn \
+             off AOF. Check server logs."
+        )
+    );
+    client.ok(&["config", "set", "appendfsync", "everysec"]);
+    client.ok(&["set", "a", "2"]);
+    wait_for("it to be told", LIMIT, || {
+        node.log().contains("cannot be written to").then_some(())
+    });
+    await_flushed(&node, true);
+    std::fs::remove_dir(&obstacle).unwrap();
+    await_flushed(&node, false);
+    std::fs::create_dir(&obstacle).unwrap();
+    client.ok(&["config", "set", "appendfsync", "always"]);
+    client.ok(&["set", "a", "3"]);
+    await_flushed(&node, false);
+    replica.process().freeze();
+    node.kill();
+    let node = node.restart();
+    serves_nothing(&node);
 }

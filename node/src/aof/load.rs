@@ -30,7 +30,18 @@ pub fn load(server: &Arc<Server>) -> Result<(), AofError> {
         // The data is there, and its slots are as the cluster has them.
         tracing::error!("Claiming the slots of what was loaded: {text}");
     }
+    let restart = &server.replication.as_primary.restart;
+    if manifest.is_none()
+        && let Err(error) = restart.note_missing(server)
+    {
+        // Or the file that is made now would be believed to be the one of before.
+        server.stop_because(&format!(
+            "The record of confirmed writes cannot be written: {error}"
+        ));
+        return Err(AofError::Stopped);
+    }
     begin(server, &directory, manifest.unwrap_or_default())?;
+    restart.note_loaded(server);
     server.persistence.set_phase(Phase::Serving);
     Ok(())
 }
@@ -228,6 +239,7 @@ pub(super) fn begin(
     aof.base_bytes
         .store(bytes, std::sync::atomic::Ordering::Relaxed);
     *aof.manifest.lock() = manifest;
+    aof.note_whole(aof.replaced());
     let reader = server.gate.exclusive(None, |_| begin_following(server));
     match reader {
         Some(reader) => follow(server, reader, file),

@@ -92,6 +92,10 @@ pub struct Aof {
     change: Mutex<()>,
     /// Somebody sees to it that what is written is what `appendonly` says.
     settles: AtomicBool,
+    /// How often the data was replaced by other data, of which the log says nothing; and what that was
+    /// when the files had all data last.
+    replaced: AtomicU64,
+    whole_of: AtomicU64,
 }
 
 /// What hinders writes.
@@ -173,6 +177,26 @@ impl Aof {
     #[must_use]
     pub fn is_rewriting(&self) -> bool {
         self.rewrite.is_running()
+    }
+
+    /// The data is replaced by other data, which the files have once they are written anew.
+    pub fn note_replaced(&self) {
+        self.replaced.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The files had all data when it had been replaced so often.
+    fn note_whole(&self, replaced: u64) {
+        self.whole_of.store(replaced + 1, Ordering::Release);
+    }
+
+    /// How often the data was replaced.
+    fn replaced(&self) -> u64 {
+        self.replaced.load(Ordering::Acquire)
+    }
+
+    /// Whether the files and the log have all data.
+    fn is_whole(&self) -> bool {
+        self.whole_of.load(Ordering::Acquire) == self.replaced() + 1
     }
 
     /// Has all data written anew once no other snapshot is under way.
@@ -358,6 +382,7 @@ pub fn finish(server: &Arc<Server>) {
     let Some(thread) = aof.writer.lock().take() else {
         return;
     };
+    aof.note_replaced();
     let at = server.gate.exclusive(None, |_| {
         server.store.log().set_follower(Follower::File, false);
         server.store.log().end()
@@ -391,12 +416,33 @@ impl Aof {
     }
 }
 
-/// To be called before [`settle`]: the directory of the files is there, if they are wanted.
+/// Which files these are, among those of a directory.
+#[must_use]
+pub fn name(server: &Server) -> String {
+    let text = |key| server.config.text(key);
+    format!("{}/{}", text(Key::Appenddirname), text(Key::Appendfilename))
+}
+
+/// Whether no reply leaves before the disk has what it is about.
+#[must_use]
+pub fn flushes_always(server: &Server) -> bool {
+    writer::Policy::of(server) == writer::Policy::Always
+}
+
+/// To be called before [`settle`]: the directory of the files is there, if they are wanted; and if they
+/// are not, nobody believes any more that they have all that was answered.
 ///
 /// # Errors
-/// It cannot be made, which the log tells: the file is not turned on.
+/// That cannot be had, which the log tells: nothing is to change.
 pub fn prepare(server: &Server) -> Result<(), String> {
-    if server.aof.is_on() || !server.config.flag(Key::Appendonly) {
+    let is_wanted = server.config.flag(Key::Appendonly);
+    if server.aof.is_on() && !is_wanted {
+        let confirm = &server.replication.as_primary.confirm;
+        let is_told = confirm.tell_flushed(server, false);
+        let refusal = "Unable to turn off AOF. Check server logs.";
+        return is_told.then_some(()).ok_or_else(|| refusal.to_owned());
+    }
+    if server.aof.is_on() || !is_wanted {
         return Ok(());
     }
     files::Directory::of(&server.config)

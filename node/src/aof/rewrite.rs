@@ -254,7 +254,7 @@ fn rewrite(server: &Arc<Server>) -> Result<(), AofError> {
     if is_on {
         sync_early(server);
     }
-    let (base, begun) = take(server, &directory, &part, rotated)?;
+    let (base, begun, replaced) = take(server, &directory, &part, rotated)?;
     let begins = begun.is_some();
     if let Some((reader, file)) = begun {
         // From here on, that what is done while the base is written need not be kept in memory.
@@ -277,6 +277,9 @@ fn rewrite(server: &Arc<Server>) -> Result<(), AofError> {
             finish(server);
         }
         return Err(error);
+    }
+    if follows {
+        aof.note_whole(replaced);
     }
     let mut manifest = aof.manifest.lock().clone();
     if !server.config.flag(Key::AofDisableAutoGc) {
@@ -335,14 +338,15 @@ fn take(
     directory: &Directory,
     part: &Part,
     mut turn: Option<Turn>,
-) -> Result<(Base, Begun), AofError> {
+) -> Result<(Base, Begun, u64), AofError> {
     let path = directory.path_of(&part.name);
     let follows = turn.is_some();
     loop {
         let line = InLine::everything(server);
         let taken = server.gate.exclusive(None, |gate| {
             let base = Base::begin(server, gate, &path)?;
-            Ok::<_, SaveError>(base.map(|base| (base, turn_over(server, turn.take()))))
+            let replaced = server.aof.replaced();
+            Ok::<_, SaveError>(base.map(|base| (base, turn_over(server, turn.take()), replaced)))
         });
         drop(line);
         if let Some(taken) = taken? {

@@ -184,6 +184,8 @@ impl Writer {
         let Some(sink) = place.as_mut() else {
             return Ok(false);
         };
+        // What has left without the disk's having it is in the log by now, and is flushed below.
+        let has_held = self.aof().waits_for_disk.load(Ordering::Acquire) && self.aof().hold.is_on();
         let policy = self.follow_policy(sink);
         // First: what an order is about that comes later lies behind this.
         let end = sink.end();
@@ -202,6 +204,11 @@ impl Writer {
         }
         if policy == Policy::Always {
             self.sync(sink)?;
+            if has_held && self.aof().is_whole() && self.aof().hold.is_on() {
+                let confirm = &server.replication.as_primary.confirm;
+                // If that cannot be written, it is tried again.
+                let _told = confirm.tell_flushed(&server, true);
+            }
         } else {
             self.flush_if_due(sink, policy);
         }
@@ -236,6 +243,11 @@ impl Writer {
         let waits = policy == Policy::Always;
         if waits == aof.waits_for_disk.load(Ordering::Relaxed) {
             return policy;
+        }
+        let confirm = &self.server.replication.as_primary.confirm;
+        if !waits && !confirm.tell_flushed(&self.server, false) {
+            // Until the record is written that nobody believes in the file by.
+            return Policy::Always;
         }
         aof.is_open_to_workers.store(false, Ordering::Relaxed);
         aof.waits_for_disk.store(waits, Ordering::Release);

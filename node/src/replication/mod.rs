@@ -313,7 +313,7 @@ impl Replication {
         self.is_sound.store(true, Ordering::Release);
         drop(history);
         // What replicas have had is none of this.
-        self.as_primary.end_confirming(false);
+        self.as_primary.confirm.begin_era(false);
         self.as_primary.let_replicas_go();
     }
 

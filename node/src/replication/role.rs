@@ -53,7 +53,7 @@ impl Server {
         if is_replica {
             // Replicas of this node stay: they may go on with what comes from the new primary, and
             // are let go once it is of another history.
-            replication.as_primary.end_confirming(true);
+            replication.as_primary.end_confirming(self, true);
         } else {
             // They are to hear of the other history before they get any of it.
             replication.as_primary.let_replicas_go();
@@ -106,7 +106,7 @@ impl Server {
         }
         replication.change_replid();
         replication.as_primary.note_name(self);
-        replication.as_primary.end_confirming(true);
+        replication.as_primary.end_confirming(self, true);
         replication.as_primary.let_replicas_go();
     }
 

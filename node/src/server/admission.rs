@@ -3,10 +3,13 @@
 
 use slotilla_common::command::{Flags, Spec, Unresolved};
 
-use super::Server;
+use std::sync::Arc;
+
 use super::batch::Request;
 use super::session::SessionState;
 use super::unconfirmed::check_replicas;
+use super::worker::Worker;
+use super::{Server, dispatch};
 use crate::commands::{Args, CommandError, Handler, quoted};
 use crate::persistence::Phase;
 
@@ -57,6 +60,30 @@ pub(super) fn admit(
         check_snapshot(spec)?;
     }
     Ok((spec, handler))
+}
+
+/// The error of a command that was turned away: as in Redis, what another node should run is not
+/// refused for what this one lacks.
+#[cold]
+pub(super) fn redirected(
+    session: &mut SessionState,
+    worker: &Worker,
+    server: &Arc<Server>,
+    request: &Request,
+    args: &Args<'_>,
+    error: CommandError,
+) -> CommandError {
+    let is_lack = [b"NOREPLICAS ".as_slice(), b"MISCONF "]
+        .iter()
+        .any(|kind| error.bytes().starts_with(kind));
+    let (true, true, Ok(spec)) = (server.cluster_enabled, is_lack, request.spec) else {
+        return error;
+    };
+    let scope = worker.scope(session.db);
+    match dispatch::ask(session, server, request, spec, args, scope) {
+        Ok(()) | Err(CommandError::Busy(_)) => error,
+        Err(elsewhere) => elsewhere,
+    }
 }
 
 /// The error of a command that has no handler: a container by itself, whose arity is wrong, or one

@@ -65,7 +65,7 @@ pub fn run(
     let (spec, handler) = match admit(session, server, request, args) {
         Ok(admitted) => admitted,
         Err(error) => {
-            let error = redirected(session, worker, server, request, args, error);
+            let error = admission::redirected(session, worker, server, request, args, error);
             return turn_away(session, worker, server, request, args, &error, out);
         }
     };
@@ -199,30 +199,6 @@ fn turn_away(
     note_command(session, request.spec.ok());
     reject(session, worker, request.spec.ok(), error, out);
     Flow::Next
-}
-
-/// The error of a command that was turned away: as in Redis, what another node should run is not
-/// refused for what this one lacks.
-#[cold]
-fn redirected(
-    session: &mut SessionState,
-    worker: &Worker,
-    server: &Arc<Server>,
-    request: &Request,
-    args: &Args<'_>,
-    error: CommandError,
-) -> CommandError {
-    let is_lack = [b"NOREPLICAS ".as_slice(), b"MISCONF "]
-        .iter()
-        .any(|kind| error.bytes().starts_with(kind));
-    let (true, true, Ok(spec)) = (server.cluster_enabled, is_lack, request.spec) else {
-        return error;
-    };
-    let scope = worker.scope(session.db);
-    match ask(session, server, request, spec, args, scope) {
-        Ok(()) | Err(CommandError::Busy(_)) => error,
-        Err(elsewhere) => elsewhere,
-    }
 }
 
 #[inline]

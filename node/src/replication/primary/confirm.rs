@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 
 use super::record::{Record, Taken};
 use super::{Replica, Stage};
+use crate::aof;
 use crate::config::AckWrites;
 use crate::replication::History;
 use crate::replication::log::ANY_DB;
@@ -87,6 +88,8 @@ struct Table {
     majority_is_chosen: bool,
     /// What the disk has of it.
     saved: Option<Record>,
+    /// The append-only files that have all that was answered.
+    flushed: Option<String>,
     /// Who has confirmed what was written before another number of replicas, or others, were to.
     before: Option<Before>,
 }
@@ -175,6 +178,7 @@ impl Table {
             previous: history.previous.map(|(replid, _)| replid),
             wanted: self.chosen.map_or(wanted, |chosen| chosen.min(wanted)),
             replicas: self.known.clone(),
+            flushed: self.flushed.clone(),
             taken,
         };
         if let Some(before) = &self.before {
@@ -197,6 +201,7 @@ impl Table {
             saved.replid == record.replid
                 && saved.wanted == record.wanted
                 && saved.replicas == record.replicas
+                && saved.flushed == record.flushed
                 && saved.taken == record.taken
         });
         if is_saved {
@@ -450,6 +455,52 @@ impl Confirm {
         }
     }
 
+    /// From here on the append-only file has all that was answered, on disk; or that is not to be
+    /// believed any longer, before it ceases to be so. Whether the disk knows.
+    #[must_use]
+    pub fn tell_flushed(&self, server: &Server, is_flushed: bool) -> bool {
+        let mut table = self.table.lock();
+        // What a replica answers is its primary's.
+        let is_flushed = is_flushed && !server.replication.is_replica();
+        if table.flushed.is_some() != is_flushed {
+            table.flushed = is_flushed.then(|| aof::name(server));
+        }
+        let flushed = table.flushed.clone();
+        let Some(saved) = table
+            .saved
+            .as_mut()
+            .filter(|saved| saved.flushed != flushed)
+        else {
+            return true;
+        };
+        let record = Record {
+            flushed,
+            ..saved.clone()
+        };
+        match record.save(&server.config.dir()) {
+            Ok(()) => *saved = record,
+            Err(error) => {
+                // As it was.
+                table.flushed = table.saved.as_ref().and_then(|saved| saved.flushed.clone());
+                let path = Record::path(&server.config.dir());
+                tracing::error!(
+                    "Whether the append-only file has all that was answered cannot be written to \
+                     {}: {error}; see to the disk and its directory",
+                    path.display()
+                );
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The node goes on by itself with all that was confirmed by this record, which is on disk.
+    pub(super) fn resume(&self, record: Record) {
+        let mut table = self.table.lock();
+        table.saved = Some(record);
+        table.change_rule();
+    }
+
     /// Nothing is confirmed any more.
     pub(super) fn forget_record(&self, server: &Server) {
         let mut table = self.table.lock();
@@ -461,7 +512,7 @@ impl Confirm {
     /// What is done from here on is no more of what replicas have confirmed, and who waits is told so.
     /// If the data is the same for now, those who have confirmed some of it are kept in mind until
     /// others have all of it.
-    fn begin_era(&self, has_same_data: bool) {
+    pub(in crate::replication) fn begin_era(&self, has_same_data: bool) {
         let mut table = self.table.lock();
         self.era.fetch_add(1, Ordering::AcqRel);
         table.connected.clear();
@@ -599,7 +650,9 @@ impl super::Primary {
     }
 
     /// The node is a replica from now on, or has other data. Must run at the gate.
-    pub(in crate::replication) fn end_confirming(&self, has_same_data: bool) {
+    pub(in crate::replication) fn end_confirming(&self, server: &Server, has_same_data: bool) {
+        // If that cannot be written, the log has it: there is no way but on.
+        let _told = self.confirm.tell_flushed(server, false);
         self.confirm.begin_era(has_same_data);
     }
 }

@@ -6,6 +6,7 @@
 //! replid 0123…             the history that they have confirmed writes of
 //! previous 0000…           what that was called before
 //! wanted 1                 how many of them each write had
+//! flushed dir/file.aof     these files, too, had each on disk before it was answered
 //! taken 10.0.0.2:6379 10.0.0.1 6379    the one that was told to take over, and whom it is to copy again
 //! replica 10.0.0.2:6379    each that could be one of those
 //! checksum 89abcdef01234567
@@ -26,8 +27,8 @@ const NAME: &str = "replica-acks.state";
 const TEMPORARY: &str = "temp-replica-acks.state";
 const HEAD: &str = "slotilla-replica-acks 1";
 /// No record is longer: a replica's name has 255 bytes of address at most, and there may be those of an
-/// earlier rule besides.
-const BYTES_MAX: usize = (2 * KNOWN_MAX + 6) * 300;
+/// earlier rule besides. Files have names of two parts, which the system bounds.
+const BYTES_MAX: usize = (2 * KNOWN_MAX + 6) * 300 + 8192;
 
 /// Who has confirmed writes, and how many of them each.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub(super) struct Record {
     pub(super) previous: Option<ReplId>,
     pub(super) wanted: usize,
     pub(super) replicas: BTreeSet<String>,
+    /// The append-only files that have all that was answered, and had it on disk before.
+    pub(super) flushed: Option<String>,
     /// One that was told to take over, if this is not undone.
     pub(super) taken: Option<Taken>,
 }
@@ -80,6 +83,9 @@ impl Record {
             "{HEAD}\nreplid {}\nprevious {previous}\nwanted {}\n",
             self.replid, self.wanted
         );
+        if let Some(files) = &self.flushed {
+            text += &format!("flushed {files}\n");
+        }
         if let Some(taken) = &self.taken {
             text += &format!("taken {} {} {}\n", taken.address, taken.host, taken.port);
         }
@@ -105,6 +111,7 @@ impl Record {
         let previous = ReplId::parse(lines.next()?.strip_prefix("previous ")?.as_bytes())?;
         let wanted = lines.next()?.strip_prefix("wanted ")?.parse().ok()?;
         let mut lines = lines.peekable();
+        let flushed = lines.next_if(|line| line.starts_with("flushed "));
         let taken = match lines.next_if(|line| line.starts_with("taken ")) {
             Some(line) => Some(Taken::parse(line.strip_prefix("taken ")?)?),
             None => None,
@@ -117,6 +124,9 @@ impl Record {
             previous: Some(previous).filter(|previous| *previous != ReplId::NONE),
             wanted,
             replicas,
+            flushed: flushed
+                .and_then(|line| line.strip_prefix("flushed "))
+                .map(str::to_owned),
             taken,
         })
     }
@@ -189,6 +199,7 @@ mod tests {
             previous: (wanted > 1).then(ReplId::random),
             wanted,
             replicas: (0..replicas).map(|n| format!("10.0.0.{n}:6379")).collect(),
+            flushed: (wanted > 1).then(|| "appendonlydir/my file.aof".into()),
             taken: (replicas > 1).then(|| Taken {
                 address: Address::parse("10.0.0.1:6379").unwrap(),
                 host: "::1".into(),

@@ -28,6 +28,8 @@ use parking_lot::Mutex;
 use super::Introduction;
 use super::record::{Record, Taken};
 use super::talk::{LIMIT, Talk};
+use crate::aof;
+use crate::config::Key;
 use crate::replication::{Address, LinkState, ReplId};
 use crate::server::Server;
 
@@ -58,6 +60,8 @@ struct State {
     /// What was found at the start; None if it could not be read.
     record: Option<Record>,
     heard: BTreeMap<String, Heard>,
+    /// The record as the disk has it, if the append-only files have all that was answered.
+    by_files: Option<Record>,
 }
 
 /// A replica that would go on.
@@ -111,23 +115,75 @@ impl Restart {
                 None
             }
         };
-        if let Some(record) = &record {
-            let names: Vec<&str> = record.replicas.iter().map(String::as_str).collect();
-            tracing::warn!(
-                "This primary has restarted, and may lack writes that its replicas have confirmed. It \
-                 serves nothing before it has heard from {} of {}.",
-                record.needed(),
-                names.join(", ")
-            );
-        }
         *self.taken.lock() = record.as_ref().and_then(|record| record.taken.clone());
-        let has_record = record.is_some();
-        self.state.lock().record = record;
+        let is_loaded = server.config.flag(Key::Appendonly);
+        let by_files = record.clone().filter(|record| {
+            is_loaded && record.taken.is_none() && record.flushed == Some(aof::name(server))
+        });
+        let has_files = by_files.is_some();
+        *self.state.lock() = State {
+            record: record.map(|record| Record {
+                flushed: None,
+                ..record
+            }),
+            heard: BTreeMap::new(),
+            by_files,
+        };
         self.waits.store(true, Ordering::Release);
         server.replication.as_primary.confirm.use_it();
-        if !has_record {
-            return;
+        if has_files {
+            tracing::info!(
+                "The append-only file has all that this primary has answered: it serves once that \
+                 is loaded"
+            );
+        } else {
+            self.begin_waiting(server);
         }
+    }
+
+    /// There are no append-only files, whatever the record says of them.
+    pub(crate) fn note_missing(&self, server: &Arc<Server>) -> io::Result<()> {
+        let mut state = self.state.lock();
+        if state.by_files.take().is_none() {
+            return Ok(());
+        }
+        if let Some(record) = &state.record {
+            record.save(&server.config.dir())?;
+        }
+        drop(state);
+        self.begin_waiting(server);
+        Ok(())
+    }
+
+    /// The append-only files are loaded, and are written again.
+    pub(crate) fn note_loaded(&self, server: &Arc<Server>) {
+        let Some(record) = self.state.lock().by_files.take() else {
+            return;
+        };
+        let confirm = &server.replication.as_primary.confirm;
+        confirm.resume(record);
+        // Another `appendfsync` may hold from now on.
+        if aof::flushes_always(server) || confirm.tell_flushed(server, false) {
+            self.end("its append-only file has all that it has answered");
+            server.replication.as_primary.configure(server);
+        } else {
+            self.begin_waiting(server);
+        }
+    }
+
+    fn begin_waiting(&self, server: &Arc<Server>) {
+        let state = self.state.lock();
+        let Some(record) = &state.record else {
+            return;
+        };
+        let names: Vec<&str> = record.replicas.iter().map(String::as_str).collect();
+        tracing::warn!(
+            "This primary has restarted, and may lack writes that its replicas have confirmed. It \
+             serves nothing before it has heard from {} of {}.",
+            record.needed(),
+            names.join(", ")
+        );
+        drop(state);
         let ours = Arc::clone(server);
         let look = move || look_around(&ours);
         let spawned = std::thread::Builder::new()
@@ -177,36 +233,26 @@ impl Restart {
         let Some(record) = &state.record else {
             return;
         };
-        let missing = record
-            .replicas
-            .iter()
-            .filter(|name| !state.heard.contains_key(*name));
+        let missing = record.replicas.iter();
+        let missing = missing.filter(|name| !state.heard.contains_key(*name));
         let missing: Vec<Address> = missing.filter_map(|name| Address::parse(name)).collect();
-        let has_any = !state.heard.is_empty();
         drop(state);
-        for address in missing.iter().filter(|_| has_any) {
-            let Ok(facts) = Talk::open(server, address).and_then(|mut talk| talk.facts()) else {
-                continue;
-            };
-            let mut state = self.state.lock();
-            let State {
-                record: Some(record),
-                heard,
-            } = &mut *state
-            else {
-                return;
-            };
-            let upstream = facts.primary.map(|(host, port)| format!("{host}:{port}"));
-            let is_of_ours = upstream.is_some_and(|name| heard.contains_key(&name));
-            let [Some(replid), _] = facts.replids else {
-                continue;
-            };
-            if is_of_ours && record.knows(replid) && facts.offset.is_some() {
-                let offset = facts.offset;
-                let address = address.clone();
-                heard.insert(address.to_string(), Heard { address, offset });
-                drop(state);
-                self.fetch_if_enough(server);
+        for address in missing {
+            // Who does not answer is asked again.
+            if let Ok(Some((replid, offset))) = position_of(server, &address) {
+                let mut state = self.state.lock();
+                let is_ours = state
+                    .record
+                    .as_ref()
+                    .is_some_and(|record| record.knows(replid));
+                if is_ours && self.waits() {
+                    let name = address.to_string();
+                    tracing::info!("Replica {name} copies another one, and has {offset} bytes");
+                    let offset = Some(offset);
+                    state.heard.insert(name, Heard { address, offset });
+                    drop(state);
+                    self.fetch_if_enough(server);
+                }
             }
         }
     }
@@ -290,7 +336,7 @@ impl Restart {
             port: introduction.port,
         };
         let mut state = self.state.lock();
-        let State { record, heard } = &mut *state;
+        let State { record, heard, .. } = &mut *state;
         let Some(record) = record else {
             return;
         };
@@ -309,7 +355,7 @@ impl Restart {
     /// Takes the data of the one that has most, once enough were heard.
     fn fetch_if_enough(&self, server: &Arc<Server>) {
         let state = self.state.lock();
-        let State { record, heard } = &*state;
+        let State { record, heard, .. } = &*state;
         let needed = record.as_ref().map_or(usize::MAX, Record::needed);
         if heard.len() < needed || self.fetches.swap(true, Ordering::AcqRel) {
             return;
@@ -404,6 +450,14 @@ fn give_back(server: &Server, taken: &Taken) -> io::Result<()> {
     }
     replica.tell(&["CLIENT", "UNPAUSE"])?;
     restart.note_taken(server, None)
+}
+
+/// Where a replica is, if it copies this node by way of others.
+fn position_of(server: &Server, address: &Address) -> io::Result<Option<(ReplId, u64)>> {
+    let facts = Talk::open(server, address)?.facts()?;
+    let ([replid, _], offset) = (facts.replids, facts.offset);
+    let leads_here = facts.leads_here(server)?;
+    Ok(replid.zip(offset).filter(|_| leads_here))
 }
 
 /// Sees to what nobody comes for by himself, until the node serves: a replica that has taken over for

@@ -13,6 +13,8 @@ use crate::server::Server;
 pub(super) const LIMIT: Duration = Duration::from_secs(5);
 /// No answer of a replica is longer.
 const ANSWER_MAX: usize = 64 * 1024;
+/// Replicas of replicas of replicas … are not looked for any further.
+const HOPS_MAX: usize = 8;
 
 /// What a replica says of itself.
 #[derive(Debug)]
@@ -74,9 +76,13 @@ impl Talk {
         Err(io::Error::other(format!("it answers '{shown}'")))
     }
 
-    /// Fields of what it says of its replication.
-    fn fields<const N: usize>(&mut self, names: [&str; N]) -> io::Result<[Option<String>; N]> {
-        let info = self.ask(&[b"INFO", b"replication"])?;
+    /// Fields of a section of INFO.
+    fn fields<const N: usize>(
+        &mut self,
+        section: &[u8],
+        names: [&str; N],
+    ) -> io::Result<[Option<String>; N]> {
+        let info = self.ask(&[b"INFO", section])?;
         Ok(names.map(|name| {
             let mut lines = info.lines().filter_map(|line| line.split_once(':'));
             let line = lines.find(|(field, _)| *field == name);
@@ -86,15 +92,18 @@ impl Talk {
 
     /// What it says of its replication.
     pub(super) fn facts(&mut self) -> io::Result<Facts> {
-        let [role, host, port, replid, before, offset, copies] = self.fields([
-            "role",
-            "master_host",
-            "master_port",
-            "master_replid",
-            "master_replid2",
-            "slave_repl_offset",
-            "master_sync_in_progress",
-        ])?;
+        let [role, host, port, replid, before, offset, copies] = self.fields(
+            b"replication",
+            [
+                "role",
+                "master_host",
+                "master_port",
+                "master_replid",
+                "master_replid2",
+                "slave_repl_offset",
+                "master_sync_in_progress",
+            ],
+        )?;
         let is_replica = role.as_deref() == Some("slave");
         let replid_of = |text: Option<String>| ReplId::parse(text?.as_bytes());
         let is_whole = copies.as_deref() == Some("0");
@@ -105,5 +114,31 @@ impl Talk {
                 .filter(|_| is_whole)
                 .and_then(|offset| offset.parse().ok()),
         })
+    }
+
+    /// Whether it is this very process.
+    fn is_this(&mut self, server: &Server) -> io::Result<bool> {
+        let [run_id] = self.fields(b"server", ["run_id"])?;
+        Ok(run_id.as_deref() == Some(&server.run_id))
+    }
+}
+
+impl Facts {
+    /// Whether the primary that it copies is this node, or copies it in turn, by whatever names and
+    /// ways.
+    pub(super) fn leads_here(self, server: &Server) -> io::Result<bool> {
+        let mut next = self.primary;
+        for _ in 0..HOPS_MAX {
+            let Some((host, port)) = next else {
+                return Ok(false);
+            };
+            let port = port.parse().map_err(io::Error::other)?;
+            let mut talk = Talk::open(server, &Address { host, port })?;
+            if talk.is_this(server)? {
+                return Ok(true);
+            }
+            next = talk.facts()?.primary;
+        }
+        Ok(false)
     }
 }

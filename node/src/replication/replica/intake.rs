@@ -153,11 +153,14 @@ fn run(
         } => {
             let is_off = || replication.orders() != order.orders;
             let place = (replid, offset);
+            server.aof.note_replaced();
             let loaded = load::load_all(server, chunks, form, place, &is_off)?;
             (chunks, first) = (loaded.source, loaded.unread);
             replication.link.set_received(offset);
             replication.link.add_received(first.len());
             tracing::info!("MASTER <-> REPLICA sync: Finished with success");
+            // What a rewrite of meanwhile has is not all.
+            server.aof.note_replaced();
             aof::begin_anew(server);
         }
     }
