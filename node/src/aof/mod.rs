@@ -179,6 +179,13 @@ impl Aof {
         self.rewrite.is_running()
     }
 
+    /// Whether no reply leaves before the disk has what it is about. Whoever writes changes that, some
+    /// time after `appendfsync` has been set.
+    #[must_use]
+    pub fn waits_for_disk(&self) -> bool {
+        self.waits_for_disk.load(Ordering::Acquire)
+    }
+
     /// The data is replaced by other data, which the files have once they are written anew.
     pub fn note_replaced(&self) {
         self.replaced.fetch_add(1, Ordering::AcqRel);
@@ -421,12 +428,6 @@ impl Aof {
 pub fn name(server: &Server) -> String {
     let text = |key| server.config.text(key);
     format!("{}/{}", text(Key::Appenddirname), text(Key::Appendfilename))
-}
-
-/// Whether no reply leaves before the disk has what it is about.
-#[must_use]
-pub fn flushes_always(server: &Server) -> bool {
-    writer::Policy::of(server) == writer::Policy::Always
 }
 
 /// To be called before [`settle`]: the directory of the files is there, if they are wanted; and if they

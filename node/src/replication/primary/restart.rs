@@ -163,7 +163,7 @@ impl Restart {
         let confirm = &server.replication.as_primary.confirm;
         confirm.resume(record);
         // Another `appendfsync` may hold from now on.
-        if aof::flushes_always(server) || confirm.tell_flushed(server, false) {
+        if server.aof.waits_for_disk() || confirm.tell_flushed(server, false) {
             self.end("its append-only file has all that it has answered");
             server.replication.as_primary.configure(server);
         } else {
