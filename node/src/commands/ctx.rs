@@ -1,6 +1,6 @@
 //! What a command works with.
 
-use slotilla_common::command::Spec;
+use slotilla_common::command::{Flags, Spec};
 use slotilla_common::resp::{Protocol, ReplyWriter};
 use slotilla_common::slot::Slot;
 use std::fmt;
@@ -174,6 +174,33 @@ impl<'a> Ctx<'a> {
         }
         self.reply.simple("HELP");
         self.reply.simple("    Tell what the subcommands are.");
+    }
+
+    /// Writes down what the command has done, if it may have done anything, and somebody needs to know.
+    #[inline]
+    pub fn write_down(&mut self, args: &Args<'_>) {
+        if self.owes_words() {
+            match args.as_encoded() {
+                Some(command) => self.db.write_encoded(command),
+                None => self.db.write_words(args.iter_from(0)),
+            }
+        }
+    }
+
+    /// As [`write_down`](Self::write_down), of a command that is no part of a transaction.
+    #[inline]
+    pub fn write_down_alone(&mut self, args: &Args<'_>) {
+        if self.owes_words() {
+            match args.as_encoded() {
+                Some(command) => self.db.write_encoded_alone(command),
+                None => self.db.write_words(args.iter_from(0)),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn owes_words(&mut self) -> bool {
+        self.db.is_logged() && self.spec.flags.intersects(Flags::WRITES) && self.db.end_command()
     }
 
     /// Has the client wait for what `answer` gives: a whole reply, and whether to close then.

@@ -425,33 +425,11 @@ fn execute(
         return Some(left);
     }
     let result = handler(&mut ctx, args);
-    write_down_alone(&mut ctx, args);
+    ctx.write_down_alone(args);
     match result {
         Ok(()) => ctx.after.take().map(|after| Box::new(Rest::Then(*after))),
         Err(CommandError::TakesLong) => Some(leave(&mut ctx)),
         Err(error) => Some(Box::new(Rest::Failed(error))),
-    }
-}
-
-/// Writes down what a command has done, if it may have done anything, and somebody needs to know.
-#[inline(always)]
-pub(crate) fn write_down(ctx: &mut Ctx<'_>, args: &Args<'_>) {
-    if ctx.db.is_logged() && ctx.spec.flags.intersects(Flags::WRITES) && ctx.db.end_command() {
-        match args.as_encoded() {
-            Some(command) => ctx.db.write_encoded(command),
-            None => ctx.db.write_words(args.iter_from(0)),
-        }
-    }
-}
-
-/// As [`write_down`], of a command that is no part of a transaction.
-#[inline]
-fn write_down_alone(ctx: &mut Ctx<'_>, args: &Args<'_>) {
-    if ctx.db.is_logged() && ctx.spec.flags.intersects(Flags::WRITES) && ctx.db.end_command() {
-        match args.as_encoded() {
-            Some(command) => ctx.db.write_encoded_alone(command),
-            None => ctx.db.write_words(args.iter_from(0)),
-        }
     }
 }
 
@@ -527,7 +505,7 @@ pub(super) fn run_long(
         ctx.db.know_hash(args.get(key.arg), key.slot, key.hash);
     }
     let result = (command.handler)(&mut ctx, &args);
-    write_down(&mut ctx, &args);
+    ctx.write_down(&args);
     feed_monitors(ctx.session, server, spec, &args);
     let after = ctx.after.take();
     // Puts the slots back.

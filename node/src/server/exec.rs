@@ -487,7 +487,7 @@ impl<'a> Run<'a> {
             ctx.db.know_hash(args.get(key.arg), key.slot, key.hash);
         }
         let result = (command.handler)(ctx, &args);
-        dispatch::write_down(ctx, &args);
+        ctx.write_down(&args);
         if at_gate {
             self.unlock();
         } else if let Some(mut all) = aside {

@@ -13,7 +13,6 @@ use crate::commands::{After, Args, CommandError, Ctx, Handler, quoted};
 use crate::server::Server;
 use crate::server::batch::{KeyAt, Request};
 use crate::server::client::Client;
-use crate::server::dispatch;
 use crate::server::gate::SeatId;
 use crate::server::long::InLine;
 use crate::server::session::SessionState;
@@ -163,7 +162,7 @@ impl Runner {
         }
         let ran = (command.handler)(&mut ctx, args);
         // A replica's append-only file has what it applies.
-        dispatch::write_down(&mut ctx, args);
+        ctx.write_down(args);
         let after = ctx.after.take();
         // Lets the slots go.
         drop(ctx);
