@@ -171,6 +171,7 @@ const SCRIPTS: &[&str] = &[
     "flushdb;flushall async;flushall;select 1;flushdb;select 0;swapdb 0 0;swapdb 0 1;swapdb 0 1",
     "multi;flushall;set a 1;exec;multi;swapdb 0 1;set a 1;exec;publish ch x",
     "multi;set a 1;flushdb;lpush l x;exec;del l;!blpop l 0;multi;swapdb 0 1;swapdb 0 1;lpush l x;exec;^",
+    "del l;!blpop l 0;multi;rpush l a;pexpire l 20;debug sleep 0.1;exec;rpush l b;^",
     "set a 1;restore a 0 x replace;migrate 127.0.0.1 1 a 0 10;migrate 127.0.0.1 1 nokey 0 10",
     "set a w pxat 1;get a;set a w pxat 1;set a x;set a w pxat 1;append a x;set a w pxat 1;getset a 1",
     "set a w pxat 1;multi;get a;set b 1;exec;set a w pxat 1;set b w pxat 1;mget a b",

@@ -3,6 +3,7 @@
 //! Every lookup applies lazy expiry by Redis's rules: on a primary a key whose time has come is
 //! deleted by whoever meets it, on a replica it cannot be seen and stays.
 
+use slotilla_common::clock;
 use slotilla_common::slot::Slot;
 
 use super::access::AccessClock;
@@ -232,6 +233,11 @@ impl<'s> Db<'s> {
     #[must_use]
     pub fn is_unreached(&self) -> bool {
         self.guards.iter().any(SlotGuard::is_unreached)
+    }
+
+    /// What is done next is done now, not when the command began.
+    pub(super) fn read_clock(&mut self) {
+        self.scope.now_ms = self.scope.now_ms.max(clock::unix_ms());
     }
 
     /// Does `work` in another database.

@@ -275,6 +275,8 @@ impl Db<'_> {
         // What serving them makes ready comes after all that was ready before, as in Redis.
         while let Some(round) = self.ready.take() {
             for ready in *round {
+                // As in Redis, a time that has come meanwhile has come: a transaction may take long.
+                self.read_clock();
                 self.within(ready.db, |db| db.serve_all(&ready.key, &mut served));
             }
         }
@@ -284,6 +286,8 @@ impl Db<'_> {
     fn serve_all(&mut self, key: &[u8], served: &mut Served) {
         let (slot, db) = (Slot::of_key(key), self.index());
         let store = self.store();
+        // That its time has come is no part of what made it ready.
+        self.begin_part();
         while let Some(kind) = kind(self.peek(key)) {
             let is_locked = |slot| self.guard_of(slot).is_some();
             let first = store.waiters.claim_first((db, slot, key), kind, is_locked);

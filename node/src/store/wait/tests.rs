@@ -197,6 +197,24 @@ fn what_is_gone_again_or_written_over_another_value_wakes_nobody() {
 }
 
 #[test]
+fn what_has_expired_since_the_command_began_serves_nobody() {
+    let stage = Stage::new();
+    let waiting = stage.wait(1, 0, Kind::List, &[b"a"], None);
+    {
+        // It began at 0.
+        let mut db = stage.locked(0, &[b"a"]);
+        push(&mut db, b"a", b"x");
+        assert!(db.set_expiry(b"a", Some(1)));
+    }
+    assert_eq!(stage.told(), []);
+    assert!(!waiting.is_claimed());
+    assert!(!stage.locked(0, &[b"a"]).contains(b"a"), "it is gone");
+    push(&mut stage.locked(0, &[b"a"]), b"a", b"y");
+    assert_eq!(stage.told(), [told(1, "y")]);
+    assert!(stage.is_idle());
+}
+
+#[test]
 fn who_needs_another_slot_has_it_locked_along() {
     let stage = Stage::new();
     stage.wait(1, 0, Kind::List, &[b"a"], Some(b"b"));
