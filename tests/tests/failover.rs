@@ -155,7 +155,10 @@ fn a_primary_that_stops_waits_for_its_replicas() {
             log.contains("Waiting for replicas before shutting down.")
                 .then_some(())
         });
+        let left: u64 = number(&primary, "shutdown_in_milliseconds");
+        assert!((1..=10_000).contains(&left), "{left}");
         primary.client().ok(&["shutdown", "abort"]);
+        assert_eq!(primary.info("shutdown_in_milliseconds"), None);
         let ended = ended.join().unwrap();
         assert_eq!(
             ended.error(),

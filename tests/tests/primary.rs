@@ -127,6 +127,55 @@ fn who_waits_for_a_copy_together_gets_one() {
     assert_eq!(copies, 1, "{}", node.log());
 }
 
+/// It shares its copy with one that stays, and there is nothing to send for long.
+#[test]
+fn a_replica_that_goes_in_the_middle_of_a_copy_is_gone_at_once() {
+    for start in ["PSYNC ? -1\r\n", "SYNC\r\n"] {
+        let node = Server::start(
+            Kind::Node,
+            &[
+                ("repl-diskless-sync-delay", "60"),
+                ("repl-diskless-sync-max-replicas", "2"),
+                // Longer than anybody here waits.
+                ("rdb-key-save-delay", "60000000"),
+            ],
+        );
+        node.client().ok(&["set", "a", "1"]);
+        let mut replicas = [node.client(), node.client()];
+        for replica in &mut replicas {
+            replica.send(b"REPLCONF capa eof\r\n");
+            replica.read();
+        }
+        let [mut one, mut other] = replicas;
+        one.send(start.as_bytes());
+        other.send(b"PSYNC ? -1\r\n");
+        wait_for("the copy", LIMIT, || {
+            let begun = number(&node, "rdb_bgsave_in_progress") == 1;
+            (begun && number(&node, "connected_slaves") == 2).then_some(())
+        });
+        drop(one);
+        wait_for("one to be gone", LIMIT, || {
+            (number(&node, "connected_slaves") == 1).then_some(())
+        });
+        assert_eq!(number(&node, "rdb_bgsave_in_progress"), 1);
+    }
+}
+
+/// One that takes a file is told all the while that somebody is here.
+#[test]
+fn who_is_sent_no_data_yet_hears_of_the_primary() {
+    let node = node(&[("rdb-key-save-delay", "60000000")]);
+    node.client().ok(&["set", "a", "1"]);
+    let mut tool = node.client();
+    tool.send(b"SYNC\r\n");
+    wait_for("the copy", LIMIT, || {
+        (number(&node, "rdb_bgsave_in_progress") == 1).then_some(())
+    });
+    for _ in 0..4 {
+        assert_eq!(tool.read_text_line(), "");
+    }
+}
+
 /// As tools have it that know nothing of replication but SYNC.
 #[test]
 fn a_length_comes_first_for_who_knows_no_mark() {

@@ -55,6 +55,9 @@ pub(super) fn server(text: &mut String, server: &Server) {
         "io_threads_active": usize::from(config.io_threads() > 1),
         "io_threads": config.io_threads(),
     );
+    if let Some(left_ms) = server.replication.as_primary.leaves_in_ms() {
+        fields!(text; "shutdown_in_milliseconds": left_ms);
+    }
 }
 
 pub(super) fn clients(text: &mut String, server: &Server) {

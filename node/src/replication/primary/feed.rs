@@ -16,8 +16,8 @@ use crate::replication::log::Reader;
 use crate::server::Server;
 
 /// So often something is sent to who waits, or it would think that nobody is here.
-const ALIVE: Duration = Duration::from_secs(1);
-/// How long the log is waited for at a time.
+const ALIVE_MS: i64 = 1000;
+/// How long the log, or a piece of the copy, is waited for at a time.
 const LOOK: Duration = Duration::from_millis(100);
 /// Pieces in which a file is sent.
 const PIECE: usize = 64 * 1024;
@@ -83,17 +83,30 @@ fn send_copy(
 }
 
 fn await_begin(replica: &Replica, copy: &Receiver<Piece>) -> io::Result<Option<(Reader, ReplId)>> {
+    match next_piece(replica, copy, true)? {
+        Some(Piece::Begin(reader, replid)) => {
+            note_sent(replica, &reader);
+            Ok(Some((reader, replid)))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// What comes next of the copy, however long that takes; `None` if nothing does, or the replica has
+/// gone: what is kept for it is not kept until there is something to send. One that reads no data yet
+/// is told meanwhile that somebody is here.
+fn next_piece(replica: &Replica, copy: &Receiver<Piece>, tells: bool) -> io::Result<Option<Piece>> {
+    let mut told_ms = clock::unix_ms();
     loop {
-        match copy.recv_timeout(ALIVE) {
-            Ok(Piece::Begin(reader, replid)) => {
-                note_sent(replica, &reader);
-                return Ok(Some((reader, replid)));
-            }
-            Ok(Piece::Data(_) | Piece::End) | Err(RecvTimeoutError::Disconnected) => {
-                return Ok(None);
-            }
+        match copy.recv_timeout(LOOK) {
+            Ok(piece) => return Ok(Some(piece)),
+            Err(RecvTimeoutError::Disconnected) => return Ok(None),
             Err(RecvTimeoutError::Timeout) if replica.is_gone() => return Ok(None),
-            Err(RecvTimeoutError::Timeout) => replica.socket.write_all(b"\n")?,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if tells && clock::unix_ms() - told_ms >= ALIVE_MS {
+            told_ms = clock::unix_ms();
+            replica.socket.write_all(b"\n")?;
         }
     }
 }
@@ -105,7 +118,9 @@ fn send_marked(replica: &Replica, copy: &Receiver<Piece>) -> io::Result<bool> {
     replica
         .socket
         .write_all(format!("$EOF:{mark}\r\n").as_bytes())?;
-    let is_whole = each_piece(copy, |piece| replica.socket.write_all(piece))?;
+    let is_whole = each_piece(replica, copy, false, |piece| {
+        replica.socket.write_all(piece)
+    })?;
     if is_whole {
         replica.socket.write_all(mark.as_str().as_bytes())?;
     }
@@ -117,8 +132,8 @@ fn send_measured(server: &Server, replica: &Replica, copy: &Receiver<Piece>) -> 
     // Nobody else sees it, and it goes with this handle.
     let mut file = unnamed(server)?;
     let mut kept_alive_ms = clock::unix_ms();
-    let is_whole = each_piece(copy, |piece| {
-        if clock::unix_ms() - kept_alive_ms > ALIVE.as_millis() as i64 {
+    let is_whole = each_piece(replica, copy, true, |piece| {
+        if clock::unix_ms() - kept_alive_ms >= ALIVE_MS {
             kept_alive_ms = clock::unix_ms();
             replica.socket.write_all(b"\n")?;
         }
@@ -159,14 +174,16 @@ fn unnamed(server: &Server) -> io::Result<File> {
 
 /// Whether the end came.
 fn each_piece(
+    replica: &Replica,
     copy: &Receiver<Piece>,
+    tells: bool,
     mut send: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<bool> {
     loop {
-        match copy.recv() {
-            Ok(Piece::Data(bytes)) => send(&bytes)?,
-            Ok(Piece::End) => return Ok(true),
-            Ok(Piece::Begin(..)) | Err(_) => return Ok(false),
+        match next_piece(replica, copy, tells)? {
+            Some(Piece::Data(bytes)) => send(&bytes)?,
+            Some(Piece::End) => return Ok(true),
+            Some(Piece::Begin(..)) | None => return Ok(false),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! with it when it is back.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use slotilla_common::clock;
@@ -22,6 +22,8 @@ const LOOK: Duration = Duration::from_millis(5);
 pub(super) struct Leaving {
     waiting: AtomicUsize,
     aborts: AtomicU64,
+    /// When the wait ends at the latest.
+    until_ms: AtomicI64,
 }
 
 impl Primary {
@@ -33,6 +35,14 @@ impl Primary {
             self.leaving.aborts.fetch_add(1, Ordering::AcqRel);
         }
         is_waiting
+    }
+
+    /// How long the node still waits before it ends, at most; `None` if it does not.
+    #[must_use]
+    pub fn leaves_in_ms(&self) -> Option<i64> {
+        let is_waiting = self.leaving.waiting.load(Ordering::Acquire) > 0;
+        let left_ms = self.leaving.until_ms.load(Ordering::Relaxed) - clock::unix_ms();
+        is_waiting.then_some(left_ms.max(0))
     }
 }
 
@@ -47,13 +57,15 @@ pub fn let_replicas_catch_up(server: &Arc<Server>) -> bool {
         return true;
     }
     let aborts = primary.leaving.aborts.load(Ordering::Acquire);
+    let begun_ms = clock::unix_ms();
+    let until_ms = begun_ms.saturating_add(i64::try_from(timeout_ms).unwrap_or(i64::MAX));
+    primary.leaving.until_ms.store(until_ms, Ordering::Relaxed);
     primary.leaving.waiting.fetch_add(1, Ordering::AcqRel);
     server.gate.exclusive(None, |_| {
         server.pause_clients(Purpose::Shutdown, Scope::Writes, i64::MAX);
         ask_for_acks(server);
     });
     tracing::info!("Waiting for replicas before shutting down.");
-    let begun_ms = clock::unix_ms();
     let is_aborted = || primary.leaving.aborts.load(Ordering::Acquire) != aborts;
     let is_over = || (clock::unix_ms() - begun_ms).max(0).unsigned_abs() >= timeout_ms;
     while !is_aborted() && !is_over() && !lagging(server).is_empty() {
