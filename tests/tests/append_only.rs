@@ -304,6 +304,51 @@ fn it_is_turned_on_and_off_at_run_time() {
     assert_eq!(digest(&again), expected);
 }
 
+/// To turn it on is a rewrite, which is under way when CONFIG SET has answered, and has ended when INFO
+/// says so, as in Redis.
+#[test]
+fn a_rewrite_is_refused_exactly_while_one_is_told() {
+    for kind in [Kind::Redis, Kind::Node] {
+        let server = Server::start(kind, &[]);
+        let mut client = server.client();
+        for _ in 0..20 {
+            client.ok(&["config", "set", "appendonly", "yes"]);
+            let refused = client.call(&["bgrewriteaof"]);
+            assert_eq!(
+                refused.error(),
+                Some("ERR Background append only file rewriting already in progress"),
+                "{kind:?}"
+            );
+            wait_until("it to be written", || {
+                server.info("aof_rewrite_in_progress").as_deref() == Some("0")
+            });
+            let begun = client.call(&["bgrewriteaof"]).to_string();
+            assert_eq!(begun, "Background append only file rewriting started");
+            client.ok(&["config", "set", "appendonly", "no"]);
+            wait_until("it to be given up", || {
+                server.info("aof_rewrite_in_progress").as_deref() == Some("0")
+            });
+        }
+    }
+}
+
+/// The reply of a write is not sent while the file does not have it.
+#[test]
+fn a_reply_waits_for_a_write_that_takes_long() {
+    let node = Server::start(Kind::Node, &with(&[("enable-debug-command", "yes")]));
+    let mut client = node.client();
+    client.ok(&["debug", "aof-flush-sleep", "300000"]);
+    for turn in 0..3u8 {
+        let file = last_increment(node.dir());
+        let before = fs::metadata(&file).unwrap().len();
+        client.ok(&["set", "key", &turn.to_string()]);
+        assert!(fs::metadata(&file).unwrap().len() > before, "{turn}");
+    }
+    client.ok(&["debug", "aof-flush-sleep", "0"]);
+    let refused = client.call(&["debug", "replicate", "nonsense"]);
+    assert!(refused.error().unwrap().contains("appendonly"), "{refused}");
+}
+
 #[test]
 fn it_is_rewritten_once_it_has_grown() {
     let settings = with(&[

@@ -47,6 +47,9 @@ use manifest::Manifest;
 use sink::Sink;
 use writer::{Order, Orders, Writer};
 
+/// Longest sleep before a write: beyond it a typing mistake would look like a dead disk.
+const SLEEP_MICROS_MAX: u64 = 60_000_000;
+
 /// What a node knows of its append-only file.
 #[derive(Debug, Default)]
 pub struct Aof {
@@ -83,6 +86,8 @@ pub struct Aof {
     /// Bits of [`trouble`].
     troubles: AtomicU8,
     failure: Mutex<String>,
+    /// For tests: so many microseconds pass before each write.
+    sleep_micros: AtomicU64,
     /// Told when writes that had to wait may go on.
     pub room: Notify,
     /// It is not to be written any longer, whatever is left.
@@ -209,6 +214,12 @@ impl Aof {
     /// Has all data written anew once no other snapshot is under way.
     pub fn schedule_rewrite(&self) {
         self.rewrite.schedule();
+    }
+
+    /// Has so many microseconds pass before each write, for tests.
+    pub fn sleep_before_writes(&self, micros: u64) {
+        self.sleep_micros
+            .store(micros.min(SLEEP_MICROS_MAX), Ordering::Relaxed);
     }
 
     fn note_written(&self, server: &Server, offset: u64, open_bytes: u64) {
@@ -467,9 +478,14 @@ pub fn settle(server: &Arc<Server>) {
     if is_settled(server) || aof.settles.swap(true, Ordering::AcqRel) {
         return;
     }
+    // To begin is to rewrite, which as in Redis is under way when `appendonly` has been set.
+    let is_announced = !aof.is_on() && aof.rewrite.announce();
     let ours = Arc::clone(server);
     let settling = std::thread::Builder::new().name("append-only-set".to_owned());
-    if let Err(error) = settling.spawn(move || see_to_it(&ours)) {
+    if let Err(error) = settling.spawn(move || see_to_it(&ours, is_announced)) {
+        if is_announced {
+            aof.rewrite.take_back();
+        }
         aof.settles.store(false, Ordering::Release);
         tracing::error!("{}", AofError::Thread(error));
     }
@@ -480,7 +496,7 @@ fn is_settled(server: &Server) -> bool {
     is_wanted == aof.is_on() && !aof.gives_up.load(Ordering::Acquire)
 }
 
-fn see_to_it(server: &Arc<Server>) {
+fn see_to_it(server: &Arc<Server>, mut is_announced: bool) {
     let change = server.aof.change.lock();
     let mut is_failed = false;
     // It may be set again while this works.
@@ -489,8 +505,12 @@ fn see_to_it(server: &Arc<Server>) {
             // What was given up is not taken up again: something is missing there.
             finish(server);
         } else {
+            is_announced = false;
             is_failed = !rewrite::run(server);
         }
+    }
+    if is_announced {
+        server.aof.rewrite.take_back();
     }
     drop(change);
     server.aof.settles.store(false, Ordering::Release);

@@ -74,6 +74,20 @@ impl Figures {
         self.is_running.load(Ordering::Acquire)
     }
 
+    /// One is about to begin; false if one is under way.
+    pub(super) fn announce(&self) -> bool {
+        let is_first = !self.is_running.swap(true, Ordering::AcqRel);
+        if is_first {
+            self.begun_ms.store(clock::unix_ms(), Ordering::Relaxed);
+        }
+        is_first
+    }
+
+    /// The one that was announced does not begin.
+    pub(super) fn take_back(&self) {
+        self.is_running.store(false, Ordering::Release);
+    }
+
     /// As in Redis, who asks for it is not made to wait for what has failed before.
     pub(super) fn schedule(&self) {
         self.failures.store(0, Ordering::Relaxed);
@@ -119,13 +133,10 @@ impl Figures {
 /// Why not.
 pub fn start_rewrite(server: &Arc<Server>) -> Result<(), Refused> {
     let figures = &server.aof.rewrite;
-    if figures.is_running() || server.aof.settles.load(Ordering::Acquire) {
-        return Err(Refused::Running);
-    }
     let ours = Arc::clone(server);
     let thread = std::thread::Builder::new().name("append-only-new".to_owned());
     // Told from here on, that a second one is refused.
-    if figures.is_running.swap(true, Ordering::AcqRel) {
+    if !figures.announce() {
         return Err(Refused::Running);
     }
     let spawned = thread.spawn(move || {
@@ -135,7 +146,7 @@ pub fn start_rewrite(server: &Arc<Server>) -> Result<(), Refused> {
         drop(change);
     });
     spawned.map(drop).map_err(|error| {
-        figures.is_running.store(false, Ordering::Release);
+        figures.take_back();
         tracing::error!("{}", AofError::Thread(error));
         Refused::Thread
     })

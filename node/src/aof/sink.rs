@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use slotilla_common::clock;
 
@@ -50,6 +52,10 @@ impl Sink {
 
     /// Writes what the log has, up to an offset.
     pub(super) fn write(&mut self, server: &Server, limit: u64) -> io::Result<()> {
+        let micros = server.aof.sleep_micros.load(Ordering::Relaxed);
+        if micros > 0 && self.reader.position().is_some_and(|at| at < limit) {
+            std::thread::sleep(Duration::from_micros(micros));
+        }
         loop {
             let Some(position) = self.reader.position() else {
                 return Ok(());

@@ -9,6 +9,7 @@ use slotilla_common::slot::Slot;
 use std::time::Duration;
 
 use super::{Args, CommandError, Ctx, Handler, command_info};
+use crate::replication::log::{ANY_DB, Follower};
 use crate::server::Server;
 use crate::store::Expired;
 use crate::store::{Db, NewValue, Scope, SetExpiry, ValueRef};
@@ -20,6 +21,7 @@ type Subcommand = (&'static str, Handler);
 
 /// DEBUG's subcommands are not rows of the command table, in Redis either.
 const SUBCOMMANDS: &[Subcommand] = &[
+    ("aof-flush-sleep", aof_flush_sleep),
     ("change-repl-id", change_repl_id),
     ("config-rewrite-force-all", config_rewrite_force_all),
     ("digest", digest::digest),
@@ -40,6 +42,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
         collections::quicklist_packed_threshold,
     ),
     ("reload", super::persistence::reload),
+    ("replicate", replicate),
     ("set-active-expire", set_active_expire),
     ("set-skip-checksum-validation", set_skip_checksum_validation),
     ("sleep", sleep),
@@ -73,6 +76,37 @@ fn sleep(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
     std::thread::sleep(Duration::from_secs_f64(
         seconds.clamp(0.0, SLEEP_SECONDS_MAX),
     ));
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// DEBUG AOF-FLUSH-SLEEP microseconds: a slow disk, for tests. What is no number counts as 0.
+fn aof_flush_sleep(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    if args.len() != 3 {
+        return Err(wrong_use(args));
+    }
+    let micros = u64::try_from(args.int(2).unwrap_or(0)).unwrap_or(0);
+    ctx.server.aof.sleep_before_writes(micros);
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// DEBUG REPLICATE word ...: what replicas are sent, though nobody has done it.
+fn replicate(ctx: &mut Ctx<'_>, args: &Args<'_>) -> Result<(), CommandError> {
+    if args.len() < 3 {
+        return Err(wrong_use(args));
+    }
+    let (log, replication) = (ctx.server.store.log(), &ctx.server.replication);
+    if log.has_follower(Follower::File) {
+        // The file follows the same log, and could not be loaded any more.
+        return Err(CommandError::fixed(
+            "ERR DEBUG REPLICATE is not possible with an append-only file: see appendonly",
+        ));
+    }
+    if replication.as_primary.follows() && !replication.is_replica() {
+        let words: Vec<&[u8]> = args.iter_from(2).collect();
+        log.append_command(ctx.scope.thread, ANY_DB, &words);
+    }
     ctx.reply.ok();
     Ok(())
 }
@@ -351,6 +385,8 @@ fn help(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
     ctx.help(
         "DEBUG",
         &[
+            "AOF-FLUSH-SLEEP <microseconds>",
+            "    Wait for so long before each write to the append-only file.",
             "CHANGE-REPL-ID",
             "    Take a new replication ID.",
             "CONFIG-REWRITE-FORCE-ALL",
@@ -384,6 +420,8 @@ fn help(ctx: &mut Ctx<'_>, _args: &Args<'_>) -> Result<(), CommandError> {
             "RELOAD [option ...]",
             "    Save the data and load it again. Options: NOSAVE loads the file that is there;",
             "    NOFLUSH keeps the keys that are there, MERGE lets those of the file replace them.",
+            "REPLICATE <word> [<word> ...]",
+            "    Send replicas a command that has not run here.",
             "SET-ACTIVE-EXPIRE (0|1)",
             "    Whether expired keys are removed before somebody asks for them.",
             "SET-SKIP-CHECKSUM-VALIDATION (0|1)",
