@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_millis(5);
 pub(super) struct Leaving {
     waiting: AtomicUsize,
     aborts: AtomicU64,
-    /// When the wait ends at the latest.
+    /// When the wait ends at the latest; 0 if it is aborted.
     until_ms: AtomicI64,
 }
 
@@ -33,6 +33,7 @@ impl Primary {
         let is_waiting = self.leaving.waiting.load(Ordering::Acquire) > 0;
         if is_waiting {
             self.leaving.aborts.fetch_add(1, Ordering::AcqRel);
+            self.leaving.until_ms.store(0, Ordering::Relaxed);
         }
         is_waiting
     }
@@ -41,8 +42,8 @@ impl Primary {
     #[must_use]
     pub fn leaves_in_ms(&self) -> Option<i64> {
         let is_waiting = self.leaving.waiting.load(Ordering::Acquire) > 0;
-        let left_ms = self.leaving.until_ms.load(Ordering::Relaxed) - clock::unix_ms();
-        is_waiting.then_some(left_ms.max(0))
+        let until_ms = self.leaving.until_ms.load(Ordering::Relaxed);
+        (is_waiting && until_ms > 0).then(|| (until_ms - clock::unix_ms()).max(0))
     }
 }
 
